@@ -1,0 +1,99 @@
+"""Completes a mapped document with what only the pipeline knows: receipt, identity, place in Kafka, the original bytes.
+
+Pure: the clock is an argument. `complete` is the only place where these fields are written, for the index role and for
+`skytrail normalise` alike.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from ingest.formats.contract import Document, Format
+from ingest.schema.envelope import Position
+from ingest.schema.identity import document_id, leaf_hash, uid_of
+
+PRODUCT_VERSION = "0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What is known of a record's way to us.
+
+    Attributes:
+        locator: Where the body lay (path, bucket/key, request).
+        ordinal: Ordinal of the record in that body, from 0.
+        repeat: How many times the same bytes occurred before in that body.
+        position: Place in Kafka; None where there is no Kafka (`skytrail normalise`).
+    """
+
+    namespace: str
+    collector: str
+    received_at: dt.datetime
+    locator: str
+    ordinal: int
+    repeat: int = 0
+    position: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A complete document with its id and the leaf of the bytes it stands for."""
+
+    id: str
+    uid: str
+    leaf: bytes
+    document: Document
+
+
+def utc_millis(moment: dt.datetime) -> str:
+    """ISO 8601 in UTC with milliseconds (truncated, as Elasticsearch does) and `Z`."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def complete(format_: Format, record: bytes, receipt: Receipt, now: dt.datetime) -> Identified:
+    """Normalise a record and add the pipeline's fields.
+
+    Args:
+        now: Index time, becomes `event.ingested`.
+
+    Raises:
+        RejectedRecord: As `Format.identify` and `Format.normalise`.
+    """
+    uid = uid_of(format_.identify(record), record, receipt.repeat)
+    document = format_.normalise(record)
+    leaf = leaf_hash(record)
+    event = document.setdefault("event", {})
+    event.update(
+        hash=leaf.hex(),
+        created=utc_millis(receipt.received_at),
+        ingested=utc_millis(now),
+        original=record.decode("utf-8", "replace"),
+    )
+    event.setdefault("dataset", format_.dataset)
+    event.setdefault("module", format_.dataset.partition(".")[0])
+    document["ecs"] = {"version": "8.11.0"}
+    document["data_stream"] = {"type": "logs", "dataset": format_.dataset, "namespace": receipt.namespace}
+    document["observer"] = {"vendor": "Skytrail", "product": "Skytrail", "version": PRODUCT_VERSION}
+    document.setdefault("log", {}).update(file={"path": receipt.locator}, offset=receipt.ordinal)
+    document.setdefault("skytrail", {}).update(_provenance(format_, receipt, uid, leaf))
+    return Identified(document_id(format_.name, receipt.namespace, uid), uid, leaf, document)
+
+
+def _provenance(format_: Format, receipt: Receipt, uid: str, leaf: bytes) -> Document:
+    found: Document = {
+        "collector": receipt.collector,
+        "format": format_.name,
+        "format_version": format_.version,
+        "uid": uid,
+        "integrity": {"leaf_hash": leaf.hex()},
+    }
+    if receipt.position:
+        place = receipt.position
+        found["kafka"] = {
+            "topic": place.topic,
+            "partition": place.partition,
+            "offset": place.offset,
+            "index": place.index,
+        }
+    return found

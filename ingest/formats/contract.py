@@ -1,0 +1,100 @@
+"""What a format promises. A format is pure: no network, clock, randomness or settings.
+
+A format is a folder `ingest/formats/<name with _>/` whose `format.py` has a module-level `FORMAT` that satisfies this
+protocol; its vendor fields stand in `fields.py`, its mapping in `mapping.py`. The registry walks the folders: adding a
+format edits no existing file. Golden pairs lie in `tests/ingest/formats/<name with _>/golden/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ingest.schema.fields import Field
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """The Sigma log source of a format; a rule that leaves a part out applies to all of it."""
+
+    product: str
+    service: str | None = None
+    category: str | None = None
+
+
+@dataclass(slots=True)
+class View:
+    """What a rule sees of one record.
+
+    Attributes:
+        vendor: The record as the vendor names it (parsed JSON object).
+        ecs: The normalised document; empty when normalising refused the record.
+        final: False for a record that a later one of the same action repeats in full (Kubernetes `RequestReceived`):
+            rules are not evaluated on it, so that one action alerts once.
+        member: What counts as one action in an alert's exact count (uid, or auditID-based without the stage).
+    """
+
+    vendor: Mapping[str, Any]
+    ecs: Mapping[str, Any] = field(default_factory=dict)
+    final: bool = True
+    member: str = ""
+
+
+class Format(Protocol):
+    """The shape of one kind of log."""
+
+    name: str
+    """As in topics and settings: `aws.cloudtrail`."""
+    dataset: str
+    """Elastic's data set: part of index names and `data_stream.dataset`."""
+    version: str
+    """Version of the mapping; cited by dead letters, so that a redrive can be judged."""
+    log_source: LogSource
+    fields: Sequence[Field]
+    """Vendor fields this format writes besides the common ones."""
+    aliases: Mapping[str, str]
+    """Field names that public Sigma rules use for this source → path in the vendor view or the ECS document."""
+
+    def split(self, body: bytes) -> Iterator[bytes]:
+        """Yield the records of an inflated body as exact slices, in order.
+
+        A blank body gives none. Records before a fault are still delivered.
+
+        Raises:
+            MalformedBody: At the first byte that can't be split, naming it.
+        """
+        ...
+
+    def identify(self, record: bytes) -> str | None:
+        """The record's own id, or None when it has none (its leaf is its id then). Same bytes, same answer.
+
+        Raises:
+            MalformedRecord: The bytes are not a record of this format.
+        """
+        ...
+
+    def view(self, record: bytes) -> View:
+        """Decode for detection (`View.vendor`, `final`, `member`); tolerates missing and mistyped optional fields.
+
+        Raises:
+            MalformedRecord: The bytes are not a JSON object of this format.
+        """
+        ...
+
+    def normalise(self, record: bytes) -> Document:
+        """The ECS document of a record, without what only the pipeline knows (see `ingest/document.py`).
+
+        Only registered fields, no nulls, no empties; `@timestamp` is ISO 8601 UTC with milliseconds and `Z`.
+
+        Raises:
+            RejectedRecord: Of some kind; nothing else, whatever the bytes.
+        """
+        ...
+
+    def recognise(self, sample: bytes) -> bool:
+        """Whether an inflated body looks like this format; never true for two formats on the golden cases."""
+        ...
+

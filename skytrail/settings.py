@@ -1,0 +1,149 @@
+"""The one configuration type. Read once at the command line, then passed down; nothing else reads the environment.
+
+Precedence: environment `SKYTRAIL_…` (nested with `__`), secret files in /run/secrets (same names, lower case), the first
+of ./skytrail.toml, $XDG_CONFIG_HOME/skytrail/config.toml, /etc/skytrail/config.toml, then the defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from ingest.schema.errors import ConfigError
+from ingest.settings import CollectorSettings, KafkaSettings
+from storage.settings import ArchiveSettings, ElasticsearchSettings
+from streams.settings import DetectionSettings, WorkerSettings
+
+SECRETS_DIR = Path("/run/secrets")
+PREFIX = "SKYTRAIL_"
+_ELSEWHERE = ("SKYTRAIL_CONFIG", "SKYTRAIL_TEST_")
+"""Names that are not settings: the path of the file, and switches of the test suite."""
+
+
+def _state_dir() -> Path:
+    """Where state lies when nothing else is set: system-wide for root, the user's state directory otherwise."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/skytrail/state")
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "skytrail"
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        secrets_dir=SECRETS_DIR if SECRETS_DIR.is_dir() else None,
+    )
+
+    state_dir: Path = Field(
+        default_factory=_state_dir,
+        description="Local engines, checkpoints, spools and the archive, unless set elsewhere.",
+    )
+    kafka: KafkaSettings = Field(default=KafkaSettings(), description="How to reach Kafka.")
+    elasticsearch: ElasticsearchSettings = Field(
+        default=ElasticsearchSettings(), description="How to reach Elasticsearch."
+    )
+    archive: ArchiveSettings = Field(default=ArchiveSettings(), description="The sealed archive.")
+    worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect and index.")
+    detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")
+    collectors: dict[str, CollectorSettings] = Field(
+        default={}, description="Collectors by name, started with `skytrail collect NAME`."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment, then secret files, then the file (handed in as init values)."""
+        secrets = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_prefix=PREFIX, secrets_nested_delimiter="__", secrets_dir_missing="ok"
+        )
+        return env_settings, secrets, init_settings
+
+    @property
+    def archive_dir(self) -> Path:
+        """Root of the archive."""
+        return self.archive.directory or self.state_dir / "archive"
+
+    @property
+    def engines_home(self) -> Path:
+        """Home of the local engines."""
+        return self.state_dir / "engines"
+
+
+def load(config: Path | None = None) -> Settings:
+    """Read the configuration.
+
+    Raises:
+        ConfigError: Unknown or wrong settings, an unreadable file, an unknown `SKYTRAIL_*` variable.
+    """
+    _refuse_unknown_variables(os.environ)
+    path = config or _config_file(os.environ)
+    values = _read_toml(path) if path else {}
+    try:
+        return Settings(**values)
+    except ValidationError as exc:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" + (f" (got {_shown(e)})" if e["type"] != "missing" else "")
+            for e in exc.errors()
+        )
+        raise ConfigError(f"reading settings: {problems}", where=str(path or "environment")) from exc
+
+
+def _shown(error: Mapping[str, Any]) -> str:
+    """The refused value, unless it may be a secret."""
+    secret = any(word in str(error["loc"]).lower() for word in ("password", "key", "token", "secret"))
+    return "a secret" if secret else repr(error.get("input"))[:80]
+
+
+def _config_file(environ: Mapping[str, str]) -> Path | None:
+    if named := environ.get("SKYTRAIL_CONFIG"):
+        if not Path(named).is_file():
+            raise ConfigError("reading settings: no such file", where=named, mend="correct SKYTRAIL_CONFIG or --config")
+        return Path(named)
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for path in (Path("skytrail.toml"), home / "skytrail" / "config.toml", Path("/etc/skytrail/config.toml")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(f"reading settings: {exc}", where=str(path), mend="mend the TOML file") from exc
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    """A misspelt variable must not be ignored: pydantic-settings does not see an unknown top-level name."""
+    for name in environ:
+        if not name.upper().startswith(PREFIX) or name.startswith(_ELSEWHERE):
+            continue
+        top = re.split("__", name[len(PREFIX) :].lower())[0]
+        if top not in Settings.model_fields:
+            known = ", ".join(f"{PREFIX}{field.upper()}" for field in Settings.model_fields)
+            raise ConfigError(
+                f"reading settings: the environment names an unknown setting {name}", mend=f"use one of {known}"
+            )

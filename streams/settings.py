@@ -1,0 +1,47 @@
+"""Settings of the workers; composed into `skytrail.settings.Settings`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+
+class WorkerSettings(BaseModel, extra="forbid", frozen=True):
+    """What the roles seal, detect and index have in common."""
+
+    metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics, /livez, /readyz and /version.")
+    metrics_port: dict[str, int] = Field(
+        default={}, description="Port of those endpoints per role; 0 or unset: a free port, named in the log."
+    )
+    envelopes_per_batch: int = Field(default=8, ge=1, le=128, description="Envelopes that a role works on at once.")
+    batch_wait_s: float = Field(default=0.25, gt=0, le=30, description="Seconds a role waits to fill a batch.")
+    watchdog_s: float = Field(
+        default=120.0,
+        ge=5,
+        description="Seconds with lag, without commit and without a stated reason: the worker ends.",
+    )
+    stop_grace_s: float = Field(
+        default=30.0, gt=0, description="Seconds a stopping worker may take to finish its batch."
+    )
+    max_future_h: int = Field(
+        default=24, ge=0, description="Hours an event may lie ahead of the clock; else dead letter."
+    )
+    max_age_d: int = Field(
+        default=3660, ge=1, description="Days an event may be old (the longest retention); else dead letter."
+    )
+
+
+class DetectionSettings(BaseModel, extra="forbid", frozen=True):
+    """Which rules are evaluated."""
+
+    rules: tuple[Path, ...] = Field(default=(), description="Directories of Sigma rules besides the shipped ones.")
+    shipped_rules: bool = Field(default=True, description="Evaluate the rules that come with Skytrail.")
+    placeholders: dict[str, tuple[str, ...]] = Field(
+        default={}, description="Values for Sigma's %placeholders% (modifier `expand`)."
+    )
+    index_filters: tuple[Path, ...] = Field(
+        default=(),
+        description="Directories of Sigma rules whose matches are not indexed (still sealed and evaluated); "
+        "each is counted as filtered under its name.",
+    )

@@ -1,0 +1,67 @@
+"""Every topic name and what each topic must be; the only place where names are spelled.
+
+`skytrail.<stage>.<entity>.v1`: dots between words, hyphens within. Raw topics exist per format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PREFIX = "skytrail."
+RAW_PREFIX = "skytrail.raw."
+DETECTIONS = "skytrail.detections.v1"
+"""Matches of rules, keyed by what an alert folds on."""
+ALERTS = "skytrail.alerts.v1"
+"""Alerts as told to people: opened and counted."""
+ALERT_STATE = "skytrail.alert-windows.v1"
+"""Compacted: the open suppression window per key."""
+CONFLICTS = "skytrail.conflicts.v1"
+"""Records whose document id was taken: duplicate, own replay, or equivocation."""
+DEAD_LETTERS = "skytrail.dead-letters.v1"
+ACCOUNTING = "skytrail.accounting.v1"
+"""Compacted: the cumulative count per role and partition."""
+
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a topic must be.
+
+    Attributes:
+        compacted: Keeps the last value per key instead of a time.
+        retention_ms: Milliseconds kept; None for the raw retention of the settings, -1 for ever.
+    """
+
+    name: str
+    compacted: bool = False
+    retention_ms: int | None = None
+
+
+def raw_topic(format_name: str) -> str:
+    """The raw topic of a format."""
+    return f"{RAW_PREFIX}{format_name}.v1"
+
+
+def format_of(topic: str) -> str:
+    """The format whose raw topic this is.
+
+    Raises:
+        ValueError: Not a raw topic.
+    """
+    if not (topic.startswith(RAW_PREFIX) and topic.endswith(".v1")):
+        raise ValueError(f"{topic} is not a raw topic")
+    return topic[len(RAW_PREFIX) : -len(".v1")]
+
+
+def all_topics(formats: list[str]) -> list[Topic]:
+    """Every topic of the product, given the formats."""
+    return [
+        *(Topic(raw_topic(name)) for name in formats),
+        Topic(DETECTIONS),
+        Topic(ALERTS, retention_ms=30 * DAY_MS),
+        Topic(CONFLICTS),
+        Topic(DEAD_LETTERS, retention_ms=-1),
+        Topic(ALERT_STATE, compacted=True, retention_ms=-1),
+        Topic(ACCOUNTING, compacted=True, retention_ms=-1),
+    ]
