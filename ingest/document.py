@@ -48,7 +48,7 @@ class Identified:
 
 def utc_millis(moment: dt.datetime) -> str:
     """ISO 8601 in UTC with milliseconds (truncated, as Elasticsearch does) and `Z`."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def complete(format_: Format, record: bytes, receipt: Receipt, now: dt.datetime) -> Identified:

@@ -67,6 +67,20 @@ class WebhookSettings(BaseModel, extra="forbid", frozen=True):
     max_in_flight: int = Field(
         default=16, ge=1, description="Requests worked on at once; beyond them the answer is 429."
     )
+    max_in_flight_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        gt=0,
+        description="Bytes of request bodies held at once; beyond them the answer is 429.",
+    )
+    body_timeout_s: float = Field(
+        default=15.0, gt=0, description="Seconds a request may take to send its body; the API server gives up after 30."
+    )
+    spool_after_s: float = Field(
+        default=5.0,
+        gt=0,
+        lt=25,
+        description="Seconds to wait for the brokers before a body goes to the spool; the API server gives up after 30.",
+    )
     retry_after_s: int = Field(default=2, ge=1, description="Seconds named in Retry-After of a 429.")
     spool_dir: Path | None = Field(
         default=None,

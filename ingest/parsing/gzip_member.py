@@ -21,6 +21,7 @@ def inflate(body: bytes, limit: int) -> bytes:
     """The inflated body; a body that is not gzip comes back as it is.
 
     Args:
+        body: As collected.
         limit: The most bytes the result may have. Inflating stops there, so a bomb costs no more memory than that.
 
     Raises:
@@ -43,7 +44,7 @@ def inflate(body: bytes, limit: int) -> bytes:
         if len(inflated) > limit:
             raise _too_large(limit)
         if member.unused_data:
-            raise _trailing(len(body) - start - _STEP + len(member.unused_data))
+            raise _trailing(max(0, len(body) - start - _STEP) + len(member.unused_data))
     if not member.eof:
         raise MalformedBody(
             f"inflating gzip: the member is truncated after {len(inflated)} inflated bytes",

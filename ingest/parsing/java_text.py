@@ -12,7 +12,7 @@ from typing import Any
 def java_text(value: Any) -> str:
     """`{a=1, b=[x, true]}` for ``{"a": 1, "b": ["x", true]}``; keys keep the order of the source."""
     if value.__class__ is str:
-        return value  # type: ignore[no-any-return]  # the class was just compared
+        return value
     if isinstance(value, dict):
         parts = []
         for key, item in value.items():

@@ -29,11 +29,10 @@ _CLOCK = (
 )
 _SLASHED = re.compile(r"(?P<month>[0-9]{1,2})/(?P<day>[0-9]{1,2})/(?P<year>[0-9]{4}),? " + _CLOCK)
 _NAMED = re.compile(r"(?P<name>[A-Za-z]{3})[a-z]* (?P<day>[0-9]{1,2}), (?P<year>[0-9]{4}),? " + _CLOCK)
-_MONTHS = {
-    name: number
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
-}
-_LONGEST = 48  # characters; no form above is longer, so longer texts are not searched
+_NAMES = "jan feb mar apr may jun jul aug sep oct nov dec"
+_MONTHS = {name: number for number, name in enumerate(_NAMES.split(), start=1)}
+LONGEST = 48
+"""Characters; no form is longer, so longer texts are not searched."""
 
 
 class ParsedTime(NamedTuple):
@@ -50,7 +49,7 @@ class ParsedTime(NamedTuple):
 
 def parse_time(text: str) -> ParsedTime | None:
     """The moment a text names, or None when it names none (another form, or an impossible date)."""
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST:
         return None
     stripped = text.strip()
     for form in (_ISO, _BASIC, _SLASHED, _NAMED):

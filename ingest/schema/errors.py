@@ -6,6 +6,7 @@
   x RejectedRecord   never retry; the bytes go to the dead letters, the neighbours go on
       - MalformedBody  - MalformedRecord  - UnsupportedEnvelope  - OversizedRecord  - RefusedDocument
   x IntegrityError   stop this role and page someone
+      - AlreadyExists
   x ConfigError      refuse to start
       - SourceRefused  - EngineError
   x Refused          the caller may not do this
@@ -101,6 +102,10 @@ class IntegrityError(SkytrailError):
     """What is stored contradicts itself or us; going on could destroy evidence."""
 
     default_mend = "do not delete anything; read docs/runbook.md#integrityerror"
+
+
+class AlreadyExists(IntegrityError):
+    """The archive holds other bytes under this key; what is sealed is never overwritten."""
 
 
 class ConfigError(SkytrailError):

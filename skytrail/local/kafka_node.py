@@ -70,7 +70,7 @@ def properties(state: EngineState, data: Path) -> str:
         "inter.broker.listener.name": "CLIENT",
         "listener.security.protocol.map": "CLIENT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
         "sasl.mechanism.inter.broker.protocol": state.kafka_mechanism,
-        "sasl.mechanism.controller.protocol": "PLAIN",  # controllers can't use SCRAM: they would keep its records themselves
+        "sasl.mechanism.controller.protocol": "PLAIN",  # not SCRAM: its records live in what the controllers agree on
         "listener.name.client.sasl.enabled.mechanisms": state.kafka_mechanism,
         "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
         "listener.name.client.scram-sha-512.sasl.jaas.config": (
@@ -149,7 +149,7 @@ def _format_arguments(start: Launch, configuration: Path) -> str:
 def _run_to_end(start: Launch, command: list[str]) -> None:
     account = start.account
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 -- our own Java and arguments
             command,
             env={"LANG": "C.UTF-8"},
             cwd=start.directory("kafka") / "tmp",

@@ -1,7 +1,7 @@
 """Regenerates `engines.lock.toml`: `python -m skytrail.local.lock`.
 
-Resolves the distributions below with jgo, downloads every file and writes coordinate, size and SHA-256 of each. Do it from
-a network you trust, after changing a version here, and review the difference: this file is what later downloads are held to.
+Resolves the distributions below with jgo, downloads every file and writes coordinate, size and SHA-256 of each. Do it
+after changing a version here, from a network you trust, and review the difference: later downloads are held to it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ HEADER = f"""\
 
 def resolve(roots: Iterable[str]) -> list[str]:
     """Coordinates of `roots` and of everything they need at run time, sorted."""
-    from jgo.maven import Dependency, MavenContext, PythonResolver
+    from jgo.maven import Dependency, MavenContext, PythonResolver  # noqa: PLC0415 -- of the extra "local"
 
     with tempfile.TemporaryDirectory() as staging:
         context = MavenContext(resolver=PythonResolver(), repo_cache=Path(staging), local_repos=[])
-        # raw: else jgo takes each root for a bill of materials, and the log backend's would downgrade kafka-clients to 3.8
+        # raw: else jgo takes each root for a bill of materials, and the log backend's downgrades kafka-clients to 3.8
         wanted = [
             Dependency(context.project(group, name).at_version(version).artifact(), raw=True)
             for group, name, version in (root.split(":") for root in roots)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ingest.schema.errors import EngineError
 from skytrail.local.distribution import Installed
-from skytrail.local.privilege import Account
+from skytrail.local.privilege import Account, public_directory
 from skytrail.local.processes import ProcessIdentity, spawn
 from skytrail.local.state import Engine, EngineState
 
-LOG_TAIL_LINES = 25
+LOG_TAIL_LINES = 15
 
 # Starts are measured on two cores: the serial collector needs no threads, and no page is touched before it is used.
 FAST_START = ("-XX:+UseSerialGC", "-XX:-AlwaysPreTouch", "-XX:-UsePerfData", "-Djava.awt.headless=true")
@@ -29,10 +29,7 @@ class Launch:
 
     def directory(self, engine: Engine) -> Path:
         """The engine's own directory: written by us, its subdirectories by the engine."""
-        path = self.state.directory / engine
-        path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o755)
-        return path
+        return public_directory(self.state.directory / engine)
 
     def marker(self, engine: Engine) -> str:
         """A Java option that names home and engine: by it a process is found that was never written down."""
@@ -67,9 +64,10 @@ def marker(home: Path, engine: Engine) -> str:
 
 
 def log_tail(state: EngineState, engine: Engine) -> str:
-    """The last lines that the engine said: its log, or its console if the log was never opened."""
+    """The last lines that the engine said, on its console and in its log, without the frames of stack traces."""
     said: list[str] = []
     for path in (state.console(engine), state.logs[engine]):
         if path.exists():
-            said += path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:]
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            said += [line for line in lines if not line.startswith("\tat ")][-LOG_TAIL_LINES:]
     return "\n".join(said)

@@ -67,6 +67,15 @@ def _may_search(directory: Path, account: Account) -> bool:
     return bool(found.st_mode & stat.S_IXOTH)
 
 
+def public_directory(path: Path) -> Path:
+    """Create `path` and what is missing above it so that every account may enter, whatever our umask is."""
+    for directory in (*reversed(path.parents), path):
+        if not directory.exists():
+            directory.mkdir(exist_ok=True)
+            directory.chmod(0o755)
+    return path
+
+
 def private_directory(path: Path, account: Account | None) -> Path:
     """Create `path` for `account` alone (0700), or take it over if it is there."""
     path.mkdir(parents=True, exist_ok=True)

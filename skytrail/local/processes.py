@@ -51,13 +51,13 @@ def is_alive(identity: ProcessIdentity | None) -> bool:
 def spawn(
     command: Sequence[str], *, environment: Mapping[str, str], directory: Path, log: Path, account: Account | None
 ) -> ProcessIdentity:
-    """Start `command` in a session of its own; its output is appended to `log`, nothing else is inherited.
+    """Start `command` in a session of its own; its output replaces `log`, nothing else is inherited.
 
     Raises:
         OSError: The program can't be executed, or the account can't be taken.
     """
-    with log.open("ab") as output:
-        process = subprocess.Popen(
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 -- our own engines
             command,
             env=dict(environment),
             cwd=directory,

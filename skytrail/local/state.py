@@ -73,6 +73,10 @@ class EngineState:
         """Base address of the HTTP interface."""
         return f"http://{LOOPBACK}:{self.elasticsearch_port}"
 
+    def port(self, engine: Engine) -> int:
+        """The port that clients of the engine connect to."""
+        return self.kafka_port if engine == "kafka" else self.elasticsearch_port
+
     @property
     def pids(self) -> dict[Engine, int]:
         """Process ids as they were when the engines were started."""

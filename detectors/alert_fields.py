@@ -1,0 +1,60 @@
+"""Fields of alerts and of their triage state, besides the common ones (`ingest/schema/common_fields.py`)."""
+
+from __future__ import annotations
+
+from ingest.schema.fields import Field, FieldType
+
+_NAMED: tuple[tuple[str, FieldType, str], ...] = (
+    ("id", "keyword", "id in ATT&CK"),
+    ("name", "name", "name in ATT&CK"),
+    ("reference", "keyword", "page in ATT&CK"),
+)
+
+_RULE: tuple[Field, ...] = (
+    Field("rule.id", "keyword", "stable id of the rule"),
+    Field("rule.uuid", "keyword", "Sigma's id of the rule"),
+    Field("rule.name", "name", "title of the rule"),
+    Field("rule.version", "keyword", "version of the rule that fired"),
+    Field("rule.ruleset", "keyword", "set the rule belongs to"),
+    Field("rule.category", "keyword", "first ATT&CK tactic in words"),
+    Field("rule.description", "text", "what the rule looks for"),
+    Field("rule.author", "keyword", "who wrote the rule", array=True),
+    Field("rule.license", "keyword", "licence of the rule"),
+    Field("rule.reference", "keyword", "where to read more"),
+)
+
+_THREAT: tuple[Field, ...] = (
+    Field("threat.framework", "keyword", "MITRE ATT&CK"),
+    *(
+        Field(f"threat.{part}.{key}", type_, meaning, array=True)
+        for part in ("tactic", "technique", "technique.subtechnique")
+        for key, type_, meaning in _NAMED
+    ),
+)
+
+_ALERT: tuple[Field, ...] = (
+    Field("skytrail.alert.dedup_key", "keyword", "alerts of the same matter share it: rule, namespace, group"),
+    Field("skytrail.alert.count", "long", "different actions in the alert; grows in the state only"),
+    Field("skytrail.alert.threshold", "long", "actions needed to fire"),
+    Field("skytrail.alert.confidence", "keyword", "low, medium or high"),
+    Field("skytrail.alert.status", "keyword", "open, acknowledged, closed or suppressed"),
+    Field("skytrail.alert.group_key", "keyword", "values of the fields the rule groups by"),
+    Field("skytrail.alert.events.index", "keyword", "index of a matched event", array=True),
+    Field("skytrail.alert.events.id", "keyword", "document id of a matched event", array=True),
+    Field("skytrail.alert.events.hash", "keyword", "hex leaf hash of a matched event", array=True),
+    Field("skytrail.alert.false_positives", "text", "what else may explain it", array=True),
+    Field("skytrail.alert.runbook", "text", "what to do, step by step", array=True),
+    Field("skytrail.alert.suppressed_until", "date", "event time until which more of the same folds into this alert"),
+    Field("skytrail.alert.ruleset_version", "keyword", "version of the whole rule set"),
+)
+
+_STATE: tuple[Field, ...] = (
+    Field("skytrail.alert.id", "keyword", "id of the alert the state belongs to"),
+    Field("skytrail.alert.owner", "keyword", "who works on it"),
+    Field("skytrail.alert.classification", "keyword", "true_positive, benign_positive, false_positive or undetermined"),
+    Field("skytrail.alert.opened", "date", "event time of the first member"),
+    Field("skytrail.alert.updated", "date", "last change of the state"),
+)
+
+ALERT_FIELDS: tuple[Field, ...] = (*_RULE, *_THREAT, *_ALERT)
+ALERT_STATE_FIELDS: tuple[Field, ...] = (*ALERT_FIELDS, *_STATE)

@@ -1,0 +1,212 @@
+"""Loads rules from files: reads, judges, tests. A broken rule is named and left out; the others are loaded.
+
+Refused (`error`): what can't be read or evaluated, a second rule with a known id, a rule whose own tests fail, and one
+of ours that lacks what we promise of every rule of ours. Everything else that is odd is a `warning`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from detectors.attack import read_tags
+from detectors.findings import Finding
+from detectors.known_fields import fills
+from detectors.reason import places_of
+from detectors.rule import SEVERITIES, Rule, build_rule
+from detectors.rule_tests import TestResult, formats_of, run_tests
+from detectors.sigma.ast import fields_of
+from detectors.sigma.parse import ParsedSigma, Placeholders, parse
+from detectors.sigma.yaml_source import read_documents
+from ingest.formats.contract import Format
+from ingest.formats.registry import all_formats
+from ingest.schema.errors import ConfigError
+
+OWN_RULES = Path(__file__).with_name("rules")
+SUFFIXES = (".yml", ".yaml")
+MIN_RUNBOOK_STEPS = 2
+
+_NONE: Placeholders = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """A set of rules.
+
+    Attributes:
+        version: First 12 hex digits of the SHA-256 over ids and contents of the rules; in every alert.
+        findings: What was found while loading, in the order of the files.
+    """
+
+    rules: tuple[Rule, ...]
+    version: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Findings that kept a rule out."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    def get(self, rule_id: str) -> Rule | None:
+        """The rule of this id."""
+        return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+
+def load(
+    paths: Iterable[Path] = (OWN_RULES,),
+    placeholders: Placeholders = _NONE,
+    *,
+    strict: bool = False,
+    formats: Mapping[str, Format] | None = None,
+) -> Rulebook:
+    """Load every rule in files and directories.
+
+    Args:
+        paths: Files, or directories that are walked for `*.yml` and `*.yaml`.
+        placeholders: Values for the modifier `expand`.
+        strict: Whether a rule that must be left out is an error of the whole load.
+        formats: By name; None: all there are.
+
+    Raises:
+        ConfigError: A path does not exist; or, when strict, a rule was refused.
+    """
+    known = all_formats() if formats is None else formats
+    loader = _Loader(placeholders, known)
+    for path in paths:
+        for file in _files(path):
+            loader.read(file)
+    book = Rulebook(tuple(loader.rules), _version(loader.rules), tuple(loader.findings))
+    if strict and book.errors:
+        more = f" (and {len(book.errors) - 1} more)" if len(book.errors) > 1 else ""
+        raise ConfigError(f"loading rules: {book.errors[0]}{more}", mend="correct what `skytrail rules lint` lists")
+    return book
+
+
+def lint(
+    paths: Iterable[Path] = (OWN_RULES,),
+    placeholders: Placeholders = _NONE,
+    *,
+    formats: Mapping[str, Format] | None = None,
+) -> list[Finding]:
+    """Everything that is wrong or odd about the rules in some paths; arguments as for `load`."""
+    return list(load(paths, placeholders, formats=formats).findings)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.exists():
+        raise ConfigError("loading rules: there is no such file or directory", where=str(path))
+    if path.is_dir():
+        yield from sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    else:
+        yield path
+
+
+def _version(rules: Sequence[Rule]) -> str:
+    content = "\n".join(sorted(f"{rule.id} {rule.digest}" for rule in rules))
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+class _Loader:
+    """Collects rules and findings over the files."""
+
+    def __init__(self, placeholders: Placeholders, formats: Mapping[str, Format]) -> None:
+        self._placeholders = placeholders
+        self._formats = formats
+        self._places: dict[str, str] = {}
+        self.rules: list[Rule] = []
+        self.findings: list[Finding] = []
+
+    def read(self, file: Path) -> None:
+        where = str(file)
+        try:
+            documents = read_documents(file.read_text("utf-8"), where=where)
+        except (ConfigError, OSError, UnicodeDecodeError) as exc:
+            self._note(where, "", "error", exc.what if isinstance(exc, ConfigError) else f"reading file: {exc}")
+            return
+        if not documents:
+            self._note(where, "", "warning", "the file holds no rule")
+        for document in documents:
+            try:
+                parsed = parse(document, where=where, placeholders=self._placeholders)
+                rule = build_rule(parsed, where=where)
+            except ConfigError as exc:
+                inside = exc.where.removeprefix(where).lstrip(": ")
+                name = str(document.get("name") or document.get("id") or "") if isinstance(document, Mapping) else ""
+                self._note(where, name, "error", f"{exc.what}" + (f" at {inside}" if inside else ""))
+            else:
+                self._judge(rule, parsed)
+
+    def _judge(self, rule: Rule, parsed: ParsedSigma) -> None:
+        errors = [*self._doubles(rule), *_failures(run_tests(rule, self._formats))]
+        warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats))]
+        promises = list(_broken_promises(rule))
+        (errors if rule.own else warnings).extend(promises)
+        for message in errors:
+            self._note(rule.source, rule.id, "error", message)
+        for message in warnings:
+            self._note(rule.source, rule.id, "warning", message)
+        if not errors:
+            self.rules.append(rule)
+            for identity in filter(None, (rule.id, rule.uuid)):
+                self._places[identity] = rule.source
+
+    def _doubles(self, rule: Rule) -> Iterator[str]:
+        for identity in dict.fromkeys(filter(None, (rule.id, rule.uuid))):
+            if identity in self._places:
+                yield f"the id {identity} is taken by {self._places[identity]}; give this rule its own"
+
+    def _note(self, file: str, rule: str, severity: str, message: str) -> None:
+        self.findings.append(Finding(file, rule, "error" if severity == "error" else "warning", message))
+
+
+def _failures(results: Iterable[TestResult]) -> Iterator[str]:
+    for result in results:
+        if result.problem:
+            yield f"test {result.name!r}: {result.problem}"
+        elif not result.ok:
+            yield f"test {result.name!r}: the rule {'fired' if result.fired else 'did not fire'}"
+
+
+def _oddities(rule: Rule, formats: Sequence[Format]) -> Iterator[str]:
+    """What makes a rule useless or hard to read without making it wrong."""
+    if not formats:
+        source = rule.log_source
+        named = "/".join(part for part in (source.product, source.category, source.service) if part)
+        yield f"no format has the log source {named}: the rule can never match"
+        return
+    for field in sorted(fields_of(rule.condition)):
+        if not any(fills(one, field) for one in formats):
+            yield f"no event of {', '.join(one.name for one in formats)} has the field {field}: that part never matches"
+    for field in (*places_of(rule.reason), *rule.suppression.by):
+        if not any(fills(one, field) for one in formats):
+            yield f"the reason or suppression reads the field {field}, which no event has"
+
+
+def _broken_promises(rule: Rule) -> Iterator[str]:
+    """What we promise of every rule of ours and advise for all others."""
+    proven = {test.fires for test in rule.tests}
+    if proven != {True, False}:
+        yield "it needs a test that fires and one that does not"
+    if rule.level not in SEVERITIES:
+        yield "it needs a level"
+    _, _, unknown = read_tags(rule.tags)
+    if not rule.techniques or not rule.tactics:
+        yield "it needs tags with an ATT&CK tactic and technique"
+    if unknown and rule.own:
+        yield f"unknown ATT&CK tags: {', '.join(unknown)}"
+    for missing in (
+        name
+        for name, value in (
+            ("description", rule.description),
+            ("falsepositives", rule.false_positives),
+            ("reason", rule.reason),
+            ("id", rule.uuid),
+        )
+        if not value
+    ):
+        yield f"it needs {missing}"
+    if len(rule.runbook) < MIN_RUNBOOK_STEPS:
+        yield f"it needs a runbook of at least {MIN_RUNBOOK_STEPS} steps"

@@ -1,0 +1,122 @@
+"""Finds the values of a field in an event, under whatever name a rule calls it.
+
+Order of the places; the first one where the field stands decides, even if its value there is null:
+
+1. the vendor's tree, spelled exactly;
+2. the format's alias for this name (a path in the vendor's tree or in the ECS document);
+3. the ECS document, spelled exactly;
+4. the vendor's tree, then the ECS document, ignoring the case of names (vendors change it with the channel).
+
+A dotted name is a path over nested maps and over keys that contain dots themselves (`authorization.k8s.io/decision`);
+a list on the way means any of its elements, or the one whose number the path gives. Lists of values are flattened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ingest.formats.contract import View
+
+_Keys = Callable[[Mapping[str, Any], str], Iterator[Any]]
+
+
+class Fields:
+    """The fields of one event; remembers what it has looked up."""
+
+    __slots__ = ("_aliases", "_folded", "_found", "_view")
+
+    def __init__(self, view: View, aliases: Mapping[str, str]) -> None:
+        self._view = view
+        self._aliases = aliases
+        self._found: dict[str, tuple[Any, ...]] = {}
+        self._folded: dict[int, dict[str, list[str]]] = {}
+
+    def values(self, name: str) -> tuple[Any, ...]:
+        """Every value of the field, nulls included; empty when it is absent or an empty list."""
+        known = self._found.get(name)
+        if known is None:
+            known = self._found[name] = tuple(self._look(name))
+        return known
+
+    def everything(self) -> Iterator[Any]:
+        """Every scalar of the vendor's tree (names of fields and nulls are not values)."""
+        pending: list[Any] = [self._view.vendor]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, Mapping):
+                pending.extend(node.values())
+            elif isinstance(node, list | tuple):
+                pending.extend(node)
+            elif node is not None:
+                yield node
+
+    def _look(self, name: str) -> list[Any]:
+        parts = name.split(".")
+        alias = self._aliases.get(name)
+        exact: tuple[tuple[Mapping[str, Any], list[str]], ...] = (
+            (self._view.vendor, parts),
+            *(((self._view.vendor, alias.split(".")), (self._view.ecs, alias.split("."))) if alias else ()),
+            (self._view.ecs, parts),
+        )
+        for tree, path in exact:
+            found = _walk(tree, path, 0, _exactly)
+            if found is not None:
+                return found
+        for tree in (self._view.vendor, self._view.ecs):
+            found = _walk(tree, parts, 0, self._ignoring_case)
+            if found is not None:
+                return found
+        return []
+
+    def _ignoring_case(self, node: Mapping[str, Any], key: str) -> Iterator[Any]:
+        folded = self._folded.get(id(node))
+        if folded is None:
+            folded = {}
+            for name in node:
+                folded.setdefault(str(name).lower(), []).append(name)
+            self._folded[id(node)] = folded
+        for name in folded.get(key.lower(), ()):
+            yield node[name]
+
+
+def _exactly(node: Mapping[str, Any], key: str) -> Iterator[Any]:
+    if key in node:
+        yield node[key]
+
+
+def _walk(node: Any, parts: list[str], start: int, keys: _Keys) -> list[Any] | None:
+    """The values at the rest of a path below `node`, or None when there is no such place."""
+    if start == len(parts):
+        return _flat(node)
+    found: list[Any] | None = None
+    if isinstance(node, list | tuple):
+        below = [(element, start) for element in node]
+        if parts[start].isdecimal() and int(parts[start][:9]) < len(node):
+            below.append((node[int(parts[start][:9])], start + 1))
+    elif isinstance(node, Mapping):
+        below = [
+            (child, end) for end in range(start + 1, len(parts) + 1) for child in keys(node, ".".join(parts[start:end]))
+        ]
+    else:
+        return None
+    for child, end in below:
+        more = _walk(child, parts, end, keys)
+        if more is not None:
+            found = [*(found or ()), *more]
+    return found
+
+
+def _flat(value: Any) -> list[Any]:
+    """A value as the list of its elements, lists in lists opened."""
+    if not isinstance(value, list | tuple):
+        return [value]
+    found: list[Any] = []
+    pending = list(reversed(value))
+    while pending:
+        element = pending.pop()
+        if isinstance(element, list | tuple):
+            pending.extend(reversed(element))
+        else:
+            found.append(element)
+    return found

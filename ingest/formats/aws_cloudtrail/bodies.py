@@ -1,0 +1,107 @@
+"""The free-form bodies of an event: as searchable text, and as flattened objects where Elasticsearch can hold them.
+
+What a `flattened` field can't take would lose the whole document, so such an object is left out (its text stays) or its
+names are mended:
+
+* a Lucene term holds 32,766 bytes, so the text must be shorter than that, in characters and in bytes;
+* objects nest at most 20 deep (`depth_limit`);
+* a name may be neither empty nor a lone dot, nor hold NUL, which separates name and value in the index.
+
+https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/flattened
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ingest.formats.aws_cloudtrail.values import optional_text, text_of
+
+TERM_BYTES = 32_766
+_DEEPEST = 20
+_BODIES = (
+    ("requestParameters", "request_parameters"),
+    ("responseElements", "response_elements"),
+    ("additionalEventData", "additional_eventdata"),
+    ("serviceEventDetails", "service_event_details"),
+)
+_ODD_NAMES = ("\x00", "{=", " =", "{.", " .")  # how NUL, empty names and names that begin with a dot show in Java text
+
+
+def bodies_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The texts under `request_parameters`, …, and the objects under `flattened`; absent bodies are left out."""
+    found: dict[str, Any] = {}
+    flattened: dict[str, Any] = {}
+    for name, target in _BODIES:
+        value = event.get(name)
+        if value is None:
+            continue
+        text = text_of(value)
+        found[target] = text
+        if value.__class__ is dict:
+            held = flattened_of(value, text)
+            if held is not None:
+                flattened[target] = held
+    if flattened:
+        found["flattened"] = flattened
+    return found
+
+
+def flattened_of(value: dict[str, Any], text: str) -> dict[str, Any] | None:
+    """The object as a `flattened` field can hold it, or None when it can't.
+
+    Args:
+        value: The object, pruned.
+        text: Its Java text.
+    """
+    if len(text) >= TERM_BYTES or (not text.isascii() and len(text.encode("utf-8", "replace")) >= TERM_BYTES):
+        return None
+    if text.count("{") > _DEEPEST and _depth(value) > _DEEPEST:
+        return None
+    if any(sign in text for sign in _ODD_NAMES):
+        return {_safe(name): _with_safe_names(item) for name, item in value.items()}
+    return value
+
+
+def digest_of(event: Mapping[str, Any], table: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """The fields of a digest file by `table` (vendor's name, ours); what a `flattened` field can't take is left out."""
+    found: dict[str, Any] = {}
+    for name, target in table:
+        value = event.get(name)
+        if isinstance(value, list):
+            # Each of hundreds of log files is its own set of terms, so each is judged alone.
+            items = [flattened_of({target: item}, text_of({target: item})) for item in value]
+            listed = [item[target] for item in items if item]
+            if listed:
+                found[target] = listed
+        elif value is not None:
+            text = optional_text(value)
+            if text and len(text.encode("utf-8", "replace")) < TERM_BYTES - len(target) - 1:
+                found[target] = text
+    return found
+
+
+def _depth(value: Any) -> int:
+    """Objects inside each other; lists do not count."""
+    deepest, rest = 0, [(value, 0)]
+    while rest:
+        node, above = rest.pop()
+        if isinstance(node, dict):
+            deepest = max(deepest, above + 1)
+            rest.extend((item, above + 1) for item in node.values())
+        elif isinstance(node, list):
+            rest.extend((item, above) for item in node)
+    return deepest
+
+
+def _with_safe_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_safe(name): _with_safe_names(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_safe_names(item) for item in value]
+    return value
+
+
+def _safe(name: str) -> str:
+    mended = name.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return mended if mended.strip(".") else "_" + mended.replace(".", "_")

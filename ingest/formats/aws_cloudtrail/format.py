@@ -1,0 +1,107 @@
+"""AWS CloudTrail: management, data, network-activity and Insight events, and digest files.
+
+Format:   CloudTrail record contents, eventVersion 1.01 to 1.11
+          https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+Bodies:   log files (``{"Records": […]}``), one event a line, a single event, an array, lookup-events
+          (``{"Events": […]}``), EventBridge events, CloudWatch Logs subscriptions (``{"logEvents": […]}``); a digest
+          file is one record. Notifications of SNS and SQS are the transport's business.
+Fixtures: tests/ingest/formats/aws_cloudtrail/golden/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from ingest.formats.aws_cloudtrail.fields import FIELDS
+from ingest.formats.aws_cloudtrail.mapping import document_of, is_digest
+from ingest.formats.aws_cloudtrail.records import LIST_KEYS, Opened, open_record
+from ingest.formats.contract import Document, LogSource, View
+from ingest.parsing.json_slices import split_objects
+from ingest.schema.errors import RejectedRecord
+from ingest.schema.fields import Field
+from ingest.schema.identity import leaf_hash
+
+# A sample may end inside its first record; `\\?` because lookup-events and log groups hold the event as JSON text.
+_TELLTALE = re.compile(
+    rb'\\?"eventsource\\?"\s*:\s*\\?"[a-z0-9.-]+\.amazonaws\.com|"digests3object"\s*:', re.IGNORECASE
+)
+_SAMPLED = 64 * 1024
+_OTHERS = b"audit.k8s.io"
+
+
+class AwsCloudTrail:
+    """The format `aws.cloudtrail`; see `ingest/formats/contract.py` for what each part promises."""
+
+    name: str = "aws.cloudtrail"
+    dataset: str = "aws.cloudtrail"
+    version: str = "1"
+    log_source: LogSource = LogSource(product="aws", service="cloudtrail")
+    fields: Sequence[Field] = FIELDS
+    aliases: Mapping[str, str] = MappingProxyType({})
+    """Public Sigma rules for CloudTrail use the vendor's own names, which the view has."""
+
+    def split(self, body: bytes) -> Iterator[bytes]:
+        """Yield the exact slices of a body's records; elements of lookup-events and log groups stay wrapped.
+
+        Raises:
+            MalformedBody: At the first byte that can't be split; the records before it are delivered.
+        """
+        return split_objects(body, LIST_KEYS)
+
+    def identify(self, record: bytes) -> str | None:
+        """`eventID`, which AWS chooses; None without one (digest files, cut exports).
+
+        Raises:
+            MalformedRecord: Not a CloudTrail record.
+        """
+        return _own_id(open_record(record))
+
+    def view(self, record: bytes) -> View:
+        """The event without its wrapper, for rules.
+
+        Raises:
+            MalformedRecord: Not a CloudTrail record.
+        """
+        opened = open_record(record)
+        return View(vendor=opened.event, member=_id_of(opened, record))
+
+    def normalise(self, record: bytes) -> Document:
+        """The ECS document.
+
+        Raises:
+            MalformedRecord: Not a CloudTrail record, or one that can't be placed in time.
+        """
+        opened = open_record(record)
+        return document_of(opened, _id_of(opened, record))
+
+    def recognise(self, sample: bytes) -> bool:
+        """Whether the first record of a body is CloudTrail's; of a sample cut inside it, whether it reads like one."""
+        try:
+            record = next(self.split(sample), None)
+            if record is not None:
+                return _is_cloudtrail(open_record(record))
+        except RejectedRecord:
+            pass  # cut or foreign: its beginning decides
+        head = sample[:_SAMPLED]
+        return _OTHERS not in head and _TELLTALE.search(head) is not None
+
+
+def _own_id(opened: Opened) -> str | None:
+    event_id = opened.event.get("eventID")
+    return event_id if isinstance(event_id, str) and event_id else None
+
+
+def _id_of(opened: Opened, record: bytes) -> str:
+    return _own_id(opened) or f"leaf:{leaf_hash(record).hex()}"
+
+
+def _is_cloudtrail(opened: Opened) -> bool:
+    event = opened.event
+    if is_digest(event) or "insightDetails" in event:
+        return True
+    return isinstance(event.get("eventName"), str) and isinstance(event.get("eventSource"), str)
+
+
+FORMAT = AwsCloudTrail()

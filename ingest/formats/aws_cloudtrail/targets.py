@@ -1,0 +1,132 @@
+"""What was acted on: `user.{target,changes,effective}`, `group`, resources, and the account of another owner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ingest.formats.aws_cloudtrail.related import Related
+from ingest.formats.aws_cloudtrail.values import account_of, arn_account, arn_part, mapping_of, optional_text
+
+_ASSUMING = frozenset({"AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
+_TRAILS = "cloudtrail.amazonaws.com"
+
+
+class Targets(NamedTuple):
+    """Parts of `user` and `group` that speak of the object of a call; empty ones are to be left out."""
+
+    user: dict[str, Any]
+    group: dict[str, Any]
+
+
+def targets_of(event: Mapping[str, Any], related: Related, *, succeeded: bool) -> Targets:
+    """Read who and what a call was about.
+
+    Args:
+        event: A pruned event.
+        related: What the bodies name is added here.
+        succeeded: A caller whose AssumeRole was refused became nobody else.
+    """
+    request = mapping_of(event.get("requestParameters"))
+    response = mapping_of(event.get("responseElements"))
+    if request:
+        related.body(request, with_addresses=True)
+    if response:
+        related.body(response, with_addresses=False)
+    device = optional_text(mapping_of(event.get("additionalEventData")).get("MFAIdentifier"))
+    if device:
+        related.entities.add(device)
+    if event.get("eventSource") == _TRAILS:
+        trail = optional_text(request.get("name"))
+        if trail:
+            related.entities.add(trail)
+    user = _user(request, response, related)
+    if succeeded and event.get("eventName") in _ASSUMING:
+        effective = _effective(request, response, related)
+        if effective:
+            user["effective"] = effective
+    return Targets(user, _group(request, response))
+
+
+def resources_of(event: Mapping[str, Any]) -> list[dict[str, str]]:
+    """`resources`, each combination of ARN, account and type once, in the order of the source."""
+    found: dict[tuple[str | None, ...], dict[str, str]] = {}
+    for item in _resources(event):
+        resource = {
+            "arn": optional_text(item.get("ARN", item.get("arn"))),
+            "account_id": account_of(item.get("accountId")),
+            "type": optional_text(item.get("type")),
+        }
+        kept = {name: value for name, value in resource.items() if value}
+        if kept:
+            found.setdefault(tuple(resource.values()), kept)
+    return list(found.values())
+
+
+def target_account(event: Mapping[str, Any], caller: str | None, recipient: str | None) -> str | None:
+    """The account acted on, when it is another than the caller's.
+
+    The owner of the trail tells it in a copy of the event delivered there; in the caller's own copy the resources or
+    the role to assume do.
+    """
+    if not caller:
+        return None
+    if recipient and recipient != caller:
+        return recipient
+    owners = [account_of(item.get("accountId")) for item in _resources(event)]
+    if event.get("eventName") in _ASSUMING:
+        role = optional_text(mapping_of(event.get("requestParameters")).get("roleArn"))
+        owners.append(arn_account(role) if role else None)
+    return next((owner for owner in owners if owner and owner != caller), None)
+
+
+def _resources(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    listed = event.get("resources")
+    if isinstance(listed, list):
+        return [mapping_of(item) for item in listed]
+    return [mapping_of(listed)]
+
+
+def _user(request: Mapping[str, Any], response: Mapping[str, Any], related: Related) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    target: dict[str, Any] = {}
+    name = optional_text(request.get("userName"))
+    if name:
+        target["name"] = name
+        related.users.add(name)
+    new_id = optional_text(mapping_of(response.get("user")).get("userId"))
+    if new_id:
+        target["id"] = new_id
+    if target:
+        found["target"] = target
+    new_name = optional_text(request.get("newUserName"))
+    if new_name:
+        found["changes"] = {"name": new_name}
+        related.users.add(new_name)
+    return found
+
+
+def _effective(request: Mapping[str, Any], response: Mapping[str, Any], related: Related) -> dict[str, str]:
+    """Who the caller became: `id` is assumedRoleId, `name` the role."""
+    found: dict[str, str] = {}
+    assumed = mapping_of(response.get("assumedRoleUser"))
+    assumed_id = optional_text(assumed.get("assumedRoleId"))
+    if assumed_id:
+        found["id"] = assumed_id
+    role = optional_text(request.get("roleArn"))
+    if role:
+        found["name"] = arn_part(role)
+        related.principal_arn(role)
+    related.principal_arn(optional_text(assumed.get("arn")))
+    return found
+
+
+def _group(request: Mapping[str, Any], response: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    name = optional_text(request.get("groupName"))
+    if name:
+        found["name"] = name
+    group_id = optional_text(mapping_of(response.get("group")).get("groupId"))
+    if group_id:
+        found["id"] = group_id
+    return found

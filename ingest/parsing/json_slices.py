@@ -1,0 +1,153 @@
+"""Cutting a body into its records: exact byte slices, in order, never re-serialised.
+
+Bodies come as a wrapper object whose list holds the records, an array, one value a line (NDJSON), several values one
+after another, or a single object over any number of lines. What is inside a record is not judged here: a record that is
+no JSON of its format is delivered too and refused alone, so its neighbours are unharmed.
+
+The slices are copies: a record kept for long does not keep a body of many megabytes alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import msgspec
+
+from ingest.parsing.json_scan import BLANK, scan_value, skip_blank
+from ingest.schema.errors import MalformedBody
+
+_BOM = b"\xef\xbb\xbf"
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_value = msgspec.json.Decoder(msgspec.Raw)
+
+
+def split_objects(body: bytes, list_keys: tuple[str, ...]) -> Iterator[bytes]:
+    """Yield the records of a body; a blank body gives none, a byte-order mark before the first is skipped.
+
+    A line that is broken among complete lines is yielded as it is. Elsewhere a fault ends the body, because what
+    follows can't be told apart: the records before it are delivered first.
+
+    Args:
+        body: The inflated bytes.
+        list_keys: Keys whose array in a top-level object makes it a wrapper of records (`Records`, `items`).
+
+    Raises:
+        MalformedBody: At the first byte that can't be split, naming it.
+    """
+    text = body.removeprefix(_BOM)
+    whole = _plain(text.strip(BLANK), list_keys)
+    if whole is not None:
+        yield from whole
+        return
+    try:
+        yield from _Lines(text, list_keys).records()
+    except _Unsplittable as fault:
+        raise MalformedBody(
+            f"splitting body: {fault}",
+            where=f"byte {len(body) - len(text) + fault.at}",
+            mend="the records before it were taken; fetch the body again, or mend what writes it",
+        ) from fault
+
+
+def _plain(value: bytes, list_keys: tuple[str, ...]) -> list[bytes] | None:
+    """The records of a body or line that is blank or one plain JSON value; None when the scanner has to look closer."""
+    if not value:
+        return []
+    try:
+        if value.startswith(b"["):
+            return list(map(bytes, _elements.decode(value)))
+        if not any(b'"%b"' % key.encode() in value for key in list_keys):
+            _value.decode(value)
+            return [value]
+        return _of_wrapper(value, list_keys)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _of_wrapper(value: bytes, list_keys: tuple[str, ...]) -> list[bytes] | None:
+    members = _members.decode(value)
+    if len(value) != 1 + sum(len(key) + 4 + memoryview(raw).nbytes for key, raw in members.items()):
+        return None  # blanks between members, or a key that occurs twice: decoding kept only its last list
+    lists = [raw for key, raw in members.items() if key in list_keys and bytes(memoryview(raw)[:1]) == b"["]
+    if not lists:
+        return [value]
+    return [bytes(element) for raw in lists for element in _elements.decode(raw)]
+
+
+class _Unsplittable(Exception):  # noqa: N818 - private, becomes a MalformedBody
+    def __init__(self, at: int, why: str) -> None:
+        super().__init__(why)
+        self.at = at
+
+
+class _Lines:
+    """A body that is not one plain value: read line by line, and value by value where a line is not plain.
+
+    Attributes:
+        spare: Bytes that attempts over several lines may waste; keeps the work linear in the size of the body.
+        complete: Whether some line was complete by itself, so that a fault concerns its line only.
+    """
+
+    def __init__(self, text: bytes, list_keys: tuple[str, ...]) -> None:
+        self.text = text
+        self.list_keys = list_keys
+        self.key_bytes = frozenset(key.encode() for key in list_keys)
+        self.spare = len(text)
+        self.complete = False
+
+    def records(self) -> Iterator[bytes]:
+        """Every record, or those before the fault.
+
+        Raises:
+            _Unsplittable: At the fault.
+        """
+        at = 0
+        while at < len(self.text):
+            end = self._line_end(at)
+            line = self.text[at:end].strip(BLANK)
+            found = _plain(line, self.list_keys)
+            if found is None:
+                at = yield from self._values(at, end)
+            else:
+                self.complete = self.complete or line[:1] in (b"{", b"[")
+                yield from found
+                at = end + 1
+
+    def _values(self, at: int, end: int) -> Generator[bytes, None, int]:
+        """The values that begin on a line and may reach over several; returns the place behind them."""
+        first_end = end
+        while (at := skip_blank(self.text, at)) < end:
+            reach = len(self.text) if self.spare > 0 else end
+            scan = scan_value(self.text, at, reach, self.key_bytes)
+            if scan.fault and self._concerns_line_only(end, listed=scan.listed):
+                self.spare -= scan.end - at
+                yield self.text[at:end].strip(BLANK)
+                return end + 1
+            for start, stop in scan.records:
+                yield self.text[start:stop]
+            if scan.fault:
+                raise _Unsplittable(scan.end, scan.fault)
+            at = scan.end
+            end = end if at <= end else self._line_end(at)
+        self.complete = self.complete or end == first_end
+        return at
+
+    def _concerns_line_only(self, end: int, *, listed: bool) -> bool:
+        """Whether the lines around a faulty one stand for themselves.
+
+        The last element of an array with one element a line is complete by itself, too: inside a list of records only
+        the very next line counts.
+        """
+        while not self.complete and end < len(self.text):
+            start, end = end + 1, self._line_end(end + 1)
+            if self.text[start : start + 1] in (b"{", b"["):
+                scan = scan_value(self.text, start, end, self.key_bytes)
+                self.complete = not scan.fault and skip_blank(self.text, scan.end) >= end
+            if listed and self.text[start:end].strip(BLANK):
+                break
+        return self.complete
+
+    def _line_end(self, at: int) -> int:
+        found = self.text.find(b"\n", at)
+        return len(self.text) if found < 0 else found

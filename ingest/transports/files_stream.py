@@ -1,0 +1,47 @@
+"""Bodies from a stream that can't be read twice: standard input or a named pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from collections.abc import AsyncIterator
+
+from ingest.transports.files_reading import CHUNK_BYTES
+from ingest.transports.files_shape import Shape, shape_of, whole_lines
+
+_READ_BYTES = 1024 * 1024
+_IDLE_S = 0.25  # without new bytes for so long, complete lines go on their way
+
+
+async def stream_bodies(descriptor: int, closing: asyncio.Event, limit: int) -> AsyncIterator[bytes]:
+    """Cut a stream into bodies until it ends or `closing` is set.
+
+    A stream can't be left unread like a file, so what is larger than `limit` without a place to cut it comes as it is,
+    in pieces: inflating or splitting refuses them, and their bytes are kept as dead letters.
+    """
+    buffer = bytearray()
+    shape = Shape.UNDECIDED
+    while not closing.is_set():
+        data = await asyncio.to_thread(_read, descriptor)
+        if data == b"":
+            break
+        if data:
+            if shape is Shape.UNDECIDED and (not buffer or b"\n" in data):
+                shape = shape_of(bytes(buffer[:CHUNK_BYTES]) + data, complete=False)
+            buffer += data
+        idle = data is None
+        end = whole_lines(buffer) if shape is Shape.LINES and (idle or len(buffer) >= CHUNK_BYTES) else 0
+        if len(buffer) > limit and not end:
+            end = len(buffer)
+        if end:
+            yield bytes(buffer[:end])
+            del buffer[:end]
+    if buffer and not closing.is_set():
+        yield bytes(buffer)
+
+
+def _read(descriptor: int) -> bytes | None:
+    """New bytes; empty at the end; None when there is nothing now. Returns soon, so that a stop leaves no thread."""
+    ready, _, _ = select.select([descriptor], [], [], _IDLE_S)
+    return os.read(descriptor, _READ_BYTES) if ready else None

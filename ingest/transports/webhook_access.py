@@ -1,0 +1,155 @@
+"""Who may post to the webhook: bearer tokens, client certificates, and what is refused at start."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from ingest.schema.errors import ConfigError, SkytrailError
+from ingest.settings import WebhookSettings
+
+_SCHEME = "bearer "
+_SHORTEST_TOKEN = 16
+
+
+class Tokens:
+    """The accepted bearer tokens of a file, read again when the file changes.
+
+    A line is `<source-id> <token>` (only that source may use it) or `<token>`; `#` begins a comment. A file that can't
+    be read lets nobody in: revoking must not depend on a correct file.
+
+    Args:
+        file: Read at once.
+        warn: Hears that a changed file can't be used.
+
+    Raises:
+        ConfigError: The file can't be read or holds no usable token.
+    """
+
+    def __init__(self, file: Path, warn: Callable[[SkytrailError], None]) -> None:
+        self._file = file
+        self._warn = warn
+        self._stamp = _stamp(file)
+        self._accepted = _read(file)
+
+    def allow(self, source: str, authorization: str) -> bool:
+        """Whether this `Authorization` header may post for this source; takes the same time for every token."""
+        self._refresh()
+        token = authorization[len(_SCHEME) :].strip() if authorization.lower().startswith(_SCHEME) else ""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        allowed = False
+        for bound_to, accepted in self._accepted:
+            same = hmac.compare_digest(digest, accepted)
+            allowed |= same and bound_to in ("", source)
+        return allowed
+
+    def _refresh(self) -> None:
+        stamp = _stamp(self._file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._accepted = _read(self._file)
+        except ConfigError as exc:
+            self._accepted = []
+            self._warn(exc)
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read(file: Path) -> list[tuple[str, bytes]]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        mend = "create it with a line `<source-id> <token>`, token from `openssl rand -hex 32`"
+        raise ConfigError(f"reading tokens: {exc}", where=f"webhook.token_file {file}", mend=mend) from exc
+    accepted: list[tuple[str, bytes]] = []
+    for number, line in enumerate(lines, start=1):
+        parts = line.partition("#")[0].split()
+        if not parts:
+            continue
+        if len(parts) > 2 or len(parts[-1]) < _SHORTEST_TOKEN:  # noqa: PLR2004 - source id and token
+            raise ConfigError(
+                f"reading tokens: line is not `[source-id] token` with a token of at least {_SHORTEST_TOKEN} characters",
+                where=f"webhook.token_file {file} line {number}",
+                mend="make a token with `openssl rand -hex 32`",
+            )
+        accepted.append((parts[0] if len(parts) > 1 else "", hashlib.sha256(parts[-1].encode()).digest()))
+    if not accepted:
+        raise ConfigError("reading tokens: there is none", where=f"webhook.token_file {file}")
+    return accepted
+
+
+def refuse_unsafe(settings: WebhookSettings) -> None:
+    """Refuse to listen for everybody, or in the clear beyond this machine.
+
+    Raises:
+        ConfigError: With what to set.
+    """
+    if settings.token_file is None and settings.client_ca_file is None:
+        raise ConfigError(
+            "opening webhook: anybody could post",
+            where="webhook.token_file, webhook.client_ca_file",
+            mend="set one of them: a file of bearer tokens, or the authority of client certificates",
+        )
+    if settings.certificate_file and settings.key_file:
+        return
+    if not settings.allow_plain_http:
+        raise ConfigError(
+            "opening webhook: there is no certificate",
+            where="webhook.certificate_file, webhook.key_file",
+            mend="set both; on loopback alone webhook.allow_plain_http is accepted instead",
+        )
+    if not _is_loopback(settings.host):
+        raise ConfigError(
+            "opening webhook: plain HTTP beyond loopback would show tokens and events to the network",
+            where=f"webhook.host {settings.host}",
+            mend="set webhook.certificate_file and webhook.key_file, or listen on 127.0.0.1",
+        )
+    if settings.client_ca_file:
+        raise ConfigError(
+            "opening webhook: client certificates need TLS",
+            where="webhook.client_ca_file",
+            mend="set webhook.certificate_file and webhook.key_file",
+        )
+
+
+def tls_context(settings: WebhookSettings) -> ssl.SSLContext | None:
+    """The server's TLS context; None for plain HTTP.
+
+    Raises:
+        ConfigError: A file can't be read or does not fit.
+    """
+    if not (settings.certificate_file and settings.key_file):
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+        if settings.client_ca_file:
+            context.load_verify_locations(settings.client_ca_file)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as exc:
+        raise ConfigError(
+            f"reading certificates: {exc}",
+            where=f"{settings.certificate_file}, {settings.key_file}, {settings.client_ca_file or 'no client authority'}",
+            mend="check that they are PEM, belong together, and that this user may read them",
+        ) from exc
+    return context
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

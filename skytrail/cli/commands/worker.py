@@ -1,0 +1,46 @@
+"""`skytrail worker`: runs one role."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+
+import typer
+
+from ingest.formats.registry import all_formats
+from skytrail.cli.context import context_of
+from streams.topic_admin import ensure_topics
+from streams.topics import all_topics
+
+
+class RoleName(StrEnum):
+    """The three roles."""
+
+    SEAL = "seal"
+    DETECT = "detect"
+    INDEX = "index"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(worker)
+
+
+def worker(context: typer.Context, role: RoleName) -> None:
+    """Run a role until SIGTERM: seal (archive), detect (rules and alerts) or index (Elasticsearch). Start more to scale.
+
+    Examples:  skytrail worker seal   |   skytrail worker detect   |   skytrail worker index
+    """
+    from streams.roles import Parts, run_role  # noqa: PLC0415 - Faust is heavy, and only workers need it
+
+    settings = context_of(context).connected(elasticsearch=role is not RoleName.SEAL)
+    asyncio.run(ensure_topics(settings.kafka, all_topics(list(all_formats()))))
+    parts = Parts(
+        kafka=settings.kafka,
+        elasticsearch=settings.elasticsearch,
+        archive=settings.archive,
+        archive_dir=settings.archive_dir,
+        worker=settings.worker,
+        detection=settings.detection,
+    )
+    run_role(role.value, parts)

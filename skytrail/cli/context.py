@@ -1,0 +1,44 @@
+"""What every command starts from: the settings, read once, and the connections they name."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import typer
+
+from skytrail import settings as settings_module
+from skytrail.connections import connected
+from skytrail.settings import Settings
+
+
+class Context:
+    """Carried in Typer's context; reads the settings at first use, so that `--help` needs none."""
+
+    def __init__(self, config: Path | None) -> None:
+        """Remember which settings file was asked for."""
+        self._config = config
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings as configured.
+
+        Raises:
+            ConfigError: They are wrong.
+        """
+        return settings_module.load(self._config)
+
+    def connected(self, *, kafka: bool = True, elasticsearch: bool = True) -> Settings:
+        """The settings with addresses and identities filled in.
+
+        Raises:
+            ConfigError: Nothing to connect to, or unsafe.
+        """
+        return connected(self.settings, kafka=kafka, elasticsearch=elasticsearch)
+
+
+def context_of(context: typer.Context) -> Context:
+    """The `Context` of a running command."""
+    found = context.find_object(Context)
+    assert found is not None
+    return found

@@ -1,0 +1,93 @@
+"""The command line: composes the command groups and turns errors into messages and exit codes.
+
+Every file in `skytrail/cli/commands` has a `register(app)`; adding a command edits no existing file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import structlog
+import typer
+
+from ingest.schema.errors import SkytrailError
+from skytrail.cli import commands
+from skytrail.cli.context import Context
+from skytrail.cli.exits import Exit, exit_of
+from skytrail.cli.output import quiet_stdout, say
+
+EPILOG = (
+    "Examples:  skytrail demo  |  skytrail up  |  skytrail ingest files ./logs --format aws.cloudtrail   "
+    "Exit codes: 0 ok, 1 findings or not caught up, 2 bad input, 3 configuration or connection, 4 denied, "
+    "5 incomplete, 130 interrupted."
+)
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        name="skytrail",
+        help="Streaming analytics for cloud audit logs: nothing is lost silently, and everything can be proven.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+    @app.callback()
+    def root(
+        context: typer.Context,
+        config: Annotated[Path | None, typer.Option(help="Settings file instead of the searched ones.")] = None,
+        verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More on stderr.")] = False,
+    ) -> None:
+        _log_to_stderr(verbose=verbose)
+        context.obj = Context(config)
+
+    for entry in sorted(pkgutil.iter_modules(commands.__path__), key=lambda e: e.name):
+        importlib.import_module(f"{commands.__name__}.{entry.name}").register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line; every error ends with what to do next."""
+    try:
+        code = build()(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else Exit.OK)
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted")
+        sys.exit(Exit.INTERRUPTED)
+    except click.ClickException as exc:
+        say(f"error: {exc.format_message()}\nnext: `skytrail --help`, or --help behind the command")
+        sys.exit(Exit.CONFIG)
+    except SkytrailError as exc:
+        place = f"\nwhere: {exc.where}" if exc.where else ""
+        say(f"error: {exc.kind}: {exc.what}{place}\nnext: {exc.mend}")
+        sys.exit(exit_of(exc))
+    except BrokenPipeError:
+        quiet_stdout()
+        sys.exit(Exit.OK)
+
+
+def _log_to_stderr(*, verbose: bool) -> None:
+    """Structured log lines on stderr, ECS names, never event content."""
+    level = logging.DEBUG if verbose else logging.INFO
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="@timestamp"),
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+

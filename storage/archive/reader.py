@@ -1,0 +1,140 @@
+"""Reads records back out of the archive, exactly as they were received, with what their envelopes said."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator
+
+import msgspec
+
+from ingest.schema.envelope import Header, Position
+from ingest.schema.errors import IntegrityError
+from storage.archive import frames
+from storage.archive.chain import Chain
+from storage.archive.manifest import Manifest, instant
+from storage.archive.segment import MessageLine
+from storage.archive.store import ArchiveStore
+
+_line_decoder = msgspec.json.Decoder(MessageLine)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed record.
+
+    Attributes:
+        body: Its exact bytes.
+        header: What its envelope said; None for unreadable messages and dead letters.
+        repeat: How often the same bytes occurred before in the same collected body.
+    """
+
+    position: Position
+    namespace: str
+    body: bytes
+    header: Header | None
+    repeat: int
+
+
+class ArchiveReader:
+    """Reads an archive that may be growing; holds one segment in memory.
+
+    Every part is compared with the hash in its manifest. That is not a verification: `storage.verify` is.
+    """
+
+    def __init__(self, store: ArchiveStore) -> None:
+        self._store = store
+
+    def namespaces(self) -> list[str]:
+        """The namespaces that have sealed records."""
+        return [name for name in self._store.folders("") if self._store.folders(f"{name}/seg/")]
+
+    def records(
+        self,
+        namespace: str,
+        *,
+        formats: Collection[str] = (),
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+    ) -> Iterator[Record]:
+        """Records of a namespace: topic by topic, partition by partition, in the order of their offsets.
+
+        Args:
+            namespace: Whose.
+            formats: Only these formats; empty: all, and records without a header too.
+            since: Only received at or after this.
+            until: Only received before this. Records of which the receive time is unknown pass both.
+
+        Raises:
+            IntegrityError: The archive is damaged.
+        """
+        for chain in self._chains(namespace):
+            for seq in range(chain.last.seq + 1 if chain.last else 0):
+                manifest = chain.manifest(seq)
+                if not _overlaps(manifest, since, until):
+                    continue
+                for record in _records_of(chain, manifest):
+                    if _wanted(record.header, formats, since, until):
+                        yield record
+
+    def record_at(self, position: Position) -> Record | None:
+        """The record at a position, whichever namespace it is in; None where the archive has none.
+
+        Raises:
+            IntegrityError: The archive is damaged.
+        """
+        for namespace in self._store.folders(""):
+            chain = Chain(self._store, namespace, position.topic, position.partition)
+            chain.restore()
+            manifest = chain.find(position.offset)
+            if manifest is None or manifest.span_of(position.offset) is None:
+                continue
+            return next((record for record in _records_of(chain, manifest) if record.position == position), None)
+        return None
+
+    def _chains(self, namespace: str) -> Iterator[Chain]:
+        for topic in self._store.folders(f"{namespace}/seg/"):
+            for partition in sorted(map(int, self._store.folders(f"{namespace}/seg/{topic}/"))):
+                chain = Chain(self._store, namespace, topic, partition)
+                chain.restore()
+                yield chain
+
+
+def _records_of(chain: Chain, manifest: Manifest) -> Iterator[Record]:
+    """The records of a segment, in order."""
+    where = manifest.body.key
+    bodies = frames.unpack(chain.read(manifest.body), where)
+    headers = frames.inflate(chain.read(manifest.headers), manifest.headers.key)
+    lines = [_line_decoder.decode(line) for line in headers.splitlines()]
+    if [(line.offset, line.n) for line in lines] != manifest.offsets() or len(bodies) != manifest.n:
+        raise IntegrityError("reading segment: its parts contradict its manifest", where=where)
+    at = iter(bodies)
+    for line in lines:
+        for index in range(line.n):
+            yield Record(
+                position=Position(chain.topic, chain.partition, line.offset, index),
+                namespace=chain.namespace,
+                body=next(at),
+                header=line.header,
+                repeat=line.repeats.get(index, 0),
+            )
+
+
+def _overlaps(manifest: Manifest, since: dt.datetime | None, until: dt.datetime | None) -> bool:
+    """Whether a segment can hold records of the time range; a segment with headerless messages always can."""
+    if manifest.received is None or sum(origin.records for origin in manifest.sources.origins) < manifest.n:
+        return True
+    return not (
+        (since is not None and manifest.received.max < instant(since))
+        or (until is not None and manifest.received.min >= instant(until))
+    )
+
+
+def _wanted(
+    header: Header | None, formats: Collection[str], since: dt.datetime | None, until: dt.datetime | None
+) -> bool:
+    if header is None:
+        return not formats
+    return (
+        (not formats or header.format in formats)
+        and (since is None or header.received_at >= since)
+        and (until is None or header.received_at < until)
+    )

@@ -1,0 +1,343 @@
+"""Seals one partition of a topic: every record exactly once, in order, whatever crashes.
+
+Order of writes for a batch: the parts of all its segments, then the manifests, then the hints. A manifest is the commit
+point of its segment, and its key can be won only once; so a slower sealer of the same partition, alive after a
+rebalance, finds its number taken, reads the chains anew (the same function as at start-up) and goes on from there.
+
+| stopped | at restart |
+|---|---|
+| before a manifest | nothing is sealed; Kafka delivers again; the parts are orphans and harmless |
+| between the manifests of a batch | the sealed namespaces know their offsets, the others are sealed now |
+| before the offset is committed | Kafka delivers again; what comes is compared with what is sealed and skipped |
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from ingest.schema.envelope import Header
+from ingest.schema.errors import AlreadyExists, IntegrityError
+from storage.archive.chain import Chain
+from storage.archive.contents import Content, RecordsOf, of_envelope
+from storage.archive.manifest import Batch, Partition, digest, stream_prefix
+from storage.archive.segment import SegmentBuilder, SegmentFiles
+from storage.archive.store import ArchiveStore
+from storage.settings import ArchiveSettings
+
+MAX_MESSAGES = 1500  # of a batch: keeps the positions, and so the manifest, small
+MAX_GAPS = 256  # beyond, the two oldest are merged into one
+_ATTEMPTS = 3
+
+
+class SealedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message whose records are now in the archive.
+
+    Attributes:
+        header: None where the message could not be read; then it is one record of the namespace `unreadable`.
+        known: It was sealed before and came again.
+    """
+
+    offset: int
+    namespace: str
+    header: Header | None
+    records: int
+    bytes: int
+    known: bool
+
+
+class SealedSegment(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that was written."""
+
+    namespace: str
+    seq: int
+    records: int
+    bytes: int
+    key: str
+    sha256: str
+
+
+class SealReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call of `seal` made durable.
+
+    Attributes:
+        committed_through: Every message up to and with this offset is in the archive; None when nothing was buffered.
+        gaps: Offsets that Kafka never delivered, first seen in this batch.
+    """
+
+    committed_through: int | None
+    segments: tuple[SealedSegment, ...] = ()
+    messages: tuple[SealedMessage, ...] = ()
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def records(self) -> int:
+        """Records sealed for the first time."""
+        return sum(message.records for message in self.messages if not message.known)
+
+
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
+    files: tuple[SegmentFiles, ...]
+    partition: Partition
+    report: SealReport
+
+
+class PartitionSealer:
+    """The sealer of one partition, made anew whenever the partition is assigned.
+
+    Not for use by two threads at once; `seal` blocks on the disk, so call it in a thread of its own.
+
+    Args:
+        store: Where segments go.
+        topic: Topic of the partition.
+        partition: Its number.
+        settings: When to seal.
+        clock: Gives the present time, with zone.
+        records_of: Reads the values of this topic.
+    """
+
+    def __init__(
+        self,
+        store: ArchiveStore,
+        topic: str,
+        partition: int,
+        settings: ArchiveSettings,
+        clock: Callable[[], dt.datetime],
+        *,
+        records_of: RecordsOf = of_envelope,
+    ) -> None:
+        self._store = store
+        self._topic = topic
+        self._number = partition
+        self._settings = settings
+        self._clock = clock
+        self._records_of = records_of
+        self._chains: dict[str, Chain] = {}
+        self._partition: Partition | None = None
+        self._through: int | None = None
+        self._restored = False
+        self._buffer: dict[int, Content] = {}
+        self._records = self._bytes = 0
+        self._opened: dt.datetime | None = None
+        self._plan: _Plan | None = None
+
+    @property
+    def through(self) -> int | None:
+        """The archive has every message of the partition up to and with this offset, but for the gaps it states."""
+        return self._through
+
+    def restore(self) -> None:
+        """Read where the chains of this partition end; `seal` does it when it was not done.
+
+        Raises:
+            StoreUnavailable: Call it again.
+            IntegrityError: A chain is damaged.
+        """
+        self._restored = False
+        self._plan = None
+        chains: dict[str, Chain] = {}
+        for namespace in self._store.folders(""):
+            chain = Chain(self._store, namespace, self._topic, self._number)
+            chain.restore()
+            if chain.last is not None:
+                chains[namespace] = chain
+        self._chains = chains
+        self._through, self._partition = _progress(chains)
+        self._restored = True
+
+    def add(self, offset: int, value: bytes | None) -> None:
+        """Take a message in; nothing is durable before `seal`.
+
+        Raises:
+            IntegrityError: Another message was taken in under this offset.
+        """
+        content = self._records_of(value)
+        known = self._buffer.get(offset)
+        if known is not None:
+            if known.records != content.records:
+                raise IntegrityError("buffering message: two under one offset", where=self._where(offset))
+            return
+        if not self._buffer:
+            self._opened = self._clock()
+        self._buffer[offset] = content
+        self._records += len(content.records)
+        self._bytes += sum(map(len, content.records))
+
+    def due(self, now: dt.datetime | None = None) -> bool:
+        """Whether what is buffered should be sealed now: enough records, bytes or messages, or old enough."""
+        if not self._buffer or self._opened is None:
+            return False
+        age = ((now or self._clock()) - self._opened).total_seconds()
+        return (
+            self._records >= self._settings.segment_max_records
+            or self._bytes >= self._settings.segment_max_bytes
+            or len(self._buffer) >= MAX_MESSAGES
+            or not 0 <= age < self._settings.segment_max_age_s  # a clock set back must not delay sealing
+        )
+
+    def seal(self) -> SealReport:
+        """Seal everything buffered; durable on return.
+
+        Raises:
+            StoreUnavailable: Nothing is lost; call it again.
+            IntegrityError: The archive and Kafka contradict each other, or other sealers win again and again.
+        """
+        if not self._buffer:
+            return SealReport(committed_through=None)
+        for _ in range(_ATTEMPTS):
+            if not self._restored:
+                self.restore()
+            if self._plan is None:
+                self._plan = self._make_plan()
+            try:
+                self._write(self._plan)
+            except AlreadyExists:
+                self._restored = False  # another sealer of this partition was faster; its chain is the truth
+                continue
+            return self._finish(self._plan)
+        raise IntegrityError(
+            "sealing: other bytes lie under the keys of this segment, again and again",
+            where=self._where(min(self._buffer)),
+            mend="make sure that only one group of seal workers writes to archive.directory; do not delete anything",
+        )
+
+    def _make_plan(self) -> _Plan:
+        """Decide what of the buffer is new, and build its segments."""
+        offsets = sorted(self._buffer)
+        partition = self._partition or Partition(start=offsets[0], gaps=[])
+        gaps = self._missing(offsets)
+        partition = Partition(start=partition.start, gaps=_bounded([*partition.gaps, *gaps]))
+        builders: dict[str, SegmentBuilder] = {}
+        messages: list[SealedMessage] = []
+        first_new = offsets[-1] + 1
+        for offset in offsets:
+            content = self._buffer[offset]
+            chain = self._chain(content.namespace)
+            known = chain.holds(offset)
+            if known:
+                chain.compare(offset, content.records)
+            else:
+                self._refuse_before(partition.start, offset)
+                first_new = min(first_new, offset)
+                namespace = content.namespace
+                if namespace not in builders:
+                    builders[namespace] = SegmentBuilder(namespace, self._topic, self._number)
+                builders[namespace].add(offset, content)
+            messages.append(_sealed(offset, content, known=known))
+        batch = Batch(first_offset=first_new, last_offset=offsets[-1], parts=len(builders))
+        sealed_at = self._clock()
+        files = tuple(
+            builder.build(
+                self._chains[namespace].tip(partition.start),
+                last_offset=offsets[-1],
+                sealed_at=sealed_at,
+                batch=batch,
+                partition=partition,
+            )
+            for namespace, builder in sorted(builders.items())
+        )
+        report = SealReport(
+            committed_through=offsets[-1],
+            segments=tuple(map(_summary, files)),
+            messages=tuple(messages),
+            gaps=tuple(gaps),
+        )
+        return _Plan(files=files, partition=partition, report=report)
+
+    def _write(self, plan: _Plan) -> None:
+        """Write a plan; every step can be done again."""
+        for files in plan.files:
+            for key, body in files.objects:
+                self._store.put(key, body)
+        for files in plan.files:
+            self._store.put(files.key, files.body)
+        for files in plan.files:
+            self._chains[files.manifest.namespace].advance(files)
+
+    def _finish(self, plan: _Plan) -> SealReport:
+        """Forget what is sealed; what came while the plan waited for the store stays buffered."""
+        for message in plan.report.messages:
+            del self._buffer[message.offset]
+            self._records -= message.records
+            self._bytes -= message.bytes
+        self._plan = None
+        self._partition = plan.partition
+        self._through = max(plan.report.messages[-1].offset, -1 if self._through is None else self._through)
+        self._opened = self._clock() if self._buffer else None
+        return plan.report
+
+    def _missing(self, offsets: list[int]) -> list[tuple[int, int]]:
+        """The ranges of offsets that were neither sealed nor delivered."""
+        gaps: list[tuple[int, int]] = []
+        expected = offsets[0] if self._through is None else self._through + 1
+        for offset in offsets:
+            if offset > expected:
+                gaps.append((expected, offset - 1))
+            expected = max(expected, offset + 1)
+        return gaps
+
+    def _chain(self, namespace: str) -> Chain:
+        chain = self._chains.get(namespace)
+        if chain is None:
+            chain = self._chains[namespace] = Chain(self._store, namespace, self._topic, self._number)
+        return chain
+
+    def _refuse_before(self, start: int, offset: int) -> None:
+        if offset < start:
+            raise IntegrityError(
+                f"sealing: the archive of this partition starts at offset {start}",
+                where=self._where(offset),
+                mend="commit that offset for the group of the seal role, or start a new archive.directory",
+            )
+
+    def _where(self, offset: int) -> str:
+        return f"{stream_prefix('*', self._topic, self._number)} offset {offset}"
+
+
+def _progress(chains: dict[str, Chain]) -> tuple[int | None, Partition | None]:
+    """Up to where the partition is sealed, and what is known of it, from the ends of its chains.
+
+    A batch cut in the middle counts only up to where it began; see `Batch`.
+    """
+    tips = [chain.last for chain in chains.values() if chain.last is not None]
+    if not tips:
+        return None, None
+    written = Counter((tip.batch, tip.sealed_at) for tip in tips)
+    through = max(
+        tip.batch.last_offset if written[tip.batch, tip.sealed_at] >= tip.batch.parts else tip.batch.first_offset - 1
+        for tip in tips
+    )
+    newest = max(tips, key=lambda tip: (tip.covers.last_offset, tip.sealed_at))
+    return through, newest.partition
+
+
+def _bounded(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    while len(gaps) > MAX_GAPS:
+        gaps[:2] = [(gaps[0][0], gaps[1][1])]
+    return gaps
+
+
+def _sealed(offset: int, content: Content, *, known: bool) -> SealedMessage:
+    return SealedMessage(
+        offset=offset,
+        namespace=content.namespace,
+        header=content.header,
+        records=len(content.records),
+        bytes=sum(map(len, content.records)),
+        known=known,
+    )
+
+
+def _summary(files: SegmentFiles) -> SealedSegment:
+    manifest = files.manifest
+    return SealedSegment(
+        namespace=manifest.namespace,
+        seq=manifest.seq,
+        records=manifest.n,
+        bytes=manifest.bytes,
+        key=files.key,
+        sha256=digest(files.body),
+    )

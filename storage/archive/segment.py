@@ -1,0 +1,191 @@
+"""Builds one segment from messages. Pure: the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+from collections import Counter
+
+import msgspec
+
+from ingest.schema.envelope import Header
+from ingest.schema.identity import leaf_hash
+from storage.archive import frames
+from storage.archive.contents import Content
+from storage.archive.manifest import (
+    VERSION,
+    Artefact,
+    Batch,
+    Builder,
+    Covers,
+    Manifest,
+    Partition,
+    Source,
+    Sources,
+    Stream,
+    Times,
+    Totals,
+    canonical,
+    digest,
+    instant,
+    manifest_key,
+    stream_prefix,
+)
+from storage.archive.merkle import Frontier
+
+HEADERS_CODEC = "jsonl+zstd"
+LEAVES_CODEC = "sha256"
+MAX_ORIGINS_BYTES = 16 * 1024  # a manifest must stay below 64 KiB to be an entry of the coming ledger
+_BUILDER = Builder(product="skytrail", version=importlib.metadata.version("skytrail"))
+
+
+class MessageLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the headers object: with the records it gives back the envelope."""
+
+    offset: int
+    n: int
+    header: Header | None
+    repeats: dict[int, int]
+
+
+class Tip(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a chain, to which the next segment is joined.
+
+    Attributes:
+        seq: Number of the next segment.
+        first_offset: First offset that the next segment covers.
+        previous: Hex SHA-256 of the last manifest.
+    """
+
+    seq: int
+    first_offset: int
+    previous: str | None
+    totals: Totals
+
+
+class SegmentFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment ready to be written: first `objects`, then the manifest under `key`."""
+
+    manifest: Manifest
+    key: str
+    body: bytes
+    objects: tuple[tuple[str, bytes], ...]
+
+
+_line_encoder = msgspec.json.Encoder(order="sorted")
+
+
+class SegmentBuilder:
+    """Collects the messages of one stream, in the order of their offsets."""
+
+    def __init__(self, namespace: str, topic: str, partition: int) -> None:
+        self._namespace = namespace
+        self._stream = Stream(topic=topic, partition=partition)
+        self._records: list[bytes] = []
+        self._leaves: list[bytes] = []
+        self._lines: list[bytes] = []
+        self._runs: list[tuple[int, int, int]] = []
+        self._sources: Counter[tuple[str, str, str, str, str]] = Counter()
+        self._received: list[dt.datetime] = []
+        self._tree = Frontier()
+        self._bytes = 0
+
+    def add(self, offset: int, content: Content) -> None:
+        """Append the records of a message."""
+        for record in content.records:
+            leaf = leaf_hash(record)
+            self._leaves.append(leaf)
+            self._tree.append(leaf)
+            self._bytes += len(record)
+        self._records.extend(content.records)
+        count = len(content.records)
+        line = MessageLine(offset=offset, n=count, header=content.header, repeats=dict(content.repeats))
+        self._lines.append(_line_encoder.encode(line))
+        self._extend_runs(offset, count)
+        if content.header is not None:
+            header, origin = content.header, content.header.origin
+            self._sources[header.format, header.collector, origin.transport, origin.locator, origin.sha256] += count
+            self._received.append(header.received_at)
+
+    def build(
+        self, tip: Tip, *, last_offset: int, sealed_at: dt.datetime, batch: Batch, partition: Partition
+    ) -> SegmentFiles:
+        """The segment of everything added so far.
+
+        Args:
+            tip: The chain it continues.
+            last_offset: Last offset whose records of this namespace were all added.
+            sealed_at: Now.
+            batch: The segments it is sealed with.
+            partition: What is known of the partition up to `last_offset`.
+        """
+        prefix = stream_prefix(self._namespace, self._stream.topic, self._stream.partition)
+        root = self._tree.root().hex()
+        stem = f"{prefix}{tip.seq:012d}-"
+        # Parts are named by what they hold, so that what a crashed or slower sealer left never stands in the way.
+        body, body_part = _part(stem, ".ndz", frames.pack(self._records), frames.CODEC)
+        leaves, leaves_part = _part(stem, ".leaves", b"".join(self._leaves), LEAVES_CODEC)
+        headers, headers_part = _part(
+            stem, ".headers", frames.compress(b"".join(line + b"\n" for line in self._lines)), HEADERS_CODEC
+        )
+        totals = Totals(
+            records=tip.totals.records + len(self._records),
+            bytes=tip.totals.bytes + self._bytes,
+        )
+        manifest = Manifest(
+            v=VERSION,
+            type="segment",
+            namespace=self._namespace,
+            stream=self._stream,
+            seq=tip.seq,
+            covers=Covers(first_offset=tip.first_offset, last_offset=last_offset),
+            n=len(self._records),
+            bytes=self._bytes,
+            root=root,
+            body=body_part,
+            leaves=leaves_part,
+            headers=headers_part,
+            positions=self._runs,
+            previous=tip.previous,
+            received=self._times(),
+            sealed_at=instant(sealed_at),
+            sources=self._merged_sources(),
+            totals=totals,
+            partition=partition,
+            batch=batch,
+            builder=_BUILDER,
+        )
+        return SegmentFiles(
+            manifest=manifest,
+            key=manifest_key(prefix, tip.seq),
+            body=canonical(manifest),
+            objects=((body_part.key, body), (leaves_part.key, leaves), (headers_part.key, headers)),
+        )
+
+    def _extend_runs(self, offset: int, count: int) -> None:
+        if self._runs:
+            first, messages, records = self._runs[-1]
+            if records == count and first + messages == offset:
+                self._runs[-1] = (first, messages + 1, records)
+                return
+        self._runs.append((offset, 1, count))
+
+    def _times(self) -> Times | None:
+        if not self._received:
+            return None
+        return Times(min=instant(min(self._received)), max=instant(max(self._received)))
+
+    def _merged_sources(self) -> Sources:
+        origins = [
+            Source(format=form, collector=collector, transport=transport, locator=locator, sha256=sha256, records=count)
+            for (form, collector, transport, locator, sha256), count in sorted(self._sources.items())
+        ]
+        listed = canonical(origins)
+        fits = len(listed) <= MAX_ORIGINS_BYTES
+        return Sources(count=len(origins), sha256=digest(listed), origins=origins if fits else [])
+
+
+def _part(stem: str, ending: str, stored: bytes, codec: str) -> tuple[bytes, Artefact]:
+    """The stored bytes of a part and how the manifest names it."""
+    sha256 = digest(stored)
+    return stored, Artefact(key=f"{stem}{sha256[:16]}{ending}", sha256=sha256, size=len(stored), codec=codec)

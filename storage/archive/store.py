@@ -1,0 +1,82 @@
+"""What an archive store promises, and the rule for its keys.
+
+A store knows bytes and keys and nothing of segments. Every implementation in `stores/` passes the contract suite in
+tests/storage/archive/test_store_contract.py, with faults injected at each operation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Protocol
+
+from ingest.schema.errors import Refused
+
+_KEY_LENGTH = 900  # S3 takes 1024 bytes; a bucket prefix must still fit
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,249}")
+
+
+class ArchiveStore(Protocol):
+    """Write-once objects under keys like ``acme/seg/topic/0/000000000000.manifest.json``.
+
+    Every method raises `StoreUnavailable` when the other side is away or full: then nothing may be assumed, neither
+    that it happened nor that it did not, and the same call is made again. A bad key raises `Refused`.
+    """
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write an object, whole or not at all; durable on return.
+
+        Putting the same bytes again succeeds silently.
+
+        Raises:
+            AlreadyExists: The key holds other bytes; they are left as they are.
+        """
+
+    def swap(self, key: str, expected: bytes | None, body: bytes) -> bool:
+        """Replace `expected` (None: no object) by `body`; durable on return.
+
+        Returns:
+            False when the key held something else; nothing was changed. Of racing writers exactly one gets True.
+        """
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes of an object, None where there is none."""
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Every key that starts with `prefix` and sorts after `after`, in the order of their bytes, complete."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """The distinct next parts, sorted, of keys below `prefix` (empty or ending in ``/``) that go on below them."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; no object is fine.
+
+        Raises:
+            Refused: This store was opened without the right to delete.
+        """
+
+    def probe(self) -> list[str]:
+        """Prove by attempting that this store keeps its promises.
+
+        Returns:
+            The promises that it can't give, a sentence each.
+
+        Raises:
+            ConfigError: A promise that it must give is broken.
+        """
+
+
+def check_key(key: str) -> str:
+    """The key, if it is one: parts of letters, digits, ``.``, ``_`` and ``-``, none starting with a mark.
+
+    Raises:
+        Refused: It is not; ``..``, absolute and hidden paths are among these.
+    """
+    if len(key) > _KEY_LENGTH or not all(_PART.fullmatch(part) for part in key.split("/")):
+        raise Refused("using archive key: not a key", where=repr(key[:200]), mend="keys are parts of [A-Za-z0-9._-]")
+    return key
+
+
+def is_key_part(name: str) -> bool:
+    """Whether a name (a namespace, a topic) can be one part of a key."""
+    return _PART.fullmatch(name) is not None

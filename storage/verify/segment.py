@@ -1,0 +1,190 @@
+"""Checks one segment: stored bytes ↔ records ↔ leaves ↔ root ↔ manifest, down to the record."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.verify.differences import differences
+from storage.verify.findings import Finding, Kind
+from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaf_of, root_over, sha256
+
+_CODECS = {"body": "frames+zstd", "leaves": "sha256", "headers": "jsonl+zstd"}
+_ENDINGS = {"body": ".ndz", "leaves": ".leaves", "headers": ".headers"}
+_MAX_RECORDS = 10_000_000  # of a segment: far beyond any honest one; a forged number must not fill the memory
+
+
+@dataclass(slots=True)
+class Segment:
+    """A manifest (already of the right shape), where it lies, and a way to read the objects of its folder.
+
+    Args:
+        report: Makes a finding at this place.
+        read: The bytes of an object by its key, None where there is none.
+    """
+
+    manifest: dict[str, Any]
+    prefix: str
+    report: Callable[..., Finding]
+    read: Callable[[str], bytes | None]
+    offsets: list[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        runs = self.manifest["positions"]
+        total = sum(messages * records for _, messages, records in runs)
+        honest = total == self.manifest["n"] <= _MAX_RECORDS and all(records for _, _, records in runs)
+        self.offsets = [(first + k, n) for first, messages, n in runs for k in range(messages)] if honest else []
+
+    def check(self) -> Iterator[Finding]:
+        """Everything that is wrong within this segment."""
+        yield from self._positions()
+        stored: dict[str, bytes | None] = {}
+        sound: set[str] = set()
+        for name in ("leaves", "body", "headers"):
+            problems = list(self._part(name, stored))
+            yield from problems
+            if not problems:
+                sound.add(name)
+        if stored.get("leaves") is not None or stored.get("body") is not None:
+            yield from self._records(stored["leaves"], stored["body"], sound)
+        if "headers" in sound and stored["headers"] is not None:
+            yield from self._headers(stored["headers"])
+
+    def _positions(self) -> Iterator[Finding]:
+        """Runs ascend, lie in the covered range, and add up."""
+        covers, at = self.manifest["covers"], self.manifest["covers"]["first_offset"]
+        total = 0
+        for first, messages, records in self.manifest["positions"]:
+            if first < at or messages == 0 or records == 0:
+                yield self.report(Kind.ALTERED, "positions are not in order", offset=first)
+            at = first + messages
+            total += messages * records
+        if at - 1 > covers["last_offset"]:
+            yield self.report(Kind.ALTERED, "positions go beyond the offsets that the manifest covers", offset=at - 1)
+        if total != self.manifest["n"]:
+            yield self.report(Kind.ALTERED, f"positions tell of {total} records, n is {self.manifest['n']}")
+
+    def _part(self, name: str, stored: dict[str, bytes | None]) -> Iterator[Finding]:
+        """An object is there, under the name and with the size and hash that the manifest states."""
+        part = self.manifest[name]
+        stored[name] = None
+        expected = f"{self.prefix}{self.manifest['seq']:012d}-{part['sha256'][:16]}{_ENDINGS[name]}"
+        if part["key"] != expected:
+            yield self.report(Kind.ALTERED, f"the manifest names {part['key']!r} as {name}")
+            return
+        if part["codec"] != _CODECS[name]:
+            yield self.report(Kind.UNCHECKED, f"{name} has the unknown codec {part['codec']!r}", key=part["key"])
+            return
+        body = self.read(part["key"])
+        if body is None:
+            yield self.report(Kind.MISSING, f"the {name} of {self.manifest['n']} records are gone", key=part["key"])
+            return
+        stored[name] = body
+        if sha256(body) != part["sha256"] or len(body) != part["size"]:
+            yield self.report(Kind.ALTERED, f"the {name} are not the bytes that were sealed", key=part["key"])
+
+    def _records(self, leaves: bytes | None, body: bytes | None, sound: set[str]) -> Iterator[Finding]:
+        """The records give the leaves, and the leaves the root; else the records that differ."""
+        manifest = self.manifest
+        sealed = [leaves[i : i + 32] for i in range(0, len(leaves), 32)] if leaves is not None else None
+        if sealed is not None and root_over(sealed) != manifest["root"]:
+            if "leaves" in sound:
+                yield self.report(Kind.ALTERED, "the leaves do not give the root of the manifest")
+            sealed = None
+        if body is None:
+            return
+        found: list[bytes] = []
+        size = 0
+
+        def take(record: bytes) -> None:
+            nonlocal size
+            found.append(leaf_of(record))
+            size += len(record)
+
+        content, wrong = inflate(body, manifest["bytes"] + 4 * manifest["n"])
+        whole = cut(content, take) and not wrong
+        if whole and (len(found), size) != (manifest["n"], manifest["bytes"]):
+            yield self.report(
+                Kind.ALTERED,
+                f"there are {len(found)} records of {size} bytes, the manifest tells of {manifest['n']} of "
+                f"{manifest['bytes']}",
+            )
+        if sealed is None and whole and root_over(found) == manifest["root"]:
+            return  # the leaf file is damaged, the records are proven
+        if sealed is None:
+            yield self.report(Kind.ALTERED, "neither the leaves nor the records give the root of the manifest")
+            return
+        yield from self._differences(sealed, found, wrong, whole=whole)
+
+    def _differences(self, sealed: list[bytes], found: list[bytes], wrong: str, *, whole: bool) -> Iterator[Finding]:
+        """Name the records that are not as sealed."""
+        if whole:
+            steps = list(differences(sealed, found))
+        else:
+            # The end could not be read: only what stands at its place can be judged.
+            steps = [(Kind.ALTERED, i) for i, (a, b) in enumerate(zip(sealed, found, strict=False)) if a != b]
+        for kind, number in steps:
+            offset, index = self._position(number)
+            yield self.report(kind, f"record {number} of the segment", offset=offset, index=index)
+        if not whole and len(found) < len(sealed):
+            offset, index = self._position(len(found))
+            lost = len(sealed) - len(found)
+            detail = f"from record {len(found)} on, {lost} can't be read: {wrong or 'frames are cut'}"
+            yield self.report(Kind.ALTERED, detail, offset=offset, index=index)
+
+    def _position(self, number: int) -> tuple[int | None, int | None]:
+        """Offset and index of a record by its number in the segment; of what follows the last, those of the last."""
+        start = 0
+        for offset, records in self.offsets:
+            if number < start + records:
+                return offset, number - start
+            start += records
+        if not self.offsets:
+            return None, None
+        return self.offsets[-1][0], self.offsets[-1][1] - 1
+
+    def _headers(self, stored: bytes) -> Iterator[Finding]:
+        """The headers tell of the same messages, sources and times as the manifest."""
+        key = self.manifest["headers"]["key"]
+        content, wrong = inflate(stored, MAX_CONTENT)
+        try:
+            offsets, sources, times = _summed(content)
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
+            wrong = wrong or repr(exc)
+        if wrong:
+            yield self.report(Kind.ALTERED, f"the headers can't be read: {wrong}", key=key)
+            return
+        if offsets != self.offsets:
+            yield self.report(Kind.ALTERED, "the headers tell of other messages than the manifest", key=key)
+        stated = self.manifest["sources"]
+        right = stated["count"] == len(sources) and stated["sha256"] == sha256(canonical(sources))
+        if not right or stated["origins"] not in ([], sources):
+            yield self.report(Kind.ALTERED, "the headers tell of other sources than the manifest", key=key)
+        if self.manifest["received"] != times:
+            yield self.report(Kind.ALTERED, "the headers tell of other receive times than the manifest", key=key)
+
+
+def _summed(content: bytes) -> tuple[list[tuple[int, int]], list[dict[str, Any]], dict[str, str] | None]:
+    """Messages, merged sources and the span of receive times of a headers object."""
+    offsets: list[tuple[int, int]] = []
+    counts: Counter[tuple[str, ...]] = Counter()
+    times: list[dt.datetime] = []
+    for text in content.split(b"\n")[:-1]:
+        line = json.loads(text)
+        offsets.append((line["offset"], line["n"]))
+        header = line["header"]
+        if header is not None:
+            origin = header["origin"]
+            source = (header["format"], header["collector"], origin["transport"], origin["locator"], origin["sha256"])
+            counts[source] += line["n"]
+            times.append(dt.datetime.fromisoformat(header["received_at"]).astimezone(dt.UTC))
+    names = ("format", "collector", "transport", "locator", "sha256")
+    sources = [{**dict(zip(names, source, strict=True)), "records": n} for source, n in sorted(counts.items())]
+    if not times:
+        return offsets, sources, None
+    first, last = (f"{time:%Y-%m-%dT%H:%M:%S.%f}Z" for time in (min(times), max(times)))
+    return offsets, sources, {"min": first, "max": last}

@@ -1,0 +1,124 @@
+"""Detect: every record of a raw topic is evaluated by every rule of its log source; matches go to the detections topic.
+
+A record that can't be normalised is a dead letter of the index role, which refuses it for the same reason; here it is
+only counted. Detections travel in batches, placed by what an alert folds on, so that one alert agent sees them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import faust
+
+from detectors.detection import Detection, detect, encode
+from detectors.sigma.engine import Engine
+from detectors.suppression import state_key
+from ingest.document import Identified
+from ingest.schema.errors import RejectedRecord
+from streams.accounting import DEAD_LETTERED, EVALUATED, RECEIVED, source_key
+from streams.accounts import Accounts
+from streams.naming import Namer
+from streams.preparing import Limits, PreparedMessage, prepare
+from streams.produce import Message, Sink, partition_for
+from streams.runtime import BatchCount, Runtime, partitions_of, place_of
+from streams.topics import DETECTIONS
+
+ROLE = "detect"
+MAX_PER_MESSAGE = 500
+Batch = Sequence[faust.EventT[bytes]]
+
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules in force; swapped whole."""
+
+    engine: Engine
+    version: str
+
+
+class DetectAgent:
+    """Handler of the raw topics in the role detect."""
+
+    def __init__(self, runtime: Runtime, accounts: Accounts, rules: Rules, *, namer: Namer, limits: Limits) -> None:
+        """Compose; `rules` may be replaced at any time by assigning `self.rules`."""
+        self.rules = rules
+        self._runtime = runtime
+        self._accounts = accounts
+        self._namer = namer
+        self._limits = limits
+
+    async def handle(self, batch: Batch) -> None:
+        """Evaluate a batch; detections are with the brokers and the count is saved before it is acknowledged."""
+        found: list[Detection] = []
+        tallies: list[tuple[PreparedMessage, Counter[str]]] = []
+        rules = self.rules
+        with self._runtime.telemetry.stage.labels(ROLE, "detect").time():
+            for event in batch:
+                message = prepare(event.message.value, place_of(event), self._runtime.now(), self._limits)
+                detections, refused = self._evaluate(message, rules)
+                found.extend(detections)
+                evaluated = message.received - len(message.letters) - refused
+                dead = len(message.letters) + refused
+                tallies.append(
+                    (message, Counter({RECEIVED: message.received, EVALUATED: evaluated, DEAD_LETTERED: dead}))
+                )
+                await asyncio.sleep(0)
+        await self._runtime.producer.send(DETECTIONS, await place_detections(self._runtime.producer, found))
+        accounts = await self._accounts.of(partitions_of(batch))
+        count = BatchCount(accounts, self._runtime.telemetry, ROLE)
+        for message, tally in tallies:
+            count.add(message.position, source_key(message.header), **tally)
+        await self._accounts.save(count.finish(message.position for message, _ in tallies))
+        for event in batch:
+            event.ack()
+        self._runtime.progress.done()
+
+    def _evaluate(self, message: PreparedMessage, rules: Rules) -> tuple[list[Detection], int]:
+        """Detections of one message, and how many records no view could be made of."""
+        if message.format is None:
+            return [], 0
+        views = []
+        identified: list[Identified] = []
+        refused = 0
+        for prepared in message.records:
+            try:
+                view = message.format.view(prepared.record)
+            except RejectedRecord:
+                refused += 1
+                continue
+            if view.final:
+                view.ecs = prepared.identified.document
+                views.append(view)
+                identified.append(prepared.identified)
+        found = detect(
+            rules.engine,
+            views,
+            identified,
+            message.format.log_source,
+            ruleset_version=rules.version,
+            index_of=self._index_of,
+        )
+        return found, refused
+
+    def _index_of(self, identified: Identified) -> str:
+        stream = identified.document["data_stream"]
+        when = dt.datetime.fromisoformat(identified.document["@timestamp"])
+        return self._namer(stream["dataset"], stream["namespace"], when)
+
+
+async def place_detections(sink: Sink, found: Iterable[Detection]) -> list[Message]:
+    """Messages of one partition each: everything that may fold into one alert is in the same."""
+    partitions = await sink.partitions(DETECTIONS)
+    placed: dict[int, list[Detection]] = defaultdict(list)
+    for detection in found:
+        placed[partition_for("\x00".join(state_key(detection)).encode(), partitions)].append(detection)
+    return [
+        (None, encode(group[start : start + MAX_PER_MESSAGE]), partition)
+        for partition, group in placed.items()
+        for start in range(0, len(group), MAX_PER_MESSAGE)
+    ]

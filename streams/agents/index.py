@@ -1,0 +1,180 @@
+"""Index: every record of a raw topic becomes a document, a known duplicate, a dead letter, or is filtered by name.
+
+While a batch is being written the next one is prepared; batches finish and are acknowledged strictly in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import faust
+
+from ingest.schema.dead_letter import DeadLetter
+from ingest.schema.envelope import Position
+from storage.index.bulk import BulkItem, Outcome
+from storage.index.documents import serialise
+from streams.accounting import CONFLICT, CREATED, DEAD_LETTERED, FILTERED, RECEIVED, source_key
+from streams.accounts import Accounts
+from streams.conflicts import Conflict, encode_conflicts
+from streams.naming import Namer
+from streams.preparing import Limits, PreparedMessage, PreparedRecord, prepare
+from streams.runtime import BatchCount, Runtime, partitions_of, place_of
+from streams.topics import CONFLICTS
+
+ROLE = "index"
+Batch = Sequence[faust.EventT[bytes]]
+
+
+KeepOut = Callable[[PreparedMessage], dict[int, str]]
+"""Place of a record in `PreparedMessage.records` → name of the rule that keeps it out of the index."""
+
+
+class Writer(Protocol):
+    """What the agent needs of `storage.index.writer`."""
+
+    async def write(self, items: Sequence[BulkItem]) -> Outcome:
+        """Return when every item is created, known or refused for good."""
+        ...
+
+
+@dataclass(slots=True)
+class Work:
+    """One batch on its way.
+
+    Attributes:
+        owners: The message and record that each item stands for.
+        tally: Outcomes per message offset.
+    """
+
+    batch: Batch
+    messages: list[PreparedMessage]
+    items: list[BulkItem] = field(default_factory=list)
+    owners: list[tuple[PreparedMessage, PreparedRecord]] = field(default_factory=list)
+    tally: dict[Position, Counter[str]] = field(default_factory=dict)
+
+
+class IndexAgent:
+    """Handler of the raw topics in the role index."""
+
+    def __init__(
+        self, runtime: Runtime, accounts: Accounts, writer: Writer, *, namer: Namer, limits: Limits, keep_out: KeepOut
+    ) -> None:
+        """Compose; the first batch opens the connections."""
+        self._runtime = runtime
+        self._accounts = accounts
+        self._writer = writer
+        self._namer = namer
+        self._limits = limits
+        self._keep_out = keep_out
+        self._pending: asyncio.Task[None] | None = None
+
+    async def handle(self, batch: Batch) -> None:
+        """Prepare this batch while the previous one is written; then hand it over."""
+        work = await self._prepare(batch)
+        if self._pending is not None:
+            await self._pending
+        self._pending = asyncio.create_task(self._finish(work))
+        self._pending.add_done_callback(self._note_failure)
+
+    async def drain(self) -> None:
+        """Finish what is in work."""
+        if self._pending is not None:
+            await self._pending
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        """A batch that could not be finished must end the worker even if no other batch follows."""
+        if not task.cancelled() and task.exception() is not None:
+            self._runtime.progress.failed = f"finishing a batch: {task.exception()!r}"
+
+    async def _prepare(self, batch: Batch) -> Work:
+        work = Work(batch, [])
+        with self._runtime.telemetry.stage.labels(ROLE, "prepare").time():
+            for event in batch:
+                message = prepare(event.message.value, place_of(event), self._runtime.now(), self._limits)
+                self._add(work, message)
+                await asyncio.sleep(0)
+        return work
+
+    def _add(self, work: Work, message: PreparedMessage) -> None:
+        work.messages.append(message)
+        tally = Counter({RECEIVED: message.received})
+        work.tally[message.position] = tally
+        kept_out = self._keep_out(message)
+        for place, prepared in enumerate(message.records):
+            if place in kept_out:
+                tally[FILTERED] += 1
+                tally[f"{FILTERED}:{kept_out[place]}"] += 1
+                continue
+            document = prepared.identified.document
+            stream = document["data_stream"]
+            index = self._namer(stream["dataset"], stream["namespace"], prepared.event_time)
+            work.items.append(BulkItem(index=index, id=prepared.identified.id, body=serialise(document)))
+            work.owners.append((message, prepared))
+
+    async def _finish(self, work: Work) -> None:
+        """Write, bury, note conflicts, count, acknowledge: in this order, each durable before the next."""
+        with self._runtime.telemetry.stage.labels(ROLE, "write").time():
+            outcome = await self._writer.write(work.items) if work.items else None
+        accounts = await self._accounts.of(partitions_of(work.batch))
+        count = BatchCount(accounts, self._runtime.telemetry, ROLE)
+        conflicts = self._settle(work, outcome, count) if outcome else []
+        letters = [letter for message in work.messages for letter in message.letters]
+        for letter in letters:
+            place = letter.position
+            assert place is not None
+            work.tally[Position(place.topic, place.partition, place.offset)][DEAD_LETTERED] += 1
+        await self._runtime.bury(letters)
+        await self._runtime.producer.send(CONFLICTS, [(None, value, None) for value in encode_conflicts(conflicts)])
+        for message in work.messages:
+            source = source_key(message.header)
+            count.add(message.position, source, **work.tally[message.position])
+            self._runtime.telemetry.bytes.labels(ROLE, source).inc(message.size)
+        await self._accounts.save(count.finish(message.position for message in work.messages))
+        for event in work.batch:
+            event.ack()
+        self._runtime.progress.done()
+
+    def _settle(self, work: Work, outcome: Outcome, count: BatchCount) -> list[Conflict]:
+        """Book the outcome of each item; returns the conflicts of messages that were not counted before."""
+        for position in outcome.created:
+            work.tally[work.owners[position][0].position][CREATED] += 1
+        conflicts = []
+        for position in sorted([*outcome.duplicate, *outcome.uncertain]):
+            message, prepared = work.owners[position]
+            work.tally[message.position][CONFLICT] += 1
+            if count.is_new(message.position):
+                item = work.items[position]
+                conflicts.append(
+                    Conflict(
+                        source=source_key(message.header),
+                        index=item.index,
+                        id=item.id,
+                        leaf=prepared.identified.leaf.hex(),
+                        position=prepared.position,
+                    )
+                )
+        for position, kind, reason in outcome.refused:
+            message, prepared = work.owners[position]
+            message.letters.append(self._refused(message, prepared, work.items[position].index, kind, reason))
+        return conflicts
+
+    def _refused(
+        self, message: PreparedMessage, prepared: PreparedRecord, index: str, kind: str, reason: str
+    ) -> DeadLetter:
+        return DeadLetter(
+            stage=ROLE,
+            reason="RefusedDocument",
+            message=f"indexing: {kind}: {reason}; mend the mapping or the record, then redrive",
+            refused_at=self._runtime.now(),
+            body=prepared.record,
+            size=len(prepared.record),
+            header=message.header,
+            position=prepared.position,
+            format_version=message.format.version if message.format else "",
+            index=index,
+        )

@@ -1,0 +1,75 @@
+"""Builds the Faust app of a role. The only place that knows Faust's settings; no `if` deeper than choosing parts.
+
+What is set here and why: `docs/adr/0002-faust-pattern.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import faust
+from mode import CrashingSupervisor
+
+from ingest.kafka_client import client_options
+from ingest.settings import KafkaSettings
+
+Batch = Sequence[faust.EventT[bytes]]
+Handler = Callable[[Batch], Awaitable[None]]
+
+
+def build_app(role: str, kafka: KafkaSettings, *, buffer: int) -> faust.App:
+    """An app of its own consumer group `skytrail-<role>`.
+
+    Args:
+        buffer: Envelopes held per stream; a message is up to 1 MiB, so keep it small.
+    """
+    return faust.App(
+        f"skytrail-{role}",
+        broker=[f"kafka://{host.strip()}" for host in kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(kafka),
+        store="memory://",
+        autodiscover=False,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        agent_supervisor=CrashingSupervisor,
+        stream_buffer_maxsize=buffer,
+        stream_wait_empty=True,
+        broker_session_timeout=30,
+        broker_heartbeat_interval=3,
+        broker_commit_interval=1.0,
+        broker_max_poll_interval=600,
+        consumer_max_fetch_size=kafka.max_message_bytes,
+        consumer_auto_offset_reset="earliest",
+        table_standby_replicas=0,
+        worker_redirect_stdouts=False,
+        producer_compression_type="zstd",
+    )
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    options = client_options(kafka)
+    if "sasl_mechanism" in options:
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=options["ssl_context"],
+        )
+    return faust.SSLCredentials(context=options["ssl_context"]) if options["ssl_context"] else None
+
+
+def attach(app: faust.App, name: str, topics: Sequence[str], handler: Handler, *, size: int, wait_s: float) -> None:
+    """Run `handler` on batches of messages of these topics.
+
+    The handler acknowledges every event of its batch, in order, once nothing of it can be lost; it never raises for bad
+    data. An exception ends the worker: nothing is acknowledged and the batch comes again.
+    """
+    channel = app.topic(*topics, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    async def agent(stream: Any) -> None:
+        async for batch in stream.noack().noack_take(size, within=wait_s):
+            await handler(batch)
+
+    app.agent(channel, name=name, concurrency=1)(agent)

@@ -1,0 +1,223 @@
+"""Composes a role: its app, its agents, what they write to. One function a role; `run_role` starts it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import faust
+
+from detectors import equivocation
+from detectors.rulebook import OWN_RULES, Rulebook, load
+from detectors.sigma.engine import InterpretedEngine
+from ingest.formats.registry import all_formats
+from ingest.schema.errors import IndexUnavailable
+from ingest.settings import KafkaSettings
+from storage.archive.contents import of_envelope, of_letter
+from storage.archive.sealer import PartitionSealer
+from storage.archive.stores.filesystem import FilesystemStore
+from storage.index.alert_store import AlertStore
+from storage.index.client import check_server, connect
+from storage.index.conflicts import compare
+from storage.index.product import product_mend
+from storage.index.writer import Writer
+from storage.settings import ArchiveSettings, ElasticsearchSettings
+from streams.agents.alert import AlertAgent
+from streams.agents.detect import DetectAgent, Rules
+from streams.agents.index import IndexAgent
+from streams.agents.resolve import ResolveAgent
+from streams.agents.seal import SealAgent
+from streams.app import attach, build_app
+from streams.keep_out import keep_out
+from streams.naming import namer
+from streams.observing import BulkObserver
+from streams.preparing import Limits
+from streams.refetch import Refetch
+from streams.runtime import Runtime, utc_now
+from streams.settings import DetectionSettings, WorkerSettings
+from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
+from streams.windows import Windows
+from streams.worker import Pulse, always_ready, run
+
+SEAL_ENVELOPES = 20  # about one segment
+Close = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a role is composed of, besides Kafka."""
+
+    kafka: KafkaSettings
+    elasticsearch: ElasticsearchSettings
+    archive: ArchiveSettings
+    archive_dir: Path
+    worker: WorkerSettings
+    detection: DetectionSettings
+
+
+@dataclass(slots=True)
+class Composed:
+    """A role ready to run.
+
+    Attributes:
+        on_assigned: Called after each rebalance, before the first batch.
+        close: Finishes work and closes connections.
+        ready: Says what is missing, for /readyz.
+    """
+
+    app: faust.App
+    runtime: Runtime
+    ruleset: str = ""
+    on_assigned: list[Callable[[], None]] = field(default_factory=list)
+    close: list[Close] = field(default_factory=list)
+    ready: Callable[[], Awaitable[str]] = always_ready
+
+
+def run_role(role: str, parts: Parts) -> NoReturn:
+    """Compose and run a role until it is told to stop.
+
+    Raises:
+        ConfigError: Something is set wrongly; nothing was started.
+    """
+    composed = COMPOSERS[role](parts)
+
+    async def assigned(*_: Any, **__: Any) -> None:
+        for forget in composed.on_assigned:
+            forget()
+
+    composed.app.on_partitions_assigned.connect(assigned, weak=False)
+
+    async def close() -> None:
+        for one in composed.close:
+            await one()
+
+    pulse = Pulse(composed.runtime, composed.app, ready=composed.ready, ruleset=composed.ruleset, close=close)
+    run(composed.runtime, composed.app, pulse)
+
+
+def _begin(role: str, parts: Parts, buffer: int) -> Composed:
+    return Composed(build_app(role, parts.kafka, buffer=buffer), Runtime(role, parts.kafka, parts.worker))
+
+
+def compose_seal(parts: Parts) -> Composed:
+    """The sealer: raw topics and dead letters into the archive. Needs no Elasticsearch."""
+    composed = _begin("seal", parts, 4 * SEAL_ENVELOPES)
+    store = FilesystemStore(parts.archive_dir)
+    store.probe()
+
+    def open_sealer(topic: str, partition: int) -> PartitionSealer:
+        records_of = of_letter if topic == DEAD_LETTERS else of_envelope
+        return PartitionSealer(store, topic, partition, parts.archive, utc_now, records_of=records_of)
+
+    accounts = composed.runtime.accounts("seal")
+    agent = SealAgent(composed.runtime, accounts, open_sealer)
+    topics = [*map(raw_topic, all_formats()), DEAD_LETTERS]
+    attach(composed.app, "seal", topics, agent.handle, size=SEAL_ENVELOPES, wait_s=parts.archive.segment_max_age_s)
+    composed.on_assigned += [accounts.forget, agent.forget]
+    return composed
+
+
+def compose_detect(parts: Parts) -> Composed:
+    """The detector: rules over raw topics, and alerts from what they found."""
+    size = parts.worker.envelopes_per_batch
+    composed = _begin("detect", parts, 8 * size)
+    runtime = composed.runtime
+    book = load_rules(parts.detection)
+    composed.ruleset = book.version
+    engine = InterpretedEngine(book.rules, on_error=lambda rule, _: runtime.telemetry.rule_errors.labels(rule.id).inc())
+    runtime.telemetry.rules.set(len(book.rules))
+    accounts = runtime.accounts("detect")
+    detector = DetectAgent(
+        runtime, accounts, Rules(engine, book.version), namer=namer(parts.elasticsearch), limits=limits(parts.worker)
+    )
+    client = connect(parts.elasticsearch, "alerter")
+    writer = Writer(client, observer=BulkObserver(runtime), mend=product_mend())
+    known = {rule.id: rule for rule in (*book.rules, equivocation.rule())}
+    alerter = AlertAgent(
+        runtime,
+        runtime.accounts("alert"),
+        Windows(parts.kafka, runtime.producer),
+        AlertStore(writer, parts.elasticsearch.period),
+        rule_of=known.get,
+    )
+    wait_s = parts.worker.batch_wait_s
+    attach(composed.app, "detect", list(map(raw_topic, all_formats())), detector.handle, size=size, wait_s=wait_s)
+    attach(composed.app, "alert", [DETECTIONS], alerter.handle, size=size, wait_s=wait_s)
+    composed.on_assigned += [accounts.forget, alerter.forget]
+    composed.close.append(client.close)
+    return composed
+
+
+def compose_index(parts: Parts) -> Composed:
+    """The indexer: raw topics into Elasticsearch, and the resolver of conflicts beside it."""
+    size = parts.worker.envelopes_per_batch
+    composed = _begin("index", parts, 8 * size)
+    runtime, search = composed.runtime, parts.elasticsearch
+    clients = [connect(search, "indexer"), connect(search, "reader")]
+    writer = Writer(
+        clients[0],
+        bulk_bytes=search.bulk_max_bytes,
+        in_flight=search.bulk_in_flight,
+        timeout_s=search.request_timeout_s,
+        observer=BulkObserver(runtime),
+        mend=product_mend(),
+    )
+    filters = load(parts.detection.index_filters, parts.detection.placeholders, strict=True)
+    accounts, resolving = runtime.accounts("index"), runtime.accounts("resolve")
+    agent = IndexAgent(
+        runtime,
+        accounts,
+        writer,
+        namer=namer(search),
+        limits=limits(parts.worker),
+        keep_out=keep_out(InterpretedEngine(filters.rules)),
+    )
+    resolver = ResolveAgent(
+        runtime,
+        resolving,
+        compare=lambda conflicts: compare(clients[1], conflicts),
+        fetch=Refetch(parts.kafka),
+        writer=writer,
+        namer=namer(search),
+        limits=limits(parts.worker),
+    )
+    wait_s = parts.worker.batch_wait_s
+    attach(composed.app, "index", list(map(raw_topic, all_formats())), agent.handle, size=size, wait_s=wait_s)
+    attach(composed.app, "resolve", [CONFLICTS], resolver.handle, size=size, wait_s=wait_s)
+    composed.on_assigned += [accounts.forget, resolving.forget]
+    composed.close += [agent.drain, *(client.close for client in clients)]
+
+    async def ready() -> str:
+        try:
+            await asyncio.wait_for(check_server(clients[0]), 5)
+        except (IndexUnavailable, TimeoutError) as exc:
+            return f"Elasticsearch: {exc}"
+        return ""
+
+    composed.ready = ready
+    return composed
+
+
+def limits(worker: WorkerSettings) -> Limits:
+    """Believable event times."""
+    return Limits.of(worker.max_future_h, worker.max_age_d)
+
+
+def load_rules(detection: DetectionSettings) -> Rulebook:
+    """The rules in force: the shipped ones and those of the settings.
+
+    Raises:
+        ConfigError: A rule directory of the settings does not exist.
+    """
+    shipped = [OWN_RULES] if detection.shipped_rules else []
+    return load([*shipped, *detection.rules], detection.placeholders)
+
+
+COMPOSERS: dict[str, Callable[[Parts], Composed]] = {
+    "seal": compose_seal,
+    "detect": compose_detect,
+    "index": compose_index,
+}

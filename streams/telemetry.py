@@ -1,0 +1,57 @@
+"""Every metric of the workers, declared once. Values are updated per batch, labels are bounded."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SOURCE = ("role", "source")
+DELAY_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+
+
+class Telemetry:
+    """The metrics of one worker process in a registry of their own.
+
+    Attributes:
+        records: Records by role, source (`namespace|format|collector`) and outcome.
+    """
+
+    def __init__(self) -> None:
+        """Declare every metric."""
+        self.registry = CollectorRegistry()
+        self.records = Counter(
+            "skytrail_events", "Records by outcome", (*SOURCE, "outcome"), registry=self.registry
+        )
+        self.bytes = Counter("skytrail_event_bytes", "Bytes of records received", SOURCE, registry=self.registry)
+        self.dead_letters = Counter(
+            "skytrail_dlq_messages", "Dead letters written", ("role", "reason"), registry=self.registry
+        )
+        self.alerts = Counter("skytrail_alerts", "Alerts opened", ("severity",), registry=self.registry)
+        self.folded = Counter(
+            "skytrail_alerts_suppressed", "Matches folded into an open alert", ("severity",), registry=self.registry
+        )
+        self.rule_errors = Counter(
+            "skytrail_rule_errors", "Events on which a rule raised", ("rule_id",), registry=self.registry
+        )
+        self.rules = Gauge("skytrail_rules_loaded", "Rules evaluated", registry=self.registry)
+        self.lag = Gauge(
+            "skytrail_kafka_consumer_lag_messages", "Messages not yet done", ("topic", "partition"), registry=self.registry
+        )
+        self.commit_age = Gauge(
+            "skytrail_kafka_commit_age_seconds", "Seconds since a batch was done", registry=self.registry
+        )
+        self.stage = Histogram(
+            "skytrail_stage_duration_seconds", "Seconds per batch", ("role", "stage"), registry=self.registry
+        )
+        self.delay = Histogram(
+            "skytrail_event_ingest_delay_seconds",
+            "Seconds from receipt to done",
+            ("role",),
+            buckets=DELAY_BUCKETS,
+            registry=self.registry,
+        )
+        self.waits = Counter(
+            "skytrail_waits", "Times a worker had to wait for something", ("role", "what"), registry=self.registry
+        )
+        self.bulk_seconds = Histogram("skytrail_es_bulk_seconds", "Seconds per bulk request", registry=self.registry)
+        self.bulk_documents = Counter("skytrail_es_bulk_items", "Documents answered by bulk", registry=self.registry)
+        self.build = Gauge("skytrail_build_info", "Always 1", ("version", "ruleset"), registry=self.registry)

@@ -1,0 +1,137 @@
+"""A small Elasticsearch over real HTTP that keeps documents in a dict and breaks on request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+from storage.settings import ElasticsearchSettings, Login
+
+Fault = Literal["lost", "applied"] | int | tuple[int, str]
+"""What happens to one bulk request: the connection ends before or after it is applied, or a status (and error type)."""
+
+HEADERS = {"X-Elastic-Product": "Elasticsearch"}
+REASONS = {
+    400: "document_parsing_exception",
+    403: "security_exception",
+    404: "index_not_found_exception",
+    409: "version_conflict_engine_exception",
+    413: "content_too_long_exception",
+    429: "es_rejected_execution_exception",
+    503: "unavailable_shards_exception",
+}
+
+
+@dataclass
+class FakeElasticsearch:
+    """The server's side of the index writer's contract.
+
+    `faults` apply to bulk requests in turn; `told` gives the answers for single documents in turn; `refuse` holds what
+    a body may not contain; a request above `max_bytes` is answered 413.
+    """
+
+    faults: deque[Fault] = field(default_factory=deque)
+    told: dict[str, deque[Fault]] = field(default_factory=dict)
+    refuse: bytes = b"\x00never"
+    max_bytes: int = 100 * 1024 * 1024
+    documents: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    requests: list[list[str]] = field(default_factory=list)
+    queries: list[dict[str, str]] = field(default_factory=list)
+    running: int = 0
+    most_running: int = 0
+    delay_s: float = 0.0
+    url: str = ""
+
+    async def bulk(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.queries.append(dict(request.query))
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await asyncio.sleep(self.delay_s)
+            return self._bulk(request, body)
+        finally:
+            self.running -= 1
+
+    def _bulk(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        lines = body.split(b"\n")[:-1]
+        pairs = [(json.loads(lines[i]), lines[i + 1]) for i in range(0, len(lines), 2)]
+        self.requests.append([next(iter(action.values()))["_id"] for action, _ in pairs])
+        if len(body) > self.max_bytes:
+            return _refusal(413)
+        fault = self.faults.popleft() if self.faults else None
+        if fault == "lost":
+            return _cut(request)
+        if isinstance(fault, int):
+            return _refusal(fault)
+        if isinstance(fault, tuple):
+            return _refusal(*fault)
+        items = [self._apply(action, source) for action, source in pairs]
+        if fault == "applied":
+            return _cut(request)
+        errors = any("error" in next(iter(item.values())) for item in items)
+        return web.json_response({"errors": errors, "items": items}, headers=HEADERS)
+
+    def _apply(self, action: dict[str, Any], source: bytes) -> dict[str, Any]:
+        operation, meta = next(iter(action.items()))
+        key = (meta["_index"], meta["_id"])
+        told = self.told.get(meta["_id"])
+        if told:
+            fault = told.popleft()
+            if fault == "applied":
+                self.documents[key] = json.loads(source)
+                return {operation: _error(503)}
+            status, kind = fault if isinstance(fault, tuple) else (int(fault), "")
+            return {operation: _error(status, kind)}
+        if self.refuse in source:
+            return {operation: _error(400)}
+        if operation == "create" and key in self.documents:
+            return {operation: _error(409)}
+        if operation == "update":
+            change = json.loads(source)
+            self.documents[key] = change["doc"] if key in self.documents else change["upsert"]
+        else:
+            self.documents[key] = json.loads(source)
+        return {operation: {"status": 201}}
+
+    async def nodes(self, _: web.Request) -> web.Response:
+        return web.json_response({"nodes": {"a": {"version": "8.10.4", "name": "old"}}}, headers=HEADERS)
+
+
+def _error(status: int, kind: str = "") -> dict[str, Any]:
+    return {"status": status, "error": {"type": kind or REASONS.get(status, "some_exception"), "reason": "told so"}}
+
+
+def _refusal(status: int, kind: str = "") -> web.Response:
+    return web.json_response(_error(status, kind), status=status, headers=HEADERS)
+
+
+def _cut(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+@asynccontextmanager
+async def serving(fake: FakeElasticsearch) -> AsyncIterator[ElasticsearchSettings]:
+    """The fake on a free port, and settings that point to it."""
+    app = web.Application(client_max_size=200 * 1024 * 1024)
+    app.router.add_post("/_bulk", fake.bulk)
+    app.router.add_get("/_nodes/{_:.*}", fake.nodes)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    login = Login(username="indexer", password="secret")
+    try:
+        yield ElasticsearchSettings(url=f"http://{host}:{port}", indexer=login, alerter=login, reader=login)
+    finally:
+        await runner.cleanup()
