@@ -162,7 +162,11 @@ class _Loader:
         self.findings.append(Finding(file, rule, "error" if severity == "error" else "warning", message))
 
 
-def _failures(results: Iterable[TestResult]) -> Iterator[str]:
+def _failures(results: Sequence[TestResult]) -> Iterator[str]:
+    problems = {result.problem for result in results}
+    if len(results) > 1 and len(problems) == 1 and "" not in problems:
+        yield f"its tests can't run: {results[0].problem}"
+        return
     for result in results:
         if result.problem:
             yield f"test {result.name!r}: {result.problem}"

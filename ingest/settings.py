@@ -79,7 +79,7 @@ class WebhookSettings(BaseModel, extra="forbid", frozen=True):
         default=5.0,
         gt=0,
         lt=25,
-        description="Seconds to wait for the brokers before a body goes to the spool; the API server gives up after 30.",
+        description="Seconds to wait for the brokers before a body is spooled; the API server gives up after 30.",
     )
     retry_after_s: int = Field(default=2, ge=1, description="Seconds named in Retry-After of a 429.")
     spool_dir: Path | None = Field(

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import faust
 import structlog
+from faust.exceptions import ConsumerNotStarted
 from mode import Service
 
 from ingest.document import PRODUCT_VERSION
@@ -104,7 +105,11 @@ class Pulse(Service):
         """Messages beyond the committed offset per assigned partition of ours."""
         consumer: Any = self._app.consumer
         found: dict[tuple[str, int], int] = {}
-        for tp in consumer.assignment():
+        try:
+            assigned = consumer.assignment()
+        except ConsumerNotStarted:
+            return found
+        for tp in assigned:
             if tp.topic.startswith("skytrail."):
                 end = consumer.highwater(tp) or 0
                 found[tp.topic, tp.partition] = max(0, end - (consumer._committed_offset.get(tp) or 0))  # noqa: SLF001
@@ -130,5 +135,5 @@ def watch(progress: Progress, limit_s: float) -> threading.Thread:
 def run(runtime: Runtime, app: faust.App, pulse: Pulse) -> NoReturn:
     """Run until a signal or a failure; exits with 0, or 1 when an agent or the consumer crashed."""
     watch(runtime.progress, runtime.worker.watchdog_s)
-    worker = faust.Worker(app, pulse, loglevel="WARNING", console_port=0, redirect_stdouts=False, quiet=True)
+    worker = faust.Worker(app, pulse, loglevel="WARNING", console_port=0, redirect_stdouts=False, quiet=True, stdout=sys.stderr)
     worker.execute_from_commandline()

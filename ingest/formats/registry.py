@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -20,8 +21,9 @@ def all_formats() -> Mapping[str, Format]:
     """Every format by name, in the order of the names."""
     found: dict[str, Format] = {}
     for entry in pkgutil.iter_modules(formats.__path__):
-        if entry.ispkg:
-            module = importlib.import_module(f"{formats.__name__}.{entry.name}.format")
+        name = f"{formats.__name__}.{entry.name}.format"
+        if entry.ispkg and importlib.util.find_spec(name):
+            module = importlib.import_module(name)
             found[module.FORMAT.name] = module.FORMAT
     return MappingProxyType(dict(sorted(found.items())))
 

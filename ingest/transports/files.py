@@ -40,7 +40,11 @@ _SAVE_EVERY_S = 1.0
 
 
 async def open_transport(settings: CollectorSettings, place: Place) -> FilesTransport:
-    """The transport of a collector in the settings: always with a checkpoint."""
+    """The files that a collector of the settings names, always with a checkpoint.
+
+    Raises:
+        ConfigError: The checkpoint can't be read.
+    """
     files = settings.files
     checkpoint = files.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.json"
     return FilesTransport(

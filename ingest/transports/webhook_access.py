@@ -80,7 +80,7 @@ def _read(file: Path) -> list[tuple[str, bytes]]:
             continue
         if len(parts) > 2 or len(parts[-1]) < _SHORTEST_TOKEN:  # noqa: PLR2004 - source id and token
             raise ConfigError(
-                f"reading tokens: line is not `[source-id] token` with a token of at least {_SHORTEST_TOKEN} characters",
+                f"reading tokens: line is not `[source-id] token`, the token of {_SHORTEST_TOKEN} or more characters",
                 where=f"webhook.token_file {file} line {number}",
                 mend="make a token with `openssl rand -hex 32`",
             )
@@ -142,7 +142,9 @@ def tls_context(settings: WebhookSettings) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as exc:
         raise ConfigError(
             f"reading certificates: {exc}",
-            where=f"{settings.certificate_file}, {settings.key_file}, {settings.client_ca_file or 'no client authority'}",
+            where=", ".join(
+                str(f) for f in (settings.certificate_file, settings.key_file, settings.client_ca_file) if f
+            ),
             mend="check that they are PEM, belong together, and that this user may read them",
         ) from exc
     return context

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import structlog
 import typer
+from typer._click.exceptions import ClickException  # Typer carries its own Click
 
 from ingest.schema.errors import SkytrailError
 from skytrail.cli import commands
@@ -59,10 +59,10 @@ def main() -> None:
     try:
         code = build()(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else Exit.OK)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         say("interrupted")
         sys.exit(Exit.INTERRUPTED)
-    except click.ClickException as exc:
+    except ClickException as exc:
         say(f"error: {exc.format_message()}\nnext: `skytrail --help`, or --help behind the command")
         sys.exit(Exit.CONFIG)
     except SkytrailError as exc:

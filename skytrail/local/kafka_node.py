@@ -100,7 +100,9 @@ def properties(state: EngineState, data: Path) -> str:
         "log.cleaner.io.buffer.size": str(512 * 1024),
         "num.network.threads": "2",
         "num.io.threads": "4",
-        "controlled.shutdown.enable": "false",  # nobody is there to take over
+        # after a crash the controller takes the broker back only when its former session has ended; the default is 9 s
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
     }
     return "".join(f"{name}={value}\n" for name, value in lines.items())
 

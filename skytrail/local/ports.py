@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 LOOPBACK = "127.0.0.1"
+CONNECT_TIMEOUT_S = 1.0
 
 
 def is_free(port: int) -> bool:
@@ -17,6 +18,13 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def is_listening(port: int) -> bool:
+    """Whether somebody accepts connections on this loopback port; unlike `is_free`, it never takes the port itself."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(CONNECT_TIMEOUT_S)
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def any_free() -> int:

@@ -9,15 +9,17 @@ from collections.abc import Callable
 
 from ingest.schema.errors import EngineError
 from skytrail.local.node import log_tail
-from skytrail.local.ports import LOOPBACK
+from skytrail.local.ports import LOOPBACK, is_listening
 from skytrail.local.state import Engine, EngineState
 
-POLL_S = 0.2
+POLL_S = 0.1
 REQUEST_TIMEOUT_S = 5.0
 
 
 def answers(state: EngineState, engine: Engine) -> bool:
     """Whether the engine serves an authenticated request now."""
+    if not is_listening(state.port(engine)):
+        return False  # clients would wait longer for a listener than we do
     return _kafka_answers(state) if engine == "kafka" else _elasticsearch_answers(state)
 
 

@@ -72,7 +72,7 @@ class SegmentFiles(msgspec.Struct, frozen=True, kw_only=True):
     objects: tuple[tuple[str, bytes], ...]
 
 
-_line_encoder = msgspec.json.Encoder(order="sorted")
+_line_encoder = msgspec.json.Encoder()
 
 
 class SegmentBuilder:
@@ -99,7 +99,7 @@ class SegmentBuilder:
             self._bytes += len(record)
         self._records.extend(content.records)
         count = len(content.records)
-        line = MessageLine(offset=offset, n=count, header=content.header, repeats=dict(content.repeats))
+        line = MessageLine(offset=offset, n=count, header=content.header, repeats=dict(sorted(content.repeats.items())))
         self._lines.append(_line_encoder.encode(line))
         self._extend_runs(offset, count)
         if content.header is not None:

@@ -116,7 +116,7 @@ def surely_not_sent(exc: TransportError) -> bool:
 
 def _mend(status: int, kind: str, reason: str) -> str:
     if kind == "cluster_block_exception":
-        if "read-only" in reason or "disk usage" in reason or "flood" in reason:
+        if reason.startswith("index "):
             return (
                 "free disk space, then lift the block: PUT <index>/_settings with null for "
                 "index.blocks.read_only_allow_delete, index.blocks.read_only and index.blocks.write"

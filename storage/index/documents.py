@@ -20,6 +20,7 @@ from storage.index.mapping import FLATTENED_DEPTH, Tree
 _DEEPEST: Final = 100  # levels; orjson writes 254, Elasticsearch reads 1000
 _TERM_BYTES: Final = 32_766  # Lucene's limit; a flattened leaf is indexed as path, NUL, value
 _CUT_CHARS: Final = 1000
+_NAME_CHARS: Final = 250
 _INT64: Final = 2**63
 _SCALAR_TYPES: Final = frozenset(
     {"keyword", "name", "wildcard", "text", "raw", "ip", "date", "boolean", "long", "double"}
@@ -94,14 +95,19 @@ def _flat(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, dict):
         if depth == 0:
             return _text(value)
-        return {
-            name.replace("\x00", "\ufffd"): _flat(inner, f"{path}.{name}", depth - 1) for name, inner in value.items()
-        }
+        inside = {_leaf_name(name): inner for name, inner in value.items()}
+        return {name: _flat(inner, f"{path}.{name}", depth - 1) for name, inner in inside.items()}
     if isinstance(value, list):
         return [_flat(inner, path, depth) for inner in value]
     if isinstance(value, str) and len(path.encode()) + 1 + len(value.encode()) > _TERM_BYTES:
         return value[:_CUT_CHARS] + "…"
     return value
+
+
+def _leaf_name(name: str) -> str:
+    """A name for the path of a flattened leaf: twenty of them and a cut value stay below the longest term."""
+    sound = name.replace("\x00", "\ufffd")
+    return sound if len(sound) <= _NAME_CHARS else sound[:_NAME_CHARS] + "…"
 
 
 def _safe_name(name: str) -> str:

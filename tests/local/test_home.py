@@ -16,7 +16,7 @@ from skytrail.local import ports
 from skytrail.local.engines import remove, status, stop
 from skytrail.local.exclusive import exclusive
 from skytrail.local.home import engine_directory, new_state, refreshed, with_choices, with_ports
-from skytrail.local.ports import any_free, choose, is_free
+from skytrail.local.ports import any_free, choose, is_free, is_listening
 from skytrail.local.privilege import Account, can_enter, private_file, public_directory
 from skytrail.local.processes import ProcessIdentity
 from skytrail.local.state import EngineState, load, save
@@ -81,6 +81,8 @@ def test_the_first_free_candidate_is_chosen_else_any_free_port() -> None:
     with listener() as server:
         taken, free = server.getsockname()[1], any_free()
         assert not is_free(taken)
+        assert is_listening(taken)
+        assert not is_listening(free)
         assert choose(taken, free) == free
         assert choose(None, free) == free
         assert choose(taken) not in (taken, 0)

@@ -41,7 +41,7 @@ def targets_of(event: Mapping[str, Any], related: Related, *, succeeded: bool) -
         if trail:
             related.entities.add(trail)
     user = _user(request, response, related)
-    if succeeded and event.get("eventName") in _ASSUMING:
+    if succeeded and _assumes(event):
         effective = _effective(request, response, related)
         if effective:
             user["effective"] = effective
@@ -74,10 +74,14 @@ def target_account(event: Mapping[str, Any], caller: str | None, recipient: str 
     if recipient and recipient != caller:
         return recipient
     owners = [account_of(item.get("accountId")) for item in _resources(event)]
-    if event.get("eventName") in _ASSUMING:
+    if _assumes(event):
         role = optional_text(mapping_of(event.get("requestParameters")).get("roleArn"))
         owners.append(arn_account(role) if role else None)
     return next((owner for owner in owners if owner and owner != caller), None)
+
+
+def _assumes(event: Mapping[str, Any]) -> bool:
+    return optional_text(event.get("eventName")) in _ASSUMING
 
 
 def _resources(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """The parts of API objects that are indexed: pods and their templates, RBAC, services, webhooks, reviews.
 
-Names as in https://kubernetes.io/docs/reference/kubernetes-api/; environment variables, data of config maps and secrets,
-labels and annotations are left out on purpose.
+Names as in https://kubernetes.io/docs/reference/kubernetes-api/. Environment variables, data of config maps and
+secrets, labels and annotations are left out on purpose.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which parts of a request or response body go into the document, as one table for mapping and registry.
 
 Bodies are whole API objects of any kind; writing all of them would make thousands of fields. The table lists what rules
-and people ask for, everything else stays in `event.original`. One table says both what is copied and what is registered,
-so that the two can't differ.
+and people ask for, everything else stays in `event.original`. It says both what is copied and what is registered, so
+that the two can't differ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ _READERS: dict[FieldType, Callable[[Any], Any]] = {
     "wildcard": text_of,
     "long": long_of,
     "boolean": boolean_of,
-    "ip": text_of,
 }
 
 

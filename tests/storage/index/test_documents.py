@@ -25,7 +25,7 @@ FIELDS = tree(
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(), max_size=8), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=15,
 )
 
@@ -93,14 +93,15 @@ def test_flattened_trees_keep_within_depth_and_term_length() -> None:
     deep: object = "end"
     for _ in range(50):
         deep = {"k": deep}
-    document = fit({"vendor": {"flat": {"deep": deep, "long": "\U0001f600" * 9000, "list": [{"k": "x" * 40000}]}}}, FIELDS)
-    flat = document["vendor"]["flat"]
+    wild = {"deep": deep, "long": "\U0001f600" * 9000, "list": [{"k": "x" * 40000}], "n" * 40000: 1}
+    flat = fit({"vendor": {"flat": wild}}, FIELDS)["vendor"]["flat"]
     levels, node = 0, flat["deep"]
     while isinstance(node, dict):
         levels, node = levels + 1, node["k"]
     assert levels <= 18
     assert '"end"' in node
     assert len(flat["long"]) == 1001
+    assert flat["n" * 250 + "…"] == 1
     assert len(flat["list"][0]["k"]) == 1001
 
 

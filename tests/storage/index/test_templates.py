@@ -136,7 +136,7 @@ def test_fields_below_a_flattened_field_are_covered_by_it() -> None:
 @pytest.mark.parametrize("priority", [300, 500])
 def test_a_foreign_template_that_would_win_is_refused_with_its_name(priority) -> None:
     foreign = {"index_patterns": ["logs-*-*"], "priority": priority, "data_stream": {}}
-    with pytest.raises(ConfigError, match="mine .*would apply instead of skytrail-") as caught:
+    with pytest.raises(ConfigError, match=r"mine .*would apply instead of skytrail-") as caught:
         refuse_foreign(templates(), {"mine": foreign})
     assert "below 300" in caught.value.mend
 

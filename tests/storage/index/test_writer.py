@@ -1,4 +1,4 @@
-"""The contract of the index writer, with every single operation broken both "lost" and "applied but reported failed"."""
+"""The contract of the index writer: every operation is broken both "lost" and "applied but reported failed"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingest.schema.errors import IndexUnavailable
 from storage.index.bulk import BulkItem, Mend
 from storage.index.client import connect
 from storage.index.writer import MAX_DOCUMENT_BYTES, Writer
-from tests.storage.index.fake_elasticsearch import Fault, FakeElasticsearch, serving
+from tests.storage.index.fake_elasticsearch import FakeElasticsearch, Fault, serving
 
 INDEX = "logs-aws.cloudtrail-default-2026.11.22"
 
@@ -25,6 +25,7 @@ class Listener:
         self.alarms: list[IndexUnavailable] = []
         self.retries: list[tuple[str, int, float]] = []
         self.documents = 0
+        self.heard = asyncio.Event()
 
     def sent(self, documents: int, size: int, seconds: float) -> None:
         assert size > 0
@@ -33,6 +34,8 @@ class Listener:
 
     def retrying(self, cause: str, documents: int, pause_s: float) -> None:
         self.retries.append((cause, documents, pause_s))
+        if len(self.retries) == 3:
+            self.heard.set()
 
     def alarm(self, error: IndexUnavailable) -> None:
         self.alarms.append(error)
@@ -53,9 +56,7 @@ async def writing(
     async with serving(fake) as settings:
         client = connect(settings, "indexer")
         try:
-            yield Writer(
-                client, observer=listener, mend=mend, bulk_bytes=bulk_bytes, sleep=no_wait, chance=lambda: 0.5
-            )
+            yield Writer(client, observer=listener, mend=mend, bulk_bytes=bulk_bytes, sleep=no_wait, chance=lambda: 0.5)
         finally:
             await client.close()
 
@@ -255,8 +256,7 @@ async def test_an_unreachable_server_is_retried_until_the_caller_gives_up() -> N
     listener = Listener()
     writer = Writer(client, observer=listener, sleep=lambda _: asyncio.sleep(0))
     task = asyncio.create_task(writer.write(items("a")))
-    while len(listener.retries) < 3:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(listener.heard.wait(), 20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -202,7 +202,7 @@ def _event(**fields: Any) -> bytes:
     return json.dumps(base | fields).encode()
 
 
-@pytest.mark.parametrize("time", ["2026-02-30T00:00:00Z", "redacted", {}, [1], True, 1e300])
+@pytest.mark.parametrize("time", ["2026-02-30T00:00:00Z", "redacted", {"a": 1}, [1], True, 1e300])
 def test_an_impossible_time_is_refused_by_name(time: Any) -> None:
     with pytest.raises(MalformedRecord, match="eventTime"):
         FORMAT.normalise(_event(eventTime=time, time="2026-11-22T09:15:04Z"))
@@ -257,10 +257,10 @@ def test_identity_center_is_identity_management() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "read_only"), [(True, True), ("true", True), ("False", False), ("maybe", None), (1, None), ([], None)]
+    ("value", "expected"), [(True, True), ("true", True), ("False", False), ("maybe", None), (1, None), ([], None)]
 )
-def test_read_only_is_boolean_or_absent(value: Any, read_only: bool | None) -> None:
-    assert get(FORMAT.normalise(_event(readOnly=value)), f"{VENDOR}.read_only") is read_only
+def test_read_only_is_boolean_or_absent(value: Any, expected: Any) -> None:
+    assert get(FORMAT.normalise(_event(readOnly=value)), f"{VENDOR}.read_only") is expected
 
 
 def test_an_account_that_became_a_number_gets_its_zeros_back() -> None:

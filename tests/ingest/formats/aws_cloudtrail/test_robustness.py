@@ -1,11 +1,10 @@
 """Whatever the bytes, only refusals; whatever the types, a document that the index takes."""
 
+import contextlib
 import copy
 import json
-from pathlib import Path
 from typing import Any
 
-import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -60,10 +59,9 @@ def _read_all(record: bytes) -> dict[str, Any] | None:
 
 def _split(body: bytes) -> list[bytes]:
     records = []
-    try:
-        records.extend(FORMAT.split(body))
-    except RejectedRecord:
-        pass  # `extend` keeps none of a broken body; what is yielded before is covered in test_records
+    with contextlib.suppress(RejectedRecord):
+        for record in FORMAT.split(body):
+            records.append(record)  # noqa: PERF402 - what comes before a fault is kept
     return records
 
 
@@ -109,9 +107,7 @@ def test_a_field_of_any_other_type_never_loses_the_event(event: dict[str, Any], 
 @BOUNDED
 @given(st.lists(st.dictionaries(NAMES, JSON, max_size=3), max_size=5), st.sampled_from([b"", b" ", b"\n\t"]))
 def test_splitting_loses_no_byte_of_a_record(events: list[dict[str, Any]], blank: bytes) -> None:
-    records = [
-        orjson.dumps(json.loads(json.dumps(event, default=str).replace("1" + "0" * 300, "1"))) for event in events
-    ]
+    records = [json.dumps(event).encode() for event in events]
     for opening, closing in ((b'{"Records":[', b"]}"), (b"[", b"]"), (b'{"logEvents":[', b'],"owner":"x"}')):
         body = opening + (blank + b"," + blank).join(records) + closing
         assert list(FORMAT.split(body)) == records
@@ -119,4 +115,3 @@ def test_splitting_loses_no_byte_of_a_record(events: list[dict[str, Any]], blank
 
 def test_the_corpus_of_mutations_is_there() -> None:
     assert len(EVENTS) >= len(cases()) > 0
-    assert Path(__file__).with_name("golden").is_dir()

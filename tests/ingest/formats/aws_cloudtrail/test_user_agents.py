@@ -36,11 +36,11 @@ LINUX: dict[str, Any] = {"name": "Linux"}
             {"name": "Terraform", "version": "1.13.4", "os": LINUX},
         ),
         (
-            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36 Edg/142.0.3595.53",
+            "Mozilla/5.0 (Windows NT 10.0; Win64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36 Edg/142.0.3595.53",
             {"name": "Edge", "version": "142.0.3595.53", "os": {"name": "Windows", "version": "10.0"}},
         ),
         (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1 Version/18.1 Mobile/15E148 Safari/604.1",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Version/18.1 Mobile/15E148 Safari/604.1",
             {"name": "Safari", "version": "18.1", "os": {"name": "iOS", "version": "18.1"}},
         ),
         (

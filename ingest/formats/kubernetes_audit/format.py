@@ -1,0 +1,143 @@
+"""Kubernetes audit events: self-run clusters, EKS, AKS and GKE, with one set of fields for all.
+
+Format:   audit.k8s.io/v1 (and v1alpha1, v1beta1)
+          https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
+Bodies:   webhook batches (EventList), log files (one event a line), arrays, single events; CloudWatch Logs, Event Hubs
+          and Cloud Logging wrappers (see `records.py`). Base64 and gzip around them are the transport's business.
+Fixtures: tests/ingest/formats/kubernetes_audit/golden/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from ingest.formats.contract import Document, LogSource, View
+from ingest.formats.kubernetes_audit.fields import FIELDS
+from ingest.formats.kubernetes_audit.mapping import document_of
+from ingest.formats.kubernetes_audit.records import LIST_KEYS, Opened, open_record
+from ingest.formats.kubernetes_audit.redaction import redact
+from ingest.formats.kubernetes_audit.values import mapping_of, text_of
+from ingest.parsing.json_slices import split_objects
+from ingest.schema.errors import RejectedRecord
+from ingest.schema.fields import Field
+from ingest.schema.identity import leaf_hash
+
+_SAMPLED = 64 * 1024
+# A sample may end inside its first record; `\\*` because clouds hold the event as JSON text.
+_TELLTALE = re.compile(rb'"apiVersion\\*"\s*:\s*\\*"audit\.k8s\.io/|"serviceName"\s*:\s*"k8s\.io"')
+_EARLY_STAGE = "RequestReceived"
+
+_ALIASES = {
+    "apiGroup": "objectRef.apiGroup",
+    "resource": "objectRef.resource",
+    "subresource": "objectRef.subresource",
+    "namespace": "objectRef.namespace",
+    "name": "objectRef.name",
+    "username": "user.username",
+    "groups": "user.groups",
+    "image": "requestObject.spec.containers.image",
+    "hostPath": "requestObject.spec.volumes.hostPath.path",
+    "capabilities": "requestObject.spec.containers.securityContext.capabilities.add",
+    "privileged": "requestObject.spec.containers.securityContext.privileged",
+    "hostNetwork": "requestObject.spec.hostNetwork",
+    "hostPID": "requestObject.spec.hostPID",
+    "hostIPC": "requestObject.spec.hostIPC",
+    "serviceAccountName": "requestObject.spec.serviceAccountName",
+    "decision": "annotations.authorization.k8s.io/decision",
+}
+
+
+class KubernetesAudit:
+    """The format `kubernetes.audit`; see `ingest/formats/contract.py` for what each part promises."""
+
+    name: str = "kubernetes.audit"
+    dataset: str = "kubernetes.audit_logs"
+    version: str = "1"
+    log_source: LogSource = LogSource(product="kubernetes", service="audit")
+    fields: Sequence[Field] = FIELDS
+    aliases: Mapping[str, str] = MappingProxyType(_ALIASES)
+    """Bare names that public Sigma rules use."""
+
+    def split(self, body: bytes) -> Iterator[bytes]:
+        """Yield the exact slices of a body's records; what a cloud wrapped stays wrapped.
+
+        Raises:
+            MalformedBody: At the first byte that can't be split; the records before it are delivered.
+        """
+        return split_objects(body, LIST_KEYS)
+
+    def identify(self, record: bytes) -> str | None:
+        """Audit id, stage and leaf: a client can choose the audit id by a header, so it never stands alone.
+
+        None without an audit id.
+
+        Raises:
+            MalformedRecord: Not a Kubernetes audit event.
+        """
+        audit_id = _audit_id(open_record(record))
+        return f"{audit_id}:{leaf_hash(record).hex()}" if audit_id else None
+
+    def view(self, record: bytes) -> View:
+        """The event without its wrapper and secrets, for rules.
+
+        Raises:
+            MalformedRecord: Not a Kubernetes audit event.
+        """
+        opened = open_record(redact(record))
+        event = opened.event
+        return View(
+            vendor=event,
+            final=event.get("stage") != _EARLY_STAGE,
+            member=_member(opened) or f"leaf:{leaf_hash(record).hex()}",
+        )
+
+    def normalise(self, record: bytes) -> Document:
+        """The ECS document, without secrets.
+
+        Raises:
+            MalformedRecord: Not a Kubernetes audit event, or one that can't be placed in time.
+        """
+        opened = open_record(redact(record))
+        return document_of(opened, _audit_id(opened) or f"leaf:{leaf_hash(record).hex()}")
+
+    def redact(self, record: bytes) -> bytes:
+        """The record with tokens and data of secrets replaced; the same object when it holds none."""
+        return redact(record)
+
+    def recognise(self, sample: bytes) -> bool:
+        """Whether the first record is an audit event; of a sample cut inside it, whether it reads like one."""
+        try:
+            record = next(self.split(sample), None)
+            if record is not None:
+                return _is_audit_event(open_record(record))
+        except RejectedRecord:
+            pass  # cut or foreign: its beginning decides
+        return _TELLTALE.search(sample[:_SAMPLED]) is not None
+
+
+def _audit_id(opened: Opened) -> str | None:
+    """Audit id and stage; the id alone where the stage is not told."""
+    audit_id = text_of(opened.event.get("auditID"))
+    stage = text_of(opened.event.get("stage"))
+    return f"{audit_id}:{stage}" if audit_id and stage else audit_id
+
+
+def _member(opened: Opened) -> str | None:
+    """What all stages of one request share. The audit id is not enough: a client may send one id with many requests."""
+    event = opened.event
+    audit_id = text_of(event.get("auditID"))
+    if not audit_id:
+        return None
+    username = text_of(mapping_of(event.get("user")).get("username")) or ""
+    return "|".join((audit_id, text_of(event.get("verb")) or "", text_of(event.get("requestURI")) or "", username))
+
+
+def _is_audit_event(opened: Opened) -> bool:
+    event = opened.event
+    api = text_of(event.get("apiVersion")) or ""
+    return opened.channel == "gcp" or api.startswith("audit.k8s.io/") or {"auditID", "stage", "verb"} <= event.keys()
+
+
+FORMAT = KubernetesAudit()

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from ingest.schema.envelope import Envelope, Position, encode
+from ingest.schema.errors import IntegrityError
+from storage.archive.objects import put_object
+from storage.archive.reader import ArchiveReader
+from tests.storage.archive.samples import (
+    START,
+    TOPIC,
+    Clock,
+    header,
+    message,
+    open_store,
+    seal_in_batches,
+    sealer,
+    stream,
+)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> ArchiveReader:
+    store = open_store(tmp_path)
+    seal_in_batches(store, stream(12), [3, 7], Clock())
+    put_object(store, "acme", b"huge")
+    put_object(store, "initech", b"only an object")
+    return ArchiveReader(store)
+
+
+def test_namespaces_are_those_with_sealed_records(reader: ArchiveReader):
+    assert reader.namespaces() == ["acme", "globex", "unreadable"]
+
+
+def test_records_come_in_the_order_of_their_positions(reader: ArchiveReader):
+    positions = [record.position for record in reader.records("acme")]
+    assert positions == sorted(positions)
+    assert positions[:3] == [Position(TOPIC, 0, 1, 0), Position(TOPIC, 0, 1, 1), Position(TOPIC, 0, 2, 0)]
+
+
+def test_records_carry_what_their_envelope_said(tmp_path: Path):
+    store = open_store(tmp_path)
+    one = sealer(store)
+    one.add(0, encode(Envelope(header=header("acme"), records=(b"a", b"b", b"b"), repeats={2: 1})))
+    one.seal()
+    records = list(ArchiveReader(store).records("acme"))
+    assert [(record.body, record.repeat) for record in records] == [(b"a", 0), (b"b", 0), (b"b", 1)]
+    assert {record.header for record in records} == {header("acme")}
+
+
+def test_a_time_range_is_half_open_and_by_receive_time(reader: ArchiveReader):
+    since, until = START + dt.timedelta(seconds=4), START + dt.timedelta(seconds=8)
+    offsets = {record.position.offset for record in reader.records("acme", since=since, until=until)}
+    assert offsets == {4, 7}
+    assert {record.position.offset for record in reader.records("globex", since=since, until=until)} == {6}
+
+
+def test_unreadable_messages_have_no_time_and_no_format(reader: ArchiveReader):
+    late = START + dt.timedelta(days=1)
+    assert [record.body for record in reader.records("unreadable", since=late)] == [b"\x07 not an envelope"]
+    assert list(reader.records("unreadable", formats=["aws.cloudtrail"])) == []
+
+
+def test_formats_are_selected(reader: ArchiveReader):
+    assert len(list(reader.records("acme", formats=["aws.cloudtrail"]))) == len(list(reader.records("acme")))
+    assert list(reader.records("acme", formats=["kubernetes.audit"])) == []
+
+
+def test_a_record_is_found_by_its_position(reader: ArchiveReader):
+    for namespace in reader.namespaces():
+        for record in reader.records(namespace):
+            assert reader.record_at(record.position) == record
+
+
+@pytest.mark.parametrize(("offset", "index"), [(1, 2), (12, 0), (99, 0)])
+def test_where_nothing_is_none_is_found(reader: ArchiveReader, offset: int, index: int):
+    assert reader.record_at(Position(TOPIC, 0, offset, index)) is None
+    assert reader.record_at(Position("another.topic", 0, offset, index)) is None
+
+
+def test_a_damaged_segment_is_not_read_as_if_it_were_whole(tmp_path: Path):
+    store = open_store(tmp_path)
+    one = sealer(store)
+    one.add(0, message("acme", b"a"))
+    one.seal()
+    body = next(tmp_path.rglob("*.ndz"))
+    body.chmod(0o640)
+    body.write_bytes(b"")
+    with pytest.raises(IntegrityError, match="was changed"):
+        list(ArchiveReader(store).records("acme"))
+
+
+def test_a_whole_object_is_kept_once_under_its_hash(tmp_path: Path):
+    store = open_store(tmp_path)
+    key = put_object(store, "acme", b"x" * 1000)
+    assert put_object(store, "acme", b"x" * 1000) == key
+    assert key.startswith("acme/obj/")
+    assert store.get(key) == b"x" * 1000

@@ -1,0 +1,305 @@
+"""The checker finds every change, of the right kind, at the right place, and nothing in a clean archive."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import random
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+import storage.verify
+from storage.archive.objects import put_object
+from storage.verify.archive import check
+from storage.verify.findings import Finding, Kind, Summary
+from tests.storage.archive.samples import TOPIC, Clock, expected_records, open_store, seal_in_batches, stream
+
+MESSAGES = stream(14)
+FLIPS_PER_FILE = 24
+ACME = f"acme/seg/{TOPIC}/0"
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("clean") / "archive"
+    store = open_store(root)
+    seal_in_batches(store, MESSAGES, [3, 8], Clock())
+    put_object(store, "acme", b"a huge record")
+    for path in root.rglob("*"):
+        path.chmod(0o750 if path.is_dir() else 0o640)
+    return root
+
+
+@pytest.fixture
+def root(clean: Path, tmp_path: Path) -> Path:
+    shutil.copytree(clean, tmp_path / "archive")
+    return tmp_path / "archive"
+
+
+def segment(root: Path, seq: int, ending: str, stream_folder: str = ACME) -> Path:
+    """A file of a segment of the chain of acme."""
+    return next(path for path in sorted((root / stream_folder).glob(f"{seq:012d}*")) if path.name.endswith(ending))
+
+
+def records_in(body: bytes) -> list[bytes]:
+    content = zstandard.decompress(body)
+    records = []
+    at = 0
+    while at < len(content):
+        (size,) = struct.unpack_from(">I", content, at)
+        records.append(content[at + 4 : at + 4 + size])
+        at += 4 + size
+    return records
+
+
+def body_of(records: list[bytes]) -> bytes:
+    content = b"".join(struct.pack(">I", len(record)) + record for record in records)
+    return zstandard.ZstdCompressor(write_checksum=True).compress(content)
+
+
+def places(findings: list[Finding], kind: Kind) -> list[tuple[int | None, int | None, int | None]]:
+    return [(finding.seq, finding.offset, finding.index) for finding in findings if finding.kind is kind]
+
+
+def test_a_clean_archive_gives_no_finding_and_is_counted_whole(clean: Path):
+    summary = Summary()
+    seen: list[int] = []
+    assert list(check(clean, summary, lambda counts: seen.append(counts.segments))) == []
+    expected = expected_records(MESSAGES)
+    assert summary.ok
+    assert (summary.streams, summary.objects, summary.orphans) == (3, 1, 0)
+    assert (summary.records, summary.bytes) == (len(expected), sum(map(len, expected.values())))
+    assert summary.segments == len(list(clean.rglob("*.manifest.json"))) == max(seen)
+
+
+def test_where_there_is_no_archive_nothing_is_proven(tmp_path: Path):
+    summary = Summary()
+    assert [finding.kind for finding in check(tmp_path / "nowhere", summary)] == [Kind.UNCHECKED]
+    assert (summary.ok, summary.tampered) == (False, False)
+
+
+def test_an_empty_archive_is_clean(tmp_path: Path):
+    assert list(check(tmp_path)) == []
+
+
+def test_the_checker_shares_no_code_with_what_it_checks():
+    for path in Path(storage.verify.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not [
+                name for name in names if name.startswith(("storage.archive.", "storage.archive ", "ingest"))
+            ], path
+
+
+def test_a_flipped_bit_anywhere_is_found_in_its_segment(clean: Path, root: Path):
+    rng = random.Random(7)
+    for path in sorted(path for path in clean.rglob("*") if path.is_file() and path.name[0] != "."):
+        original = path.read_bytes()
+        target = root / path.relative_to(clean)
+        for at in sorted(rng.sample(range(len(original)), min(FLIPS_PER_FILE, len(original)))):
+            changed = bytearray(original)
+            changed[at] ^= 1 << rng.randrange(8)
+            target.write_bytes(bytes(changed))
+            findings = list(check(root))
+            assert findings, f"{path.name} byte {at}"
+            if path.parent.name == "obj":
+                assert [(finding.kind, finding.key) for finding in findings] == [
+                    (Kind.ALTERED, path.relative_to(clean).as_posix())
+                ]
+            elif path.name != "head.json":
+                wrong = {finding.seq for finding in findings if finding.kind in {Kind.ALTERED, Kind.INSERTED}}
+                assert int(path.name[:12]) in wrong, f"{path.name} byte {at}: {findings}"
+        target.write_bytes(original)
+    assert list(check(root)) == []
+
+
+def forge(root: Path, change: Callable[[list[bytes]], None], seq: int = 1, *, with_manifest: bool) -> list[Finding]:
+    """Change the records of a segment of acme; with its manifest, when the forger knows what he does."""
+    path = segment(root, seq, ".ndz")
+    records = records_in(path.read_bytes())
+    change(records)
+    body = body_of(records)
+    path.write_bytes(body)
+    if with_manifest:
+        manifest_path = segment(root, seq, ".manifest.json")
+        manifest = json.loads(manifest_path.read_bytes())
+        sha256 = hashlib.sha256(body).hexdigest()
+        key = f"{ACME}/{seq:012d}-{sha256[:16]}.ndz"
+        path.rename(root / key)
+        manifest["body"] |= {"sha256": sha256, "size": len(body), "key": key}
+        text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        manifest_path.write_bytes(text.encode())
+    return list(check(root))
+
+
+@pytest.mark.parametrize("with_manifest", [False, True])
+@pytest.mark.parametrize(
+    ("change", "kind", "expected"),
+    [
+        (lambda records: records.__setitem__(2, b"forged"), Kind.ALTERED, [(4, 2 - 1)]),
+        (lambda records: records.pop(3), Kind.MISSING, [(7, 1)]),
+        (lambda records: records.insert(3, b"forged"), Kind.INSERTED, [(7, 1)]),
+        (lambda records: records.append(records[0]), Kind.DUPLICATE, [(8, 0)]),
+        (lambda records: records.reverse(), Kind.REORDERED, [(4, 0), (7, 3), (8, 0)]),
+    ],
+    ids=["altered", "dropped", "put in", "doubled", "turned around"],
+)
+def test_a_forged_record_is_named(
+    root: Path,
+    change: Callable[[list[bytes]], None],
+    kind: Kind,
+    expected: list[tuple[int, int]],
+    with_manifest: bool,  # noqa: FBT001 - a parameter of the test
+):
+    sealed = records_in(segment(root, 1, ".ndz").read_bytes())
+    assert [json.loads(record)["id"] for record in sealed] == ["4-0", "7-0", "7-1", "7-2", "7-3", "8-0"]
+    change_at = {Kind.ALTERED: [(7, 1)], Kind.MISSING: [(7, 2)], Kind.INSERTED: [(7, 2)]}.get(kind, expected)
+    findings = forge(root, change, with_manifest=with_manifest)
+    named = [place for place in places(findings, kind) if place[1] is not None]
+    for offset, index in change_at:
+        assert (1, offset, index) in named
+    assert {finding.topic for finding in findings} == {TOPIC}
+    assert {finding.namespace for finding in findings} == {"acme"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [(".ndz", Kind.MISSING), (".leaves", Kind.MISSING), (".headers", Kind.MISSING), (".manifest.json", Kind.MISSING)],
+)
+@pytest.mark.parametrize("seq", [0, 1])
+def test_a_removed_part_is_missing(root: Path, seq: int, ending: str, kind: Kind):
+    segment(root, seq, ending).unlink()
+    assert seq in {finding.seq for finding in check(root) if finding.kind is kind}
+
+
+def test_a_run_of_removed_manifests_is_one_finding_and_its_offsets_a_gap(root: Path):
+    for seq in (0, 1):
+        segment(root, seq, ".manifest.json").unlink()
+    findings = list(check(root))
+    assert [finding.detail for finding in findings if finding.kind is Kind.MISSING] == ["manifests 0 to 1 are gone"]
+    assert [finding.offset for finding in findings if finding.kind is Kind.GAP] == [0]
+
+
+def test_a_segment_removed_with_all_its_parts_leaves_a_hole(root: Path):
+    for path in (root / ACME).glob("000000000001*"):
+        path.unlink()
+    kinds = [(finding.kind, finding.offset) for finding in check(root)]
+    assert (Kind.MISSING, None) in kinds
+    assert (Kind.GAP, 4) in kinds
+
+
+def test_an_end_that_was_cut_off_shows_by_the_hint(root: Path):
+    for path in (root / ACME).glob("000000000002*"):
+        path.unlink()
+    assert [(finding.kind, finding.seq) for finding in check(root)] == [(Kind.TRUNCATED, 2)]
+
+
+def test_a_removed_middle_closed_up_by_renumbering_is_found(root: Path):
+    for path in (root / ACME).glob("000000000001*"):
+        path.unlink()
+    for path in (root / ACME).glob("000000000002*"):
+        path.rename(path.with_name(path.name.replace("000000000002", "000000000001")))
+    assert {Kind.INSERTED, Kind.TRUNCATED} <= {finding.kind for finding in check(root)}
+
+
+def test_exchanged_segments_are_found(root: Path):
+    one, two = segment(root, 0, ".manifest.json"), segment(root, 1, ".manifest.json")
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+    assert {(Kind.INSERTED, 0), (Kind.INSERTED, 1)} <= {(finding.kind, finding.seq) for finding in check(root)}
+
+
+def test_a_manifest_of_another_namespace_is_found(root: Path):
+    foreign = segment(root, 0, ".manifest.json", f"globex/seg/{TOPIC}/0").read_bytes()
+    segment(root, 0, ".manifest.json").write_bytes(foreign)
+    assert (Kind.INSERTED, "acme", 0) in {(finding.kind, finding.namespace, finding.seq) for finding in check(root)}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "stray.txt",
+        "acme/stray.txt",
+        "acme/obj/readme",
+        f"{ACME}/notes.txt",
+        f"{ACME}/1.manifest.json",
+        f"{ACME}/.hidden",
+    ],
+)
+def test_what_does_not_belong_there_is_found(root: Path, key: str):
+    (root / key).write_bytes(b"x")
+    assert [(finding.kind, finding.key) for finding in check(root)] == [(Kind.INSERTED, key)]
+
+
+def test_parts_that_no_manifest_names_are_orphans_and_harmless(root: Path):
+    (root / ACME / "000000000003-0123456789abcdef.ndz").write_bytes(b"left by a sealer that died")
+    summary = Summary()
+    assert list(check(root, summary)) == []
+    assert summary.orphans == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("n",), 10**18),
+        (("bytes",), 10**18),
+        (("positions",), [[4, 10**15, 1]]),
+        (("positions",), [[4, 10**15, 0]]),
+        (("totals", "records"), 1),
+        (("covers", "last_offset"), 3),
+        (("covers", "first_offset"), 2),
+        (("partition", "start"), 1),
+        (("previous",), None),
+        (("body", "key"), "../../etc/passwd"),
+        (("leaves", "codec"), "other"),
+        (("received",), None),
+        (("sources", "count"), 9),
+        (("v",), 2),
+        (("namespace",), True),
+        (("unknown",), 1),
+    ],
+)
+def test_a_forged_field_of_a_manifest_is_found_in_bounded_memory(root: Path, path: tuple[str, ...], value: object):
+    target = segment(root, 1, ".manifest.json")
+    manifest = json.loads(target.read_bytes())
+    inner = manifest
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = value
+    target.write_bytes(json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    findings = list(check(root))
+    assert 1 in {finding.seq for finding in findings}
+    assert len(findings) < 50
+
+
+def test_a_manifest_that_is_equal_but_not_canonical_is_altered(root: Path):
+    target = segment(root, 1, ".manifest.json")
+    target.write_bytes(json.dumps(json.loads(target.read_bytes())).encode())
+    assert any("canonical" in finding.detail for finding in check(root))
+
+
+def test_a_body_that_inflates_without_end_is_cut_at_what_the_manifest_states(root: Path):
+    segment(root, 1, ".ndz").write_bytes(zstandard.compress(b"\x00" * 200_000_000))
+    assert {finding.kind for finding in check(root)} >= {Kind.ALTERED}
+
+
+def test_bytes_hidden_behind_the_end_of_a_body_are_found(root: Path):
+    path = segment(root, 1, ".ndz")
+    path.write_bytes(path.read_bytes() + body_of([b"hidden"]))
+    assert Kind.ALTERED in {finding.kind for finding in check(root)}
+
+
+def test_damaged_leaves_do_not_accuse_the_records(root: Path):
+    path = segment(root, 1, ".leaves")
+    path.write_bytes(bytes(len(path.read_bytes())))
+    findings = list(check(root))
+    assert [(finding.kind, finding.offset) for finding in findings] == [(Kind.ALTERED, None)]
+    assert findings[0].key.endswith(".leaves")
