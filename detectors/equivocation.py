@@ -38,7 +38,9 @@ def rule() -> Rule:
         tags=TAGS,
         tactics=tactics,
         techniques=techniques,
-        false_positives=("A source that gives one id to several events; the mapping of its format must be corrected then.",),
+        false_positives=(
+            "A source that gives one id to several events; the mapping of its format must be corrected then.",
+        ),
         runbook=(
             "Open both documents: skytrail.equivocation_of of the second names the first; compare event.original.",
             "Find both in the archive by skytrail.kafka of each: when and by which way (log.file.path) did each arrive?",

@@ -1,5 +1,7 @@
 """Words a reason: fills the `{field}` places of a rule's sentence with what stood in the event.
 
+`{a|b}` takes the first of several fields that has a value.
+
 Values come from whoever made the event, an attacker included: they are cut, and control characters (line breaks,
 bidirectional overrides) are taken out, so that a reason is one honest line wherever it is shown.
 """
@@ -16,6 +18,7 @@ from detectors.sigma.values import text_of
 
 MAX_VALUE = 160  # characters of one value
 MAX_REASON = 1000  # characters of the sentence
+UNKNOWN = "(unknown"  # begins what stands for a missing value
 SHOWN_VALUES = 3  # of a field with several
 
 SHORTHANDS = {
@@ -38,7 +41,7 @@ def word_reason(template: str, fields: Fields) -> str:
 
 def places_of(template: str) -> tuple[str, ...]:
     """Names of the fields a template reads, shorthands resolved."""
-    return tuple(SHORTHANDS.get(name, name) for name in _PLACE.findall(template))
+    return tuple(_full(name) for place in _PLACE.findall(template) for name in place.split("|"))
 
 
 def clean(text: str, limit: int = MAX_VALUE) -> str:
@@ -52,10 +55,18 @@ def _hides(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN
 
 
-def _words(name: str, fields: Fields) -> str:
-    values = [clean(text_of(v)) for v in fields.values(SHORTHANDS.get(name, name)) if v is not None]
-    shown = _listed([v for v in dict.fromkeys(values) if v])
-    return shown or f"(unknown {_plain(name)})"
+def _full(name: str) -> str:
+    return SHORTHANDS.get(name, name)
+
+
+def _words(place: str, fields: Fields) -> str:
+    names = place.split("|")
+    for name in names:
+        values = [clean(text_of(v)) for v in fields.values(_full(name)) if v is not None]
+        shown = _listed([v for v in dict.fromkeys(values) if v])
+        if shown:
+            return shown
+    return f"{UNKNOWN} {_plain(names[0])})"
 
 
 def _listed(values: Sequence[Any]) -> str:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from detectors.attack import read_tags
 from detectors.findings import Finding
 from detectors.known_fields import fills
-from detectors.reason import places_of
+from detectors.reason import UNKNOWN, places_of
 from detectors.rule import SEVERITIES, Rule, build_rule
 from detectors.rule_tests import TestResult, formats_of, run_tests
 from detectors.sigma.ast import fields_of
@@ -140,8 +140,9 @@ class _Loader:
                 self._judge(rule, parsed)
 
     def _judge(self, rule: Rule, parsed: ParsedSigma) -> None:
-        errors = [*self._doubles(rule), *_failures(run_tests(rule, self._formats))]
-        warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats))]
+        results = run_tests(rule, self._formats)
+        errors = [*self._doubles(rule), *_failures(results)]
+        warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats)), *_gaps(results)]
         promises = list(_broken_promises(rule))
         (errors if rule.own else warnings).extend(promises)
         for message in errors:
@@ -172,6 +173,12 @@ def _failures(results: Sequence[TestResult]) -> Iterator[str]:
             yield f"test {result.name!r}: {result.problem}"
         elif not result.ok:
             yield f"test {result.name!r}: the rule {'fired' if result.fired else 'did not fire'}"
+
+
+def _gaps(results: Iterable[TestResult]) -> Iterator[str]:
+    for result in results:
+        if UNKNOWN in result.reason:
+            yield f"test {result.name!r}: the reason has a gap: {result.reason}"
 
 
 def _oddities(rule: Rule, formats: Sequence[Format]) -> Iterator[str]:

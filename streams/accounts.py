@@ -19,7 +19,9 @@ async def read_compacted(settings: KafkaSettings, topic: str) -> list[tuple[byte
     consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or await _fetch(consumer, topic)]
+        partitions = [
+            TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or await _fetch(consumer, topic)
+        ]
         if not partitions:
             return found
         consumer.assign(partitions)

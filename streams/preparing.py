@@ -116,7 +116,13 @@ def believable_time(identified: Identified, now: dt.datetime, limits: Limits) ->
 
 
 def letter_of(
-    envelope: Envelope, format_: Format, place: Position, now: dt.datetime, error: RejectedRecord, *, stage: str = "index"
+    envelope: Envelope,
+    format_: Format,
+    place: Position,
+    now: dt.datetime,
+    error: RejectedRecord,
+    *,
+    stage: str = "index",
 ) -> DeadLetter:
     """The dead letter of one record."""
     record = envelope.records[place.index]
@@ -133,7 +139,9 @@ def letter_of(
     )
 
 
-def _poison(value: bytes, position: Position, now: dt.datetime, error: UnsupportedEnvelope | ConfigError) -> PreparedMessage:
+def _poison(
+    value: bytes, position: Position, now: dt.datetime, error: UnsupportedEnvelope | ConfigError
+) -> PreparedMessage:
     message = PreparedMessage(position, None, 1, len(value))
     message.letters.append(
         DeadLetter(
@@ -147,5 +155,3 @@ def _poison(value: bytes, position: Position, now: dt.datetime, error: Unsupport
         )
     )
     return message
-
-

@@ -63,10 +63,14 @@ class Runtime:
         """Write dead letters; returns when the brokers have them."""
         kept = list(letters)
         if kept:
-            await self.producer.send(DEAD_LETTERS, [(letter.id.encode(), encode_letter(letter), None) for letter in kept])
+            await self.producer.send(
+                DEAD_LETTERS, [(letter.id.encode(), encode_letter(letter), None) for letter in kept]
+            )
         for letter in kept:
             self.telemetry.dead_letters.labels(self.role, letter.reason).inc()
-            log.warning("dead letter", id=letter.id, stage=letter.stage, reason=letter.reason, place=str(letter.position))
+            log.warning(
+                "dead letter", id=letter.id, stage=letter.stage, reason=letter.reason, place=str(letter.position)
+            )
 
 
 def place_of(event: faust.EventT[bytes]) -> Position:

@@ -126,9 +126,7 @@ def _row(source: str, roles: Mapping[str, Mapping[str, int]]) -> SourceStatus:
     )
 
 
-def _lag(
-    accounts: Sequence[Account], ends: Mapping[tuple[str, int], int], formats: Sequence[str]
-) -> dict[str, int]:
+def _lag(accounts: Sequence[Account], ends: Mapping[tuple[str, int], int], formats: Sequence[str]) -> dict[str, int]:
     done = {(acc.role, acc.topic, acc.partition): acc.next_offset for acc in accounts}
     raw = [raw_topic(name) for name in formats]
     reads = {

@@ -18,9 +18,7 @@ class Telemetry:
     def __init__(self) -> None:
         """Declare every metric."""
         self.registry = CollectorRegistry()
-        self.records = Counter(
-            "skytrail_events", "Records by outcome", (*SOURCE, "outcome"), registry=self.registry
-        )
+        self.records = Counter("skytrail_events", "Records by outcome", (*SOURCE, "outcome"), registry=self.registry)
         self.bytes = Counter("skytrail_event_bytes", "Bytes of records received", SOURCE, registry=self.registry)
         self.dead_letters = Counter(
             "skytrail_dlq_messages", "Dead letters written", ("role", "reason"), registry=self.registry
@@ -34,7 +32,10 @@ class Telemetry:
         )
         self.rules = Gauge("skytrail_rules_loaded", "Rules evaluated", registry=self.registry)
         self.lag = Gauge(
-            "skytrail_kafka_consumer_lag_messages", "Messages not yet done", ("topic", "partition"), registry=self.registry
+            "skytrail_kafka_consumer_lag_messages",
+            "Messages not yet done",
+            ("topic", "partition"),
+            registry=self.registry,
         )
         self.commit_age = Gauge(
             "skytrail_kafka_commit_age_seconds", "Seconds since a batch was done", registry=self.registry

@@ -46,7 +46,11 @@ def wanted_config(topic: Topic, kafka: KafkaSettings) -> dict[str, str]:
         "compression.type": "producer",
     }
     if topic.compacted:
-        config |= {"segment.ms": str(HOUR_MS), "segment.bytes": str(8 * 1024 * 1024), "min.cleanable.dirty.ratio": "0.2"}
+        config |= {
+            "segment.ms": str(HOUR_MS),
+            "segment.bytes": str(8 * 1024 * 1024),
+            "min.cleanable.dirty.ratio": "0.2",
+        }
     return config
 
 

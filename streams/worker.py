@@ -123,7 +123,9 @@ def watch(progress: Progress, limit_s: float) -> threading.Thread:
         while True:
             time.sleep(min(5.0, limit_s / 4))
             if reason := progress.stuck(limit_s):
-                log.critical("watchdog ends this worker", reason=reason, mend="it must be started again by its supervisor")
+                log.critical(
+                    "watchdog ends this worker", reason=reason, mend="it must be started again by its supervisor"
+                )
                 sys.stderr.flush()
                 os._exit(EXIT_STUCK)
 
@@ -135,5 +137,7 @@ def watch(progress: Progress, limit_s: float) -> threading.Thread:
 def run(runtime: Runtime, app: faust.App, pulse: Pulse) -> NoReturn:
     """Run until a signal or a failure; exits with 0, or 1 when an agent or the consumer crashed."""
     watch(runtime.progress, runtime.worker.watchdog_s)
-    worker = faust.Worker(app, pulse, loglevel="WARNING", console_port=0, redirect_stdouts=False, quiet=True, stdout=sys.stderr)
+    worker = faust.Worker(
+        app, pulse, loglevel="WARNING", console_port=0, redirect_stdouts=False, quiet=True, stdout=sys.stderr
+    )
     worker.execute_from_commandline()

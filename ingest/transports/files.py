@@ -7,7 +7,7 @@ Cutting:  Files of lines come in bodies of about 4 MiB cut at line ends; gzip (k
           and documents that span lines come whole, up to the limit for inflated bodies.
 Follow:   New files, appended lines and rotated files are seen at each look. A file is known by device, inode and
           fingerprints: renamed it is not read again, truncated or replaced it is read from the start. An unfinished
-          last line waits for its end; a document waits until it did not change between two looks.
+          last line waits for its end; a document until it is finished and did not change between two looks.
 Known:    A log rotated by copying (`copytruncate`) leaves a copy that is read as a new file, and lines written between
           the last look and the truncation are lost with it at the source: rotate by renaming.
 Tests:    tests/ingest/transports/test_files*.py
@@ -167,8 +167,8 @@ class FilesTransport:
                 self._streams.append(str(path))
                 return
             track = await self._track(path, found)
-            stable, track.seen = track.seen == found, found
-            while chunk := await self._next_chunk(track, stable=stable):
+            rested_s = track.note(found, asyncio.get_running_loop().time())
+            while chunk := await self._next_chunk(track, rested_s):
                 yield self._delivery_of(track, chunk)
             if track.offset == found.size:
                 track.ended = found
@@ -184,7 +184,7 @@ class FilesTransport:
         except OSError as exc:
             self._note(refusal("reading file", exc, path))
 
-    async def _next_chunk(self, track: Track, *, stable: bool) -> Chunk | None:
+    async def _next_chunk(self, track: Track, rested_s: float) -> Chunk | None:
         if self._closing.is_set():
             return None
         return await asyncio.to_thread(
@@ -194,7 +194,7 @@ class FilesTransport:
             track.offset,
             limit=self._limit,
             growing=self._follow,
-            stable=stable,
+            rested_s=rested_s,
         )
 
     async def _track(self, path: Path, found: Look) -> Track:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from ingest.schema.errors import SourceRefused
 from ingest.transports.files_checkpoint import Mark, fingerprint
-from ingest.transports.files_shape import Shape, shape_of, whole_lines
+from ingest.transports.files_shape import Shape, is_finished, is_gzip, shape_of, whole_lines
 
 CHUNK_BYTES = 4 * 1024 * 1024
+REST_S = 10.0  # seconds after which a document that does not look finished is taken as it is
 
 Key = tuple[int, int]
 
@@ -70,7 +69,9 @@ class Chunk:
     mtime_ns: int
 
 
-def read_chunk(path: Path, key: Key, offset: int, *, limit: int, growing: bool, stable: bool) -> Chunk | None:
+def read_chunk(
+    path: Path, key: Key, offset: int, *, limit: int, growing: bool = False, rested_s: float = 0.0
+) -> Chunk | None:
     """Read the body that begins at `offset`.
 
     Args:
@@ -78,8 +79,8 @@ def read_chunk(path: Path, key: Key, offset: int, *, limit: int, growing: bool, 
         key: Device and inode it must still have.
         offset: Where to begin; not 0 only in files of lines.
         limit: The most bytes of a body.
-        growing: Someone may still be writing: an unfinished last line waits.
-        stable: It did not change between two looks: a document may be taken although someone may be writing.
+        growing: Someone may still be writing: what is unfinished waits.
+        rested_s: Seconds since it was last seen to change; 0 when it changed since the last look.
 
     Returns:
         None when there is nothing (yet).
@@ -96,33 +97,24 @@ def read_chunk(path: Path, key: Key, offset: int, *, limit: int, growing: bool, 
             return None
         handle.seek(offset)
         body = handle.read(CHUNK_BYTES)
-        complete = offset + len(body) >= found.size
-        shape = Shape.LINES if offset else _shape(body, complete=complete, growing=growing, stable=stable)
+        shape = Shape.LINES if offset else shape_of(body, complete=False)
+        while shape is Shape.UNDECIDED and len(body) <= limit and (more := handle.read(CHUNK_BYTES)):
+            body += more
+            shape = shape_of(body, complete=False) if b"\n" in more else shape
+        if shape is Shape.UNDECIDED and not growing:
+            shape = shape_of(body, complete=True)
         if shape is Shape.LINES:
             body = _read_lines(handle, path, body, limit=limit, growing=growing)
             return Chunk(body, whole=False, mtime_ns=found.mtime_ns) if body else None
-        if growing and not stable:
+        if growing and not rested_s:
             return None
-        body += handle.read(limit + 1 - len(body))
+        body += handle.read(max(0, limit + 1 - len(body)))
         if len(body) > limit:
             raise _too_large(path, limit)
-        return Chunk(body, whole=True, mtime_ns=found.mtime_ns)
-
-
-def _shape(body: bytes, *, complete: bool, growing: bool, stable: bool) -> Shape:
-    shape = shape_of(body, complete=complete and (stable or not growing))
-    if shape is Shape.LINES and growing and complete and b"\n" not in body:
-        # One line without an end: a document in one line, unless it was cut in the middle of being written.
-        return Shape.WHOLE if _is_document(body) else Shape.LINES
-    return shape
-
-
-def _is_document(body: bytes) -> bool:
-    try:
-        msgspec.json.decode(body, type=msgspec.Raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+        if growing and not is_finished(body) and rested_s < REST_S:
+            return None
+        # One line without an end is a document that may yet become the first of many lines.
+        return Chunk(body, whole=b"\n" in body or is_gzip(body), mtime_ns=found.mtime_ns)
 
 
 def _read_lines(handle: BinaryIO, path: Path, body: bytes, *, limit: int, growing: bool) -> bytes:

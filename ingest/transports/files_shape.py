@@ -32,7 +32,7 @@ def shape_of(head: bytes, *, complete: bool) -> Shape:
         head: First bytes of the file.
         complete: `head` is the whole file.
     """
-    if head.startswith(_GZIP_MAGIC):
+    if is_gzip(head):
         return Shape.WHOLE
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
@@ -47,6 +47,16 @@ def shape_of(head: bytes, *, complete: bool) -> Shape:
     sampled = lines[:1] if text[:1] == b"[" else lines[:_SAMPLED_LINES]
     # The first line may be damaged; an indented or comma-separated element of a document is not a line of its own.
     return Shape.LINES if any(line[:1] in b"{[" and _is_json(line) for line in sampled if line) else Shape.WHOLE
+
+
+def is_gzip(head: bytes) -> bool:
+    """Whether these are the first bytes of a gzip file."""
+    return head.startswith(_GZIP_MAGIC)
+
+
+def is_finished(body: bytes) -> bool:
+    """Whether a document is written to its end: JSON that closes. Of gzip only its writer's pause tells."""
+    return is_gzip(body) or _is_json(body)
 
 
 def _is_json(line: bytes) -> bool:

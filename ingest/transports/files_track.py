@@ -30,6 +30,7 @@ class Track:
         offset: Bytes delivered.
         ordinal: Lines delivered.
         seen: The last look at it, to tell whether it changed.
+        changed_at: When it was last seen to change (seconds of the event loop's clock).
         whole: It was delivered as one body.
         refused: The look at which it was refused; it is tried again when it changes.
         ended: The look at which it was read to its end.
@@ -45,7 +46,15 @@ class Track:
     refused: Look | None = None
     last: Mark | None = None
     ended: Look | None = None
+    changed_at: float = 0.0
     _pending: deque[Reach] = field(default_factory=deque)
+
+    def note(self, found: Look, now: float) -> float:
+        """Note a look; seconds since the file was seen to change, 0 when it changed since the last look."""
+        if self.seen != found:
+            self.seen, self.changed_at = found, now
+            return 0.0
+        return now - self.changed_at
 
     @classmethod
     def resumed(cls, key: Key, path: Path, mark: Mark) -> Track:

@@ -137,4 +137,3 @@ def quiet_stdout() -> None:
     """After a broken pipe: keep the interpreter from complaining at exit."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
-

@@ -43,7 +43,7 @@ ROLES: dict[str, dict[str, Any]] = {
     },
     "reader": {
         "cluster": ["monitor"],
-        "indices": [{"names": [_LOGS, _OURS], "privileges": ["read", "view_index_metadata", "monitor"]}],
+        "indices": [{"names": [_LOGS, _OURS], "privileges": ["read", "view_index_metadata", "monitor", "maintenance"]}],
     },
 }
 ADMIN = "admin"  # superuser: for tests and `skytrail doctor`, used by nothing else

@@ -37,6 +37,7 @@ __all__ = [
 
 START_TIMEOUT_S = 180.0
 STOP_GRACE_S = 30.0
+STOP_ROUNDS = 4
 LOCK = "engines.lock"
 
 _LAUNCH: dict[Engine, Callable[[Launch], ProcessIdentity]] = {
@@ -221,14 +222,23 @@ def _wait(state: EngineState, tell: Progress) -> None:
 
 
 def _end(state: EngineState, engines: Sequence[Engine]) -> EngineState:
-    """End processes until none is left: Elasticsearch has a launcher beside its server while it starts."""
-    state = refreshed(state)
-    while remaining := [engine for engine in engines if engine in state.processes]:
-        doomed = [state.processes[engine] for engine in remaining]
+    """End processes until none is left: Elasticsearch has a launcher beside its server while it starts.
+
+    Raises:
+        EngineError: A process can't be ended, not even killed.
+    """
+    for _ in range(STOP_ROUNDS):
+        state = refreshed(state)
+        doomed = [process for engine, process in state.processes.items() if engine in engines]
+        if not doomed:
+            return state
         with ThreadPoolExecutor(len(doomed)) as pool:
             list(pool.map(lambda process: terminate(process, grace_s=STOP_GRACE_S), doomed))
-        state = refreshed(state)
-    return state
+    raise EngineError(
+        f"ending the local engines: still running after they were killed: {state.pids}",
+        where=str(state.home),
+        mend="look at these processes (`ps -o stat,wchan -p <pid>`): one that hangs in the kernel waits for its disk",
+    )
 
 
 def _silently(_label: str, _done: int, _total: int) -> None:

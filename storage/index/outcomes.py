@@ -22,6 +22,8 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final, Literal
 
+import orjson
+
 Operation = Literal["create", "update"]
 
 FILTER_PATH: Final = (
@@ -77,14 +79,22 @@ def fate(told: Told, operation: Operation = "create") -> Fate:
 
 
 def read_items(answer: dict[str, Any], expected: int) -> list[Told] | None:
-    """The answer per document in order; None when it is not an answer to `expected` documents.
-
-    An answer without errors is not looked into further: every document was kept.
-    """
+    """The answer per document in order; None when it is not an answer to `expected` documents."""
     items = answer.get("items")
     if not isinstance(items, list) or len(items) != expected:
         return None
     return [_told(next(iter(item.values()), {})) for item in items]
+
+
+def all_kept(answer: dict[str, Any], expected: int) -> bool:
+    """Whether every document was kept: the usual case, told without looking at each answer in full."""
+    items = answer.get("items")
+    return (
+        answer.get("errors") is False
+        and isinstance(items, list)
+        and len(items) == expected
+        and b"failure_store" not in orjson.dumps(items)
+    )
 
 
 def _told(result: dict[str, Any]) -> Told:

@@ -17,12 +17,13 @@ from elasticsearch import ApiError, AsyncElasticsearch
 
 from ingest.document import utc_millis
 from ingest.schema.errors import ConfigError, Refused, SkytrailError
-from storage.index.client import error_of, explain
+from storage.index.client import error_of, explain, unavailable
 from storage.index.names import OWN_DATASETS, naming_fault, pattern
 
 PAGE: Final = 1000
 """Documents per request."""
 _KEEP_ALIVE: Final = "2m"
+_WRONG_QUERY: Final = frozenset({"query_shard_exception", "parse_exception", "number_format_exception"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,13 @@ async def count(client: AsyncElasticsearch, query: Query) -> int:
         )
     except (ApiError, TransportError) as exc:
         raise _failure(exc, query) from exc
+    if answer["_shards"]["failed"]:  # a part of the truth is not an answer
+        failures = answer["_shards"].get("failures") or [{}]
+        told = failures[0].get("reason", {})
+        error = {"error": {**told, "failed_shards": failures}}
+        if failures[0].get("status") == 400 or told.get("type") in _WRONG_QUERY:  # noqa: PLR2004 - HTTP status
+            raise _wrong_query(error, "", "", query)
+        raise unavailable("searching", 503, str(told.get("type", "")), _deepest_reason(error))
     return int(answer["count"])
 
 
@@ -133,7 +141,7 @@ def body(query: Query) -> dict[str, Any]:
     """The query in Elasticsearch's terms."""
     filters: list[dict[str, Any]] = []
     if query.text.strip() not in ("", "*"):
-        text = {"query": query.text, "default_operator": "AND", "lenient": True, "analyze_wildcard": True}
+        text = {"query": query.text, "default_operator": "AND", "analyze_wildcard": True}
         filters.append({"query_string": text})
     span = {key: utc_millis(at) for key, at in (("gte", query.start), ("lt", query.end)) if at is not None}
     if span:
@@ -151,6 +159,7 @@ async def _page(client: AsyncElasticsearch, query: Query, view: str, size: int, 
             size=size,
             search_after=after,
             track_total_hits=False,
+            allow_partial_search_results=False,
         )
     except (ApiError, TransportError) as exc:
         raise _failure(exc, query) from exc
@@ -180,9 +189,10 @@ def _wrong_query(answer: object, kind: str, reason: str, query: Query) -> Config
     """Elasticsearch nests the parser's own message; its line and column are what helps."""
     deepest = _deepest_reason(answer) or f"{kind}: {reason}"
     found = re.search(r"at line (\d+), column (\d+)", deepest)
-    place = f"column {int(found[2]) + 1} of the query" if found else "the query"
+    place = f"line {found[1]}, column {int(found[2]) + 1} of the query" if found else "the query"  # it counts from 0
+    told = deepest.splitlines()[0].replace(f" {found[0]}", "") if found else deepest
     return ConfigError(
-        f"parsing query {query.text!r}: {deepest.splitlines()[0]}",
+        f"parsing query {query.text!r}: {told.rstrip('.')}",
         where=place,
         mend='quote values with special characters: user.name:"a:b"; fields, AND, OR, NOT, ( ) and * are Lucene\'s',
     )

@@ -28,6 +28,7 @@ _LIMIT_IGNORED_SINCE: Final[Version] = (8, 14, 0)
 
 _STATE: Final = ALERT_STATE_INDEX.removeprefix("skytrail-")
 
+# only text and keywords: a word that is no address would make the whole query wrong on an ip field
 _SEARCHED_WITHOUT_A_FIELD: Final = (
     "message",
     "event.action",
@@ -37,10 +38,9 @@ _SEARCHED_WITHOUT_A_FIELD: Final = (
     "user.name.text",
     "user.id",
     "related.user",
-    "related.ip",
     "related.hosts",
     "related.entity",
-    "source.ip",
+    "source.address",
     "cloud.account.id",
     "rule.name",
     "rule.name.text",

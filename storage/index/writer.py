@@ -21,7 +21,7 @@ from elasticsearch import ApiError, AsyncElasticsearch
 from ingest.schema.errors import IndexUnavailable
 from storage.index import client as es
 from storage.index.bulk import BulkItem, Mend, Observer, Outcome, Unobserved
-from storage.index.outcomes import FILTER_PATH, Fate, Told, fate, read_items
+from storage.index.outcomes import FILTER_PATH, Fate, Told, all_kept, fate, read_items
 from storage.index.pace import Pace, pause_s
 
 MAX_DOCUMENT_BYTES: Final = 20 * 1024 * 1024
@@ -161,10 +161,9 @@ class Writer:
         except TransportError as exc:
             return exc
         self._observer.sent(len(items), len(body), self._clock() - began)
-        told = read_items(answer.body, len(items))
-        if told is None:
-            return TransportError("the answer does not belong to the request")
-        return None if answer.body.get("errors") is False and not any(t.failed_into_store for t in told) else told
+        if all_kept(answer.body, len(items)):
+            return None
+        return read_items(answer.body, len(items)) or TransportError("the answer does not belong to the request")
 
     def _settle(self, batch: _Batch, chunk: list[int], answer: list[Told] | Told | TransportError | None) -> _Left:
         """Enter what is decided into the outcome; give back the rest."""

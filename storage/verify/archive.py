@@ -101,6 +101,8 @@ class _Stream:
         self._prefix = folder.relative_to(root).as_posix() + "/"
         self._namespace, _, self._topic, number, _ = self._prefix.split("/")
         self._partition = int(number) if number.isdecimal() else None
+        # The hint is read before the names, so that a chain which is growing never seems to be cut off.
+        self._hint = self._read(self._prefix + _HEAD)
         self._names = set(_names(folder))
         self._numbers = {int(match[1]) for name in self._names if (match := _MANIFEST.fullmatch(name))}
         self._named: set[str] = set()
@@ -128,10 +130,9 @@ class _Stream:
                 yield self._finding(Kind.INSERTED, "not part of an archive", key=self._prefix + name)
 
     def _head(self) -> tuple[dict[str, Any] | None, list[Finding]]:
-        body = self._read(self._prefix + _HEAD)
-        if body is None:
+        if self._hint is None:
             return None, []
-        head, wrong = document(body, HEAD_SHAPE)
+        head, wrong = document(self._hint, HEAD_SHAPE)
         return head, [self._finding(Kind.ALTERED, f"the hint is {wrong}", key=self._prefix + _HEAD)] if wrong else []
 
     def _hole_before(self, seq: int) -> Iterator[Finding]:

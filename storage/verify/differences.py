@@ -27,12 +27,12 @@ def differences(sealed: Sequence[bytes], found: Sequence[bytes]) -> Iterator[Dif
             (Kind.REORDERED, i) for i, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]
         )
     else:
-        steps = _edits(before, after)
+        steps = _edits(before, after, set(sealed))
     for kind, index in steps:
         yield kind, low + index
 
 
-def _edits(before: Sequence[bytes], after: Sequence[bytes]) -> Iterator[Difference]:
+def _edits(before: Sequence[bytes], after: Sequence[bytes], sealed: set[bytes]) -> Iterator[Difference]:
     """Match equal records; what is between the matches was altered, taken out or put in."""
     matches = _matches(before, after)
     anchors = _increasing(matches)
@@ -40,7 +40,6 @@ def _edits(before: Sequence[bytes], after: Sequence[bytes]) -> Iterator[Differen
     placed = {new for _, new in matches}
     kept = set(anchors)
     yield from ((Kind.REORDERED, old) for old, new in matches if (old, new) not in kept)
-    sealed = set(before)
     last_old, last_new = -1, -1
     for old, new in [*anchors, (len(before), len(after))]:
         gone = [i for i in range(last_old + 1, old) if i not in matched]

@@ -155,7 +155,9 @@ def _drain(body: bytes, limit: int) -> tuple[bytes, str]:
     with zstandard.ZstdDecompressor().stream_reader(body) as reader:
         while len(content) <= limit and (more := reader.read(_STEP)):
             content += more
-    return (bytes(content), "") if len(content) <= limit else (bytes(content[:limit]), "more bytes than can be")
+    return (
+        (bytes(content), "") if len(content) <= limit else (bytes(content[:limit]), "it inflates to more than can be")
+    )
 
 
 def _salvage(body: bytes, limit: int) -> bytes:

@@ -15,6 +15,7 @@ from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaf_of
 
 _CODECS = {"body": "frames+zstd", "leaves": "sha256", "headers": "jsonl+zstd"}
 _ENDINGS = {"body": ".ndz", "leaves": ".leaves", "headers": ".headers"}
+_ROOM_FOR_INSERTED = 16 * 1024 * 1024  # bytes beyond what the manifest states, to name what was put in
 _MAX_RECORDS = 10_000_000  # of a segment: far beyond any honest one; a forged number must not fill the memory
 
 
@@ -105,7 +106,7 @@ class Segment:
             found.append(leaf_of(record))
             size += len(record)
 
-        content, wrong = inflate(body, manifest["bytes"] + 4 * manifest["n"])
+        content, wrong = inflate(body, manifest["bytes"] + 4 * manifest["n"] + _ROOM_FOR_INSERTED)
         whole = cut(content, take) and not wrong
         if whole and (len(found), size) != (manifest["n"], manifest["bytes"]):
             yield self.report(

@@ -32,7 +32,6 @@ MAX_PER_MESSAGE = 500
 Batch = Sequence[faust.EventT[bytes]]
 
 
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rules:
     """The rules in force; swapped whole."""

@@ -151,5 +151,7 @@ class ResolveAgent:
         value = await self._fetch(place)
         if value is None:
             return None
-        message = prepare(value, Position(place.topic, place.partition, place.offset), self._runtime.now(), self._limits)
+        message = prepare(
+            value, Position(place.topic, place.partition, place.offset), self._runtime.now(), self._limits
+        )
         return next((record for record in message.records if record.position.index == place.index), None)

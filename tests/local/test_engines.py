@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 from elasticsearch import Elasticsearch
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
 
 from ingest.schema.errors import EngineError
 from skytrail.local.engines import (
@@ -35,14 +36,19 @@ from skytrail.local.engines import (
 from skytrail.local.home import refreshed
 from skytrail.local.node import marker
 from skytrail.local.ports import LOOPBACK
+from skytrail.local.privilege import engine_account
 from skytrail.local.processes import find_by_marker
 from tests.engines import temporary_home
 from tests.local.clients import admin, kafka_settings
 
 pytestmark = pytest.mark.engines
 
-START = "import sys, pathlib; from skytrail.local.engines import start; s = start(*map(pathlib.Path, sys.argv[1:2]), "
-START += "cache=pathlib.Path(sys.argv[2])); import json; print(json.dumps(s.pids))"
+START = """
+import json, pathlib, sys
+from skytrail.local.engines import start
+home, cache = map(pathlib.Path, sys.argv[1:])
+print(json.dumps(start(home, cache=cache).pids))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +91,10 @@ def wait_for_launch(home: Path, engine: Engine, former: int | None = None) -> No
 
 
 def running(home: Path) -> list[Engine]:
-    uid = psutil.Process(state.pids["kafka"]).uids().real if (state := load(home)) and state.pids else 0
-    uids = {uid, os.geteuid(), 65534}
-    return [engine for engine in ENGINES if any(find_by_marker(marker(home.resolve(), engine), uid) for uid in uids)]
+    """The engines of `home` among all processes of this machine, whatever the recorded state says."""
+    account = engine_account()
+    uid = account.uid if account else os.geteuid()
+    return [engine for engine in ENGINES if find_by_marker(marker(home.resolve(), engine), uid)]
 
 
 def test_both_engines_answer_and_tell_their_place(state: EngineState, home: Path) -> None:
@@ -142,9 +149,6 @@ def test_data_passwords_and_ports_survive_a_restart(state: EngineState, home: Pa
 
 
 def create_topic(state: EngineState, name: str) -> None:
-    from kafka import KafkaAdminClient  # noqa: PLC0415 -- shadows `admin` otherwise
-    from kafka.admin import NewTopic  # noqa: PLC0415
-
     with contextlib.closing(KafkaAdminClient(**kafka_settings(state))) as client:
         client.create_topics([NewTopic(name, num_partitions=1, replication_factor=1)])
 

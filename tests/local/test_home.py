@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ingest.schema.errors import EngineError
+from skytrail.local import engines, ports
 from skytrail.local import home as homes
-from skytrail.local import ports
 from skytrail.local.engines import remove, status, stop
 from skytrail.local.exclusive import exclusive
 from skytrail.local.home import engine_directory, new_state, refreshed, with_choices, with_ports
@@ -96,6 +97,26 @@ def test_a_home_keeps_its_port_until_somebody_else_has_it(state: EngineState) ->
         server.listen(1)
         assert with_ports(first, ["kafka"]).kafka_port != first.kafka_port
         assert with_ports(first, []).kafka_port == first.kafka_port
+
+
+def test_a_port_lost_between_look_and_start_is_chosen_again(
+    state: EngineState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def start_and_wait(state: EngineState, *_: object) -> EngineState:
+        tried.append(state.kafka_port)
+        if len(tried) == 1:
+            raise EngineError("address already in use")
+        return state
+
+    monkeypatch.setattr(engines, "_start_and_wait", start_and_wait)
+    with listener() as squatter:
+        lost = dataclasses.replace(state, kafka_port=squatter.getsockname()[1])
+        assert engines._bring_up(lost, ["kafka"], lambda *_: None).kafka_port == tried[1] != tried[0]
+    tried.clear()
+    with pytest.raises(EngineError, match="address"):
+        engines._bring_up(dataclasses.replace(state, kafka_port=any_free()), ["kafka"], lambda *_: None)
 
 
 def test_engine_files_of_a_closed_home_lie_elsewhere(tmp_path: Path) -> None:

@@ -72,9 +72,13 @@ def test_the_indexer_can_neither_read_nor_change_nor_delete(engines: EngineState
         assert client.get(index=index, id="1")["_source"] == {"user": "alice"}
 
 
-@pytest.mark.parametrize("action", ["index", "update", "delete"])
-def test_the_indexer_is_refused_in_bulk_too(engines: EngineState, index: str, action: str) -> None:
-    body = {"index": [{"user": "mallory"}], "update": [{"doc": {"user": "mallory"}}], "delete": []}[action]
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [("index", [{"user": "mallory"}]), ("update", [{"doc": {"user": "mallory"}}]), ("delete", [])],
+)
+def test_the_indexer_is_refused_in_bulk_too(
+    engines: EngineState, index: str, action: str, body: list[dict[str, Any]]
+) -> None:
     with elasticsearch_as(engines, "indexer") as client:
         answer = client.bulk(operations=[{action: {"_index": index, "_id": "1"}}, *body])
     assert answer["items"][0][action]["status"] == 403

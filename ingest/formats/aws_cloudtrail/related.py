@@ -7,6 +7,7 @@ it played there. So all of them are gathered in these five lists, sorted and uni
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ingest.formats.aws_cloudtrail.values import arn_part
@@ -43,23 +44,22 @@ class Related:
             if name:
                 self.users.add(name)
 
-    def body(self, body: Any, *, with_addresses: bool) -> None:
+    def body(self, body: Mapping[str, Any], *, with_addresses: bool) -> None:
         """Walk a body for ARNs, ids that responders pivot on, user names, instances and (where asked) addresses."""
         rest: list[tuple[str, Any]] = [("", body)]
         while rest:
-            name, node = rest.pop()
-            kind = node.__class__
-            if kind is dict:
-                rest.extend(node.items())
-            elif kind is list:
-                rest.extend((name, item) for item in node)
-            elif kind is str and node:
-                if name in _ENTITY_NAMES:
-                    self.entities.add(node)
-                if name in _USER_NAMES:
-                    self.users.add(node)
-                if node[0] in _TELLING_STARTS:
-                    self._text(node, with_addresses=with_addresses)
+            above, node = rest.pop()
+            for name, item in node.items() if node.__class__ is dict else ((above, item) for item in node):
+                kind = item.__class__
+                if kind is str:
+                    if name in _ENTITY_NAMES:
+                        self.entities.add(item)
+                    if name in _USER_NAMES:
+                        self.users.add(item)
+                    if item[:1] in _TELLING_STARTS:
+                        self._text(item, with_addresses=with_addresses)
+                elif kind is dict or kind is list:
+                    rest.append((name, item))
 
     def _text(self, text: str, *, with_addresses: bool) -> None:
         if text.startswith("arn:"):

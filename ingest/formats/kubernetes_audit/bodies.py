@@ -148,19 +148,12 @@ def _below(prefix: str, rows: str) -> str:
 
 
 _POD_SPEC = "\n".join(
-    [
-        _POD.strip(),
-        *(_below(f"{name}.", _CONTAINER) for name in ("containers", "initContainers", "ephemeralContainers")),
-    ]
+    (_POD, *(_below(f"{name}.", _CONTAINER) for name in ("containers", "initContainers", "ephemeralContainers")))
 )
-_SPECS = "\n".join(
-    [
-        _below("spec.", _POD_SPEC),
-        _below("spec.", _OTHER_SPECS),
-        _below("spec.template.spec.", _POD_SPEC),
-        _below("spec.jobTemplate.spec.template.spec.", _POD_SPEC),
-    ]
+_SPEC = "\n".join((_below("spec.", _POD_SPEC), _below("spec.", _OTHER_SPECS)))
+_TEMPLATES = "\n".join(
+    (_below("spec.template.spec.", _POD_SPEC), _below("spec.jobTemplate.spec.template.spec.", _POD_SPEC))
 )
 
-REQUEST = Shape("kubernetes.audit.requestObject.", _TOP + _SPECS)
-RESPONSE = Shape("kubernetes.audit.responseObject.", _TOP + _RESULT + _SPECS)
+REQUEST = Shape("kubernetes.audit.requestObject.", "\n".join((_TOP, _SPEC, _TEMPLATES)))
+RESPONSE = Shape("kubernetes.audit.responseObject.", "\n".join((_TOP, _RESULT, _SPEC)))

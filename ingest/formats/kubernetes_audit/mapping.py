@@ -40,7 +40,7 @@ def document_of(opened: Opened, own_id: str) -> Document:
     document: Document = {
         "@timestamp": time.millis,
         "event": _event(event, own_id, code),
-        "kubernetes": {"audit": _vendor(event)},
+        "kubernetes": {"audit": _vendor(event, time)},
         "orchestrator": _orchestrator(event, cluster),
         "related": related_of(event, user, ips, cluster),
         "skytrail": _skytrail(event, user, cluster, time),
@@ -87,13 +87,16 @@ def _event(event: Mapping[str, Any], own_id: str, code: int | None) -> dict[str,
     return found
 
 
-def _vendor(event: dict[str, Any]) -> dict[str, Any]:
+def _vendor(event: dict[str, Any], stage: Time) -> dict[str, Any]:
     """The event under `kubernetes.audit`: what is registered of it."""
     found = EVENT.pick(event)
-    for name in ("requestReceivedTimestamp", "stageTimestamp", "timestamp"):
-        time = time_of(event.get(name))
+    for name in ("requestReceivedTimestamp", "timestamp"):
+        time = time_of(event[name]) if name in event else None
         if time:
             found[name] = time.exact
+    own = time_of(event.get("stageTimestamp")) if stage.marks else stage
+    if own:
+        found["stageTimestamp"] = own.exact
     for name, shape in (("requestObject", REQUEST), ("responseObject", RESPONSE)):
         body = event.get(name)
         if body is not None and (picked := shape.pick(body)):

@@ -55,11 +55,13 @@ class Shape:
 
 def _pick(tree: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, below in tree.items():
-        value = body.get(name)
-        if value is None:
+    for name, value in body.items():
+        below = tree.get(name)
+        if below is None or value is None:
             continue
-        if below.__class__ is dict:
+        if below is text_of and value.__class__ is str:
+            picked = value or None
+        elif below.__class__ is dict:
             picked = _pick_each(below, value)
         elif value.__class__ is list:
             picked = [read for item in value if (read := below(item)) is not None] or None

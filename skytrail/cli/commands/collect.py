@@ -75,9 +75,7 @@ def ingest_files(
     say("Next: skytrail status --wait")
 
 
-def collect(
-    context: typer.Context, name: Annotated[str, typer.Argument(help="A collector of the settings.")]
-) -> None:
+def collect(context: typer.Context, name: Annotated[str, typer.Argument(help="A collector of the settings.")]) -> None:
     """Run a collector of the settings ([collectors.NAME]) until it ends or is stopped.
 
     Examples:  skytrail collect trail   |   skytrail collect cluster-audit

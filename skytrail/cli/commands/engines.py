@@ -47,7 +47,9 @@ def up(context: typer.Context, docker: DockerOption = False, output: OutputOptio
         settings = with_engines(settings, start_engines(settings.engines_home))
     report = asyncio.run(prepare_engines(connected(settings)))
     emit_object(_described(settings, report), output)
-    say("Next: skytrail worker seal|detect|index (one terminal each), skytrail ingest files PATH --format F, skytrail down")
+    say(
+        "Next: skytrail worker seal|detect|index (one terminal each), skytrail ingest files PATH --format F, skytrail down"
+    )
 
 
 def down(context: typer.Context, docker: DockerOption = False) -> None:
@@ -93,7 +95,8 @@ async def prepare_engines(settings: Settings) -> dict[str, Any]:
 
 def _described(settings: Settings, report: dict[str, Any]) -> dict[str, Any]:
     engines = {
-        name: {**dataclasses.asdict(state), "log": str(state.log)} for name, state in status(settings.engines_home).items()
+        name: {**dataclasses.asdict(state), "log": str(state.log)}
+        for name, state in status(settings.engines_home).items()
     }
     return {
         "kafka": {

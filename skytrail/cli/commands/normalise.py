@@ -93,4 +93,6 @@ def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as exc:
-        raise ConfigError(f"reading input: {exc.strerror}", where=path, mend="give a readable file, or - for stdin") from exc
+        raise ConfigError(
+            f"reading input: {exc.strerror}", where=path, mend="give a readable file, or - for stdin"
+        ) from exc

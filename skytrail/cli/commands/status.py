@@ -9,9 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from ingest.formats.registry import all_formats
+from ingest.schema.errors import IndexUnavailable
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
+from storage.index.client import connect
+from storage.index.visibility import make_visible
+from storage.settings import ElasticsearchSettings
 from streams.status import Status, read_status, wait_until_caught_up
 from streams.topic_admin import ensure_topics
 from streams.topics import all_topics
@@ -41,10 +45,12 @@ def status(
 
     Examples:  skytrail status   |   skytrail status --wait --timeout 60   |   skytrail status -o json
     """
-    kafka = context_of(context).connected(elasticsearch=False).kafka
+    settings = context_of(context).connected()
+    kafka = settings.kafka
     formats = list(all_formats())
     if wait:
         found = asyncio.run(wait_until_caught_up(kafka, formats, timeout_s=timeout, namespace=namespace))
+        asyncio.run(_visible(settings.elasticsearch, namespace))
     else:
         found = asyncio.run(read_status(kafka, formats, namespace))
     show(found, output)
@@ -54,13 +60,26 @@ def status(
         raise typer.Exit(Exit.FINDINGS)
 
 
+async def _visible(settings: ElasticsearchSettings, namespace: str | None) -> None:
+    """What was waited for shall be found by a search right afterwards."""
+    client = connect(settings, "reader")
+    try:
+        await make_visible(client, namespace)
+    except IndexUnavailable as exc:
+        say(f"warning: {exc}")
+    finally:
+        await client.close()
+
+
 def show(found: Status, output: OutputOption) -> None:
     """Print a status: one object for json, one row a source otherwise."""
     if chosen(output) is Output.JSON:
         emit_object(as_dict(found), output)
         return
     emit_rows((row(s) for s in as_dict(found)["sources"]), output, columns=COLUMNS)
-    say(f"lag (messages): {dict(found.lag)}   residue: {found.totals['residue']}   equivocations: {found.equivocations}")
+    say(
+        f"lag (messages): {dict(found.lag)}   residue: {found.totals['residue']}   equivocations: {found.equivocations}"
+    )
 
 
 def as_dict(found: Status) -> dict[str, Any]:

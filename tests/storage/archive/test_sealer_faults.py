@@ -83,7 +83,7 @@ def test_messages_that_come_while_the_store_is_away_are_sealed_later(tmp_path: P
 
 
 def test_messages_lost_by_kafka_behind_a_batch_cut_in_the_middle_are_a_gap(tmp_path: Path):
-    """One namespace of a batch is sealed, the other not, and Kafka's retention takes the messages before the restart."""
+    """One namespace of a batch is sealed, the other not; Kafka's retention takes the messages before the restart."""
     store = FaultyStore(open_store(tmp_path), -1, "lost")
     seal_in_batches(store, FIRST, [], Clock())
     at = store.operations

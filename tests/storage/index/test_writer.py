@@ -12,6 +12,7 @@ import pytest
 from ingest.schema.errors import IndexUnavailable
 from storage.index.bulk import BulkItem, Mend
 from storage.index.client import connect
+from storage.index.outcomes import Fate, all_kept, fate, read_items
 from storage.index.writer import MAX_DOCUMENT_BYTES, Writer
 from tests.storage.index.fake_elasticsearch import FakeElasticsearch, Fault, serving
 
@@ -297,3 +298,19 @@ async def test_parallel_calls_share_the_limits_and_keep_their_outcomes_apart() -
     assert fake.most_running == 2
     assert sorted(len(outcome.created) for outcome in outcomes) == [1, 1, 1, 1, 1, 2]
     assert sum(len(outcome.duplicate) for outcome in outcomes) == 5
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"errors": False, "items": []}, {"errors": False, "items": [{"create": {"status": 201}}] * 2}]
+)
+def test_an_answer_that_does_not_belong_to_the_request_is_no_success(answer) -> None:
+    assert not all_kept(answer, 1)
+    assert read_items(answer, 1) is None
+
+
+def test_a_document_that_went_into_the_failure_store_was_not_kept() -> None:
+    answer = {"errors": False, "items": [{"create": {"status": 201, "failure_store": "used"}}]}
+    assert not all_kept(answer, 1)
+    told = read_items(answer, 1)
+    assert told is not None
+    assert fate(told[0]) is Fate.REFUSED

@@ -75,9 +75,9 @@ def _fits(type_: str, value: Any) -> bool:
         case "long":
             return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
         case "date":
-            return bool(_ISO.fullmatch(value)) and dt.datetime.fromisoformat(value).tzinfo is not None
+            return _ISO.fullmatch(value) is not None and dt.datetime.fromisoformat(value).tzinfo is not None
         case "ip":
-            return str(ipaddress.ip_address(value)) == value
+            return bool(str(ipaddress.ip_address(value)) == value)
         case "flattened":
             return isinstance(value, dict) and _flattened_fits(value, "", 1)
         case _:
@@ -87,8 +87,7 @@ def _fits(type_: str, value: Any) -> bool:
 def _flattened_fits(value: Any, path: str, depth: int) -> bool:
     if isinstance(value, dict):
         return depth <= 20 and all(
-            name.strip(".") != "" and "\0" not in name and _flattened_fits(item, f"{path}.{name}", depth + 1)
-            for name, item in value.items()
+            "\0" not in name and _flattened_fits(item, f"{path}.{name}", depth + 1) for name, item in value.items()
         )
     if isinstance(value, list):
         return all(_flattened_fits(item, path, depth) for item in value)

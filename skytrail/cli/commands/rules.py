@@ -1,0 +1,100 @@
+"""`skytrail rules`: list, lint and test detection rules; needs no service."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from detectors.rule_tests import run_tests
+from detectors.rulebook import OWN_RULES, load
+from skytrail.cli.context import context_of
+from skytrail.cli.exits import Exit
+from skytrail.cli.output import OutputOption, emit_rows, say
+
+PathsArgument = Annotated[
+    list[Path] | None, typer.Argument(metavar="[PATH…]", help="Files or directories; default: the rules in force.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Detection rules.", no_args_is_help=True)
+    group.command("list")(rules_list)
+    group.command("lint")(rules_lint)
+    group.command("test")(rules_test)
+    app.add_typer(group, name="rules")
+
+
+def rules_list(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
+    """List rules.
+
+    Examples:  skytrail rules list   |   skytrail rules list ./my-rules -o json
+    """
+    book = load(_paths(context, paths), _placeholders(context))
+    rows = (
+        {
+            "id": rule.id,
+            "level": rule.level,
+            "severity": rule.level,
+            "title": rule.title,
+            "product": rule.log_source.product,
+            "service": rule.log_source.service,
+            "techniques": [t.id for t in rule.techniques],
+            "tests": len(rule.tests),
+            "version": rule.version,
+            "author": rule.author,
+        }
+        for rule in book.rules
+    )
+    emit_rows(rows, output, columns=("id", "level", "title", "product", "service", "techniques", "tests"))
+    say(f"{len(book.rules)} rules, rule-set version {book.version}, {len(book.errors)} refused")
+
+
+def rules_lint(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
+    """Say what is wrong or odd about rules; exit 2 when one is refused.
+
+    Examples:  skytrail rules lint   |   skytrail rules lint ./my-rules -o json
+    """
+    book = load(_paths(context, paths), _placeholders(context))
+    emit_rows(map(dataclasses.asdict, book.findings), output, columns=("severity", "file", "rule", "message"))
+    say(f"{len(book.rules)} rules loaded, {len(book.errors)} refused, {len(book.findings)} findings")
+    if book.errors:
+        raise typer.Exit(Exit.BAD_INPUT)
+
+
+def rules_test(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
+    """Run the tests that rules carry; exit 2 when one fails or a rule is refused.
+
+    Examples:  skytrail rules test   |   skytrail rules test ./my-rules/new.yml
+    """
+    book = load(_paths(context, paths), _placeholders(context))
+    failed = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal failed
+        for rule in book.rules:
+            for result in run_tests(rule):
+                failed += not result.ok
+                yield {**dataclasses.asdict(result), "ok": result.ok}
+
+    count = emit_rows(rows(), output, columns=("ok", "rule", "name", "expected", "fired", "problem"))
+    for finding in book.errors:
+        say(str(finding))
+    say(f"{count} tests of {len(book.rules)} rules, {failed} failed; {len(book.errors)} findings kept rules out")
+    if failed or book.errors:
+        raise typer.Exit(Exit.BAD_INPUT)
+
+
+def _paths(context: typer.Context, paths: list[Path] | None) -> list[Path]:
+    if paths:
+        return paths
+    detection = context_of(context).settings.detection
+    return [*([OWN_RULES] if detection.shipped_rules else []), *detection.rules]
+
+
+def _placeholders(context: typer.Context) -> dict[str, tuple[str, ...]]:
+    return context_of(context).settings.detection.placeholders
