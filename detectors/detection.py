@@ -22,6 +22,7 @@ from ingest.schema.errors import UnsupportedEnvelope
 
 VERSION = 1
 MAX_GROUP_KEY = 512  # characters; a longer one is cut and told apart by its hash
+MAX_MEMBER = 40  # characters
 MAX_RELATED = 100  # values of each `related.*` list that an alert repeats
 
 _CONTEXT: Mapping[str, tuple[str, ...]] = {
@@ -140,7 +141,7 @@ def detect(
                 format=event.document["skytrail"]["format"],
                 group_key=group_key(fields, rule.suppression.by),
                 window_seconds=rule.suppression.window_seconds,
-                member=view.member or event.uid,
+                member=_short(view.member or event.uid),
                 event=EventRef(index=index_of(event), id=event.id, hash=event.leaf.hex()),
                 at=dt.datetime.fromisoformat(event.document["@timestamp"]),
                 principal=principal_of(event.document),
@@ -149,6 +150,13 @@ def detect(
             )
         )
     return found
+
+
+def _short(member: str) -> str:
+    """A member as it is remembered: hashed when long, because an alert keeps up to 10,000 of them."""
+    if len(member) <= MAX_MEMBER:
+        return member
+    return hashlib.sha256(member.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def group_key(fields: Fields, names: Sequence[str]) -> str:

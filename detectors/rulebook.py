@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from detectors.attack import read_tags
 from detectors.findings import Finding
@@ -143,7 +144,7 @@ class _Loader:
         results = run_tests(rule, self._formats)
         errors = [*self._doubles(rule), *_failures(results)]
         warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats)), *_gaps(results)]
-        promises = list(_broken_promises(rule))
+        promises = list(_broken_promises(rule, parsed.document))
         (errors if rule.own else warnings).extend(promises)
         for message in errors:
             self._note(rule.source, rule.id, "error", message)
@@ -196,12 +197,12 @@ def _oddities(rule: Rule, formats: Sequence[Format]) -> Iterator[str]:
             yield f"the reason or suppression reads the field {field}, which no event has"
 
 
-def _broken_promises(rule: Rule) -> Iterator[str]:
+def _broken_promises(rule: Rule, document: Mapping[str, Any]) -> Iterator[str]:
     """What we promise of every rule of ours and advise for all others."""
     proven = {test.fires for test in rule.tests}
     if proven != {True, False}:
         yield "it needs a test that fires and one that does not"
-    if rule.level not in SEVERITIES:
+    if str(document.get("level")).lower() not in SEVERITIES:
         yield "it needs a level"
     _, _, unknown = read_tags(rule.tags)
     if not rule.techniques or not rule.tactics:

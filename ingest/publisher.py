@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from ingest.schema import dead_letter, envelope
 from ingest.schema.dead_letter import DeadLetter
@@ -109,7 +109,9 @@ class KafkaPublisher:
                 done = await asyncio.gather(*futures)
         except (TimeoutError, KafkaError) as exc:
             self._give_up(producer)
-            raise self._unavailable("publishing", exc, messages) from exc
+            topics = {topic for topic, _ in messages}
+            unknown = {topic for topic in topics if producer.client.cluster.partitions_for_topic(topic) is None}
+            raise self._unavailable("publishing", exc, topics, unknown) from exc
         return [Position(each.topic, each.partition, each.offset) for each in done]
 
     def _give_up(self, producer: AIOKafkaProducer) -> None:
@@ -135,7 +137,7 @@ class KafkaPublisher:
                     await asyncio.wait_for(producer.start(), self._settings.publish_deadline_s)
                 except (TimeoutError, KafkaError, OSError) as exc:
                     self._discard(producer)
-                    raise self._unavailable("connecting to Kafka", exc, ()) from exc
+                    raise self._unavailable("connecting to Kafka", exc, set(), set()) from exc
                 except BaseException:
                     self._discard(producer)
                     raise
@@ -158,19 +160,21 @@ class KafkaPublisher:
             **security_options(settings),
         )
 
-    def _unavailable(self, doing: str, exc: BaseException, messages: Sequence[tuple[str, bytes]]) -> BrokerUnavailable:
-        topics = ", ".join(sorted({topic for topic, _ in messages}))
-        where = f"{self._settings.bootstrap_servers or '(no brokers set)'}{f', topic {topics}' if topics else ''}"
-        if isinstance(exc, TimeoutError):
+    def _unavailable(self, doing: str, exc: BaseException, topics: set[str], unknown: set[str]) -> BrokerUnavailable:
+        where = self._settings.bootstrap_servers or "(no brokers set)"
+        if topics:
+            where += f", topic {', '.join(sorted(topics))}"
+        mend = ""
+        if unknown:
+            what = f"{doing}: the brokers do not know topic {', '.join(sorted(unknown))}"
+            mend = "create the topics: `skytrail topics`; if they are there, check the brokers: `skytrail doctor`"
+        elif isinstance(exc, TimeoutError):
             what = f"{doing}: not acknowledged within {self._settings.publish_deadline_s:g} s"
         else:
             what = f"{doing}: {str(exc) or type(exc).__name__}"
-        if isinstance(exc, UnknownTopicOrPartitionError):
-            return BrokerUnavailable(what, where=where, mend="create the topics: `skytrail topics`")
         if isinstance(exc, MessageSizeTooLargeError):
             mend = "the topic accepts smaller messages than kafka.max_message_bytes says: `skytrail topics` shows it"
-            return BrokerUnavailable(what, where=where, mend=mend)
-        return BrokerUnavailable(what, where=where)
+        return BrokerUnavailable(what, where=where, mend=mend)
 
 
 async def _shut(producer: AIOKafkaProducer) -> None:

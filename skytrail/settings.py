@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings, KafkaSettings
+from skytrail.local.engines import default_cache
 from storage.settings import ArchiveSettings, ElasticsearchSettings
 from streams.settings import DetectionSettings, WorkerSettings
 
@@ -147,3 +148,13 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
             raise ConfigError(
                 f"reading settings: the environment names an unknown setting {name}", mend=f"use one of {known}"
             )
+
+
+def environment_without_settings() -> dict[str, str]:
+    """This process's environment without any setting of ours: for children that get a settings file of their own."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+
+
+def engine_cache() -> Path:
+    """Where released engine files are kept for all homes of this machine."""
+    return default_cache(os.environ)

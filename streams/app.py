@@ -6,6 +6,7 @@ What is set here and why: `docs/adr/0002-faust-pattern.md`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -18,17 +19,19 @@ Batch = Sequence[faust.EventT[bytes]]
 Handler = Callable[[Batch], Awaitable[None]]
 
 
-def build_app(role: str, kafka: KafkaSettings, *, buffer: int) -> faust.App:
+def build_app(role: str, kafka: KafkaSettings, *, buffer: int, data_dir: Path) -> faust.App:
     """An app of its own consumer group `skytrail-<role>`.
 
     Args:
         buffer: Envelopes held per stream; a message is up to 1 MiB, so keep it small.
+        data_dir: Where Faust may keep files; we give it none to keep, but it makes the directory.
     """
     return faust.App(
         f"skytrail-{role}",
         broker=[f"kafka://{host.strip()}" for host in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(kafka),
         store="memory://",
+        datadir=str(data_dir / f"faust-{role}"),
         autodiscover=False,
         web_enabled=False,
         topic_disable_leader=True,

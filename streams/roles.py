@@ -54,6 +54,7 @@ class Parts:
     elasticsearch: ElasticsearchSettings
     archive: ArchiveSettings
     archive_dir: Path
+    state_dir: Path
     worker: WorkerSettings
     detection: DetectionSettings
 
@@ -99,7 +100,7 @@ def run_role(role: str, parts: Parts) -> NoReturn:
 
 
 def _begin(role: str, parts: Parts, buffer: int) -> Composed:
-    return Composed(build_app(role, parts.kafka, buffer=buffer), Runtime(role, parts.kafka, parts.worker))
+    return Composed(build_app(role, parts.kafka, buffer=buffer, data_dir=parts.state_dir), Runtime(role, parts.kafka, parts.worker))
 
 
 def compose_seal(parts: Parts) -> Composed:

@@ -5,8 +5,8 @@ Decisions where the Sigma specification is silent or engines differ (reference: 
 * Text compares ignoring case (`str.lower` of both sides) unless `cased`. Numbers and booleans are compared as texts
   when the rule gives a text: `"5"` matches 5, `"true"` matches true. An integral float is written without fraction.
 * Null is no value: no text, not even `*`, matches it. `field: ''` matches the empty text only.
-* An object is compared as its compact JSON, keys in the order of the event; a list stands for its elements, so one
-  element has to pass on its own.
+* An object is compared as its compact JSON, keys in the order of the event (as the empty text when it is nested beyond
+  what Python can write); a list stands for its elements, so one element has to pass on its own.
 * A number in a rule equals a number, or a text that is spelled exactly like it; a boolean is not a number.
 * `lt`, `lte`, `gt`, `gte` also read numbers that are written as texts; anything else is false, never an error.
 * `exists` asks for a value that is not null, as Elasticsearch does; so `exists: false` and `field: null` agree.
@@ -70,8 +70,15 @@ def text_of(value: Any) -> str:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else str(value)  # noqa: PLR2004
     if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+        return _compact(value)
     return str(value)
+
+
+def _compact(value: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except (ValueError, RecursionError):  # nested or numbers longer than Python writes
+        return ""
 
 
 def matches_text(text: str, test: Text) -> bool:

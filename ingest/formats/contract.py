@@ -97,4 +97,3 @@ class Format(Protocol):
     def recognise(self, sample: bytes) -> bool:
         """Whether an inflated body looks like this format; never true for two formats on the golden cases."""
         ...
-

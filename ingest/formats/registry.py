@@ -38,9 +38,7 @@ def format_named(name: str) -> Format:
         return all_formats()[name]
     except KeyError:
         known = ", ".join(all_formats())
-        raise ConfigError(
-            f"choosing format: there is no format {name!r}", mend=f"use one of: {known}"
-        ) from None
+        raise ConfigError(f"choosing format: there is no format {name!r}", mend=f"use one of: {known}") from None
 
 
 @functools.cache

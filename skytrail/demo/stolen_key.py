@@ -126,10 +126,13 @@ def _taking(company: Company, trail: Trail) -> list[tuple[str, Call]]:
             ),
         ),
     ]
-    for name in ("identity/directory/sync", "identity/vpn/radius", "identity/break-glass/root"):
+    names = ("identity/directory/sync", "identity/vpn/radius", "identity/break-glass/root")
+    for name in names[:2]:
         arn = f"arn:aws:secretsmanager:eu-central-1:{company.identity.number}:secret:{name}-{trail.ids.suffix(6)}"
         call = Call("secretsmanager", "GetSecretValue", parameters={"secretId": arn})
         found.append(("secretsmanager.get-secret-value", call))
+    batch = Call("secretsmanager", "BatchGetSecretValue", parameters={"secretIdList": list(names)})
+    found.append(("secretsmanager.batch-get-secret-value", batch))
     return found
 
 

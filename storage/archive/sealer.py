@@ -14,6 +14,7 @@ rebalance, finds its number taken, reads the chains anew (the same function as a
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections import Counter
 from collections.abc import Callable
 
@@ -88,7 +89,8 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
 class PartitionSealer:
     """The sealer of one partition, made anew whenever the partition is assigned.
 
-    Not for use by two threads at once; `seal` blocks on the disk, so call it in a thread of its own.
+    `seal` blocks on the disk, so call it in a thread of its own. Calls exclude each other: a cancelled task may leave
+    a thread that still seals.
 
     Args:
         store: Where segments go.
@@ -123,6 +125,7 @@ class PartitionSealer:
         self._records = self._bytes = 0
         self._opened: dt.datetime | None = None
         self._plan: _Plan | None = None
+        self._lock = threading.RLock()
 
     @property
     def through(self) -> int | None:
@@ -136,17 +139,18 @@ class PartitionSealer:
             StoreUnavailable: Call it again.
             IntegrityError: A chain is damaged.
         """
-        self._restored = False
-        self._plan = None
-        chains: dict[str, Chain] = {}
-        for namespace in self._store.folders(""):
-            chain = Chain(self._store, namespace, self._topic, self._number)
-            chain.restore()
-            if chain.last is not None:
-                chains[namespace] = chain
-        self._chains = chains
-        self._through, self._partition = _progress(chains)
-        self._restored = True
+        with self._lock:
+            self._restored = False
+            self._plan = None
+            chains: dict[str, Chain] = {}
+            for namespace in self._store.folders(""):
+                chain = Chain(self._store, namespace, self._topic, self._number)
+                chain.restore()
+                if chain.last is not None:
+                    chains[namespace] = chain
+            self._chains = chains
+            self._through, self._partition = _progress(chains)
+            self._restored = True
 
     def add(self, offset: int, value: bytes | None) -> None:
         """Take a message in; nothing is durable before `seal`.
@@ -155,16 +159,17 @@ class PartitionSealer:
             IntegrityError: Another message was taken in under this offset.
         """
         content = self._records_of(value)
-        known = self._buffer.get(offset)
-        if known is not None:
-            if known.records != content.records:
-                raise IntegrityError("buffering message: two under one offset", where=self._where(offset))
-            return
-        if not self._buffer:
-            self._opened = self._clock()
-        self._buffer[offset] = content
-        self._records += len(content.records)
-        self._bytes += sum(map(len, content.records))
+        with self._lock:
+            known = self._buffer.get(offset)
+            if known is not None:
+                if known.records != content.records:
+                    raise IntegrityError("buffering message: two under one offset", where=self._where(offset))
+                return
+            if not self._buffer:
+                self._opened = self._clock()
+            self._buffer[offset] = content
+            self._records += len(content.records)
+            self._bytes += sum(map(len, content.records))
 
     def due(self, now: dt.datetime | None = None) -> bool:
         """Whether what is buffered should be sealed now: enough records, bytes or messages, or old enough."""
@@ -185,8 +190,10 @@ class PartitionSealer:
             StoreUnavailable: Nothing is lost; call it again.
             IntegrityError: The archive and Kafka contradict each other, or other sealers win again and again.
         """
-        if not self._buffer:
-            return SealReport(committed_through=None)
+        with self._lock:
+            return self._seal() if self._buffer else SealReport(committed_through=None)
+
+    def _seal(self) -> SealReport:
         for _ in range(_ATTEMPTS):
             if not self._restored:
                 self.restore()

@@ -49,7 +49,11 @@ class SealAgent:
         reports = {}
         with self._runtime.telemetry.stage.labels(ROLE, "seal").time():
             for place, messages in values.items():
-                reports[place] = await self._seal(place, messages)
+                try:
+                    reports[place] = await self._seal(place, messages)
+                except BaseException:
+                    self._sealers.pop(place, None)  # it may hold half a batch; a new one reads where the chains end
+                    raise
         accounts = await self._accounts.of(partitions_of(batch))
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
         for (topic, partition), report in reports.items():

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.formats.aws_cloudtrail.values import optional_text, text_of
+from ingest.formats.aws_cloudtrail.values import text_of
 
 TERM_BYTES = 32_766
 _DEEPEST = 20
@@ -64,24 +64,6 @@ def flattened_of(value: dict[str, Any], text: str) -> dict[str, Any] | None:
         mended: dict[str, Any] = _without_nul(value)
         return mended
     return value
-
-
-def digest_of(event: Mapping[str, Any], table: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    """The fields of a digest file by `table` (vendor's name, ours); what a `flattened` field can't take is left out."""
-    found: dict[str, Any] = {}
-    for name, target in table:
-        value = event.get(name)
-        if isinstance(value, list):
-            # Each of hundreds of log files is its own set of terms, so each is judged alone.
-            items = [flattened_of({target: item}, text_of({target: item})) for item in value]
-            listed = [item[target] for item in items if item]
-            if listed:
-                found[target] = listed
-        elif value is not None:
-            text = optional_text(value)
-            if text and len(text.encode("utf-8", "replace")) < TERM_BYTES - len(target) - 1:
-                found[target] = text
-    return found
 
 
 def _depth(value: Any) -> int:

@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from ingest.formats.aws_cloudtrail.digest import is_digest
 from ingest.formats.aws_cloudtrail.fields import FIELDS
-from ingest.formats.aws_cloudtrail.mapping import document_of, is_digest
+from ingest.formats.aws_cloudtrail.mapping import document_of
 from ingest.formats.aws_cloudtrail.records import LIST_KEYS, Opened, open_record
 from ingest.formats.contract import Document, LogSource, View
 from ingest.parsing.json_slices import split_objects

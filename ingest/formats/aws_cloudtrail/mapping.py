@@ -1,4 +1,4 @@
-"""CloudTrail events, Insight events and digest files as ECS documents.
+"""CloudTrail events and Insight events as ECS documents.
 
 Field names are those of Elastic's AWS integration, with our superset beside them. Everything is written only here and
 in the modules that this one calls; the pipeline adds receipt, identity and the original bytes (`ingest/document.py`).
@@ -6,7 +6,6 @@ in the modules that this one calls; the pipeline adds receipt, identity and the 
 No database of places and networks is shipped, so `source.geo` and `source.as` are not written.
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
-https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-validation-digest-file-structure.html
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.formats.aws_cloudtrail.actor import Actor, actor_of
-from ingest.formats.aws_cloudtrail.bodies import bodies_of, digest_of, flattened_of
+from ingest.formats.aws_cloudtrail.bodies import bodies_of, flattened_of
 from ingest.formats.aws_cloudtrail.classify import is_denied, kinds_of, outcome_of
+from ingest.formats.aws_cloudtrail.digest import digest_document, is_digest
 from ingest.formats.aws_cloudtrail.records import Opened
 from ingest.formats.aws_cloudtrail.related import Related
 from ingest.formats.aws_cloudtrail.targets import resources_of, target_account, targets_of
@@ -52,26 +52,6 @@ _TEXTS = (
     ("managementEvent", "management_event"),
     ("sessionCredentialFromConsole", "session_credential_from_console"),
 )
-_DIGEST = (
-    ("digestStartTime", "start_time"),
-    ("digestEndTime", "end_time"),
-    ("digestS3Bucket", "s3_bucket"),
-    ("logFiles", "log_files"),
-    ("newestEventTime", "newest_event_time"),
-    ("oldestEventTime", "oldest_event_time"),
-    ("previousDigestHashAlgorithm", "previous_hash_algorithm"),
-    ("previousDigestHashValue", "previous_hash_value"),
-    ("previousDigestS3Bucket", "previous_s3_bucket"),
-    ("previousDigestS3Object", "previous_s3_object"),
-    ("previousDigestSignature", "previous_signature"),
-    ("digestPublicKeyFingerprint", "public_key_fingerprint"),
-    ("digestSignatureAlgorithm", "signature_algorithm"),
-)
-
-
-def is_digest(event: Mapping[str, Any]) -> bool:
-    """Whether it is a digest file: it lists log files and proves them, but tells of no call."""
-    return "eventName" not in event and ("digestS3Object" in event or "digestEndTime" in event)
 
 
 def document_of(opened: Opened, own_id: str) -> Document:
@@ -86,7 +66,7 @@ def document_of(opened: Opened, own_id: str) -> Document:
     """
     pruned = Opened(prune(opened.event), opened.wrapper)
     if is_digest(pruned.event):
-        return _digest_document(pruned, own_id)
+        return digest_document(pruned, own_id)
     return _event_document(pruned, own_id)
 
 
@@ -246,44 +226,3 @@ def _skytrail(actor: Actor, marks: tuple[str, ...]) -> dict[str, Any]:
     if marks:
         found["time"] = {"marks": list(marks)}
     return found
-
-
-def _digest_document(opened: Opened, own_id: str) -> Document:
-    event = opened.event
-    moment, marks = event_time(opened, "digestEndTime")
-    cloud: dict[str, Any] = {"provider": "aws", "service": {"name": "cloudtrail"}}
-    account = account_of(event.get("awsAccountId"))
-    if account:
-        cloud["account"] = {"id": account}
-    document: Document = {
-        "@timestamp": moment,
-        "event": {
-            "kind": "event",
-            "id": own_id,
-            "provider": CLOUDTRAIL,
-            "action": "AwsCloudTrailDigest",
-            "category": ["api"],
-            "type": ["info"],
-            "outcome": "success",
-        },
-        "cloud": cloud,
-    }
-    digest = digest_of(event, _DIGEST)
-    if digest:
-        document["aws"] = {"cloudtrail": {"flattened": {"digest": digest}}}
-    path = optional_text(event.get("digestS3Object"))
-    if path:
-        document["file"] = {"path": path}
-    hashes = _digest_hashes(event)
-    if hashes:
-        document["related"] = {"hash": hashes}
-    if marks:
-        document["skytrail"] = {"time": {"marks": list(marks)}}
-    return document
-
-
-def _digest_hashes(event: Mapping[str, Any]) -> list[str]:
-    files = event.get("logFiles")
-    values = [mapping_of(file).get("hashValue") for file in (files if isinstance(files, list) else [])]
-    values.append(event.get("previousDigestHashValue"))
-    return sorted({value for value in values if isinstance(value, str)})

@@ -54,18 +54,18 @@ def session_key(extra: Mapping[str, Any]) -> str | None:
     return next((key for name in ("accessKeyId", _CREDENTIAL) for key in texts_of(extra.get(name))), None)
 
 
-def addresses_of(source_ips: Any) -> tuple[list[str], str | None]:
-    """Valid addresses without repetition in their order, and the peer as written.
+def addresses_of(source_ips: Any) -> tuple[list[str], list[str]]:
+    """Valid addresses without repetition, and all as written, both in their order.
 
     `sourceIPs` begins with what `X-Forwarded-For` said, which a client can forge; the peer that the API server saw is
     last.
     """
     if source_ips.__class__ is str:
         source_ips = source_ips.split(",")
-    written = [text.strip() for text in texts_of(source_ips)]
+    written = [stripped for text in texts_of(source_ips) if (stripped := text.strip())]
     found: dict[str, None] = {}
     for text in written:
         ip = ip_of(text)
         if ip:
             found[ip] = None
-    return list(found), (written[-1] or None) if written else None
+    return list(found), written

@@ -155,5 +155,5 @@ _TEMPLATES = "\n".join(
     (_below("spec.template.spec.", _POD_SPEC), _below("spec.jobTemplate.spec.template.spec.", _POD_SPEC))
 )
 
-REQUEST = Shape("kubernetes.audit.requestObject.", "\n".join((_TOP, _SPEC, _TEMPLATES)))
-RESPONSE = Shape("kubernetes.audit.responseObject.", "\n".join((_TOP, _RESULT, _SPEC)))
+REQUEST = Shape("kubernetes.audit.requestObject.", f"{_TOP}\n{_SPEC}\n{_TEMPLATES}")
+RESPONSE = Shape("kubernetes.audit.responseObject.", f"{_TOP}\n{_RESULT}\n{_SPEC}")

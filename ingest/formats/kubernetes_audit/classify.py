@@ -30,15 +30,16 @@ _REVIEWS = frozenset(
 
 @functools.lru_cache(maxsize=4096)
 def kinds_of(verb: str, resource: str, subresource: str, *, denied: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Category and type of a request. Memoised: a cluster sees few distinct combinations."""
+    """Category and type of a request. Memoised: a cluster sees few distinct combinations.
+
+    `denied` is ours on every category: who was refused what must be found with one query.
+    """
     kind = _TYPE_OF_VERB.get(verb.lower(), "info")
     categories: tuple[str, ...] = ("api",)
     types: tuple[str, ...] = (kind,)
     if resource in _RBAC:
-        # `access` and `denied` are no types of the category iam
+        # `access` is no type of the category iam
         categories, types = ("iam",), ("admin", "info" if kind == "access" else kind)
-        if denied:
-            categories = ("iam", "api")
     elif resource == "secrets":
         categories = ("api", "configuration")
     elif resource == "pods" and subresource in _PROCESS:

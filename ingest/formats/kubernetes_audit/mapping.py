@@ -18,6 +18,7 @@ from ingest.formats.kubernetes_audit.when import Time, event_time, time_of
 
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _TEMPLATES = (("spec",), ("spec", "template", "spec"), ("spec", "jobTemplate", "spec", "template", "spec"))
+_LONGEST_KEY, _LONGEST_TEXT = 512, 7_500  # characters; key and text share a term of 32,766 bytes at 4 a character
 _KEY_MAP = str.maketrans({".": "_", "\x00": "\ufffd"})  # Elasticsearch splits keys at dots and refuses NUL in them
 
 
@@ -35,7 +36,7 @@ def document_of(opened: Opened, own_id: str) -> Document:
     time = event_time(opened)
     cluster = cluster_of(opened)
     code = status_code(event)
-    ips, peer = addresses_of(event.get("sourceIPs"))
+    ips, written = addresses_of(event.get("sourceIPs"))
     user = user_of(event)
     document: Document = {
         "@timestamp": time.millis,
@@ -44,10 +45,10 @@ def document_of(opened: Opened, own_id: str) -> Document:
         "orchestrator": _orchestrator(event, cluster),
         "related": related_of(event, user, ips, cluster),
         "skytrail": _skytrail(event, user, cluster, time),
-        "labels": _labels(opened, event),
+        "labels": _labels(opened, event, written),
         "user": user,
-        "source": _source(ips, peer),
-        "client": _source(ips, peer),
+        "source": _source(ips, written),
+        "client": _source(ips, written),
         "cloud": cluster.cloud(),
         "container": _container(event.get("requestObject")),
         "error": _error(event, code),
@@ -112,11 +113,11 @@ def _vendor(event: dict[str, Any], stage: Time) -> dict[str, Any]:
 
 
 def _keyed_texts(value: Any) -> dict[str, list[str]]:
-    """Free keys and their texts; keys as Elasticsearch takes them, blank ones left out."""
+    """Free keys and their texts, as Elasticsearch takes them: no blank key, nothing beyond the size of a term."""
     found: dict[str, list[str]] = {}
     for key, item in mapping_of(value).items():
-        texts = texts_of(item)
-        if texts and key.strip():
+        texts = [text for text in texts_of(item) if len(text) <= _LONGEST_TEXT]
+        if texts and key.strip() and len(key) <= _LONGEST_KEY:
             found[key.translate(_KEY_MAP)] = texts
     return found
 
@@ -149,12 +150,12 @@ def _orchestrator(event: Mapping[str, Any], cluster: Cluster) -> dict[str, Any]:
     return found
 
 
-def _source(ips: list[str], peer: str | None) -> dict[str, Any]:
+def _source(ips: list[str], written: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if ips:
-        found["ip"] = ips
-    if peer:
-        found["address"] = peer
+        found["ip"] = list(ips)
+    if written:
+        found["address"] = written[-1]
     return found
 
 
@@ -171,11 +172,11 @@ def _skytrail(event: Mapping[str, Any], user: Mapping[str, Any], cluster: Cluste
     return found
 
 
-def _labels(opened: Opened, event: Mapping[str, Any]) -> dict[str, str]:
+def _labels(opened: Opened, event: Mapping[str, Any], written: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     if opened.channel != "direct":
         found["skytrail_channel"] = opened.channel
-    if len(texts_of(event.get("sourceIPs"))) > 1:
+    if len(written) > 1:
         found["skytrail_forwarded"] = "true"  # all addresses but the last are what the client said
     if mapping_of(event.get("annotations")).get("audit.k8s.io/truncated") == "true":
         found["skytrail_truncated"] = "true"

@@ -59,6 +59,7 @@ def _pick(tree: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         below = tree.get(name)
         if below is None or value is None:
             continue
+        picked: Any
         if below is text_of and value.__class__ is str:
             picked = value or None
         elif below.__class__ is dict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +14,8 @@ from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_object, progress, say
 from skytrail.connections import connected, with_engines
 from skytrail.local import compose
-from skytrail.local.engines import EngineState, default_cache, start, status, stop
-from skytrail.settings import Settings
+from skytrail.local.engines import EngineState, start, status, stop
+from skytrail.settings import Settings, engine_cache
 from storage.index.client import connect
 from storage.index.install import ensure_templates
 from streams.topic_admin import ensure_topics
@@ -75,7 +74,7 @@ def start_engines(home: Path, **options: Any) -> EngineState:
                 tasks[label] = display.add_task(label, total=total or None, note="")
             display.update(tasks[label], completed=done, total=total or None)
 
-        return start(home, cache=default_cache(os.environ), progress=tell, **options)
+        return start(home, cache=engine_cache(), progress=tell, **options)
 
 
 async def prepare_engines(settings: Settings) -> dict[str, Any]:

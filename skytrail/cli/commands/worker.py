@@ -40,6 +40,7 @@ def worker(context: typer.Context, role: RoleName) -> None:
         elasticsearch=settings.elasticsearch,
         archive=settings.archive,
         archive_dir=settings.archive_dir,
+        state_dir=settings.state_dir,
         worker=settings.worker,
         detection=settings.detection,
     )

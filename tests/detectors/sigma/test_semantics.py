@@ -146,8 +146,10 @@ VALUES: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("selection", "event", "expected"), [row[1:] for row in VALUES], ids=[row[0] for row in VALUES])
-def test_a_value_is_tested_as_the_table_says(selection: dict[str, Any], event: dict[str, Any], expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("selection", "event", "expected"), [row[1:] for row in VALUES], ids=[row[0] for row in VALUES]
+)
+def test_a_value_is_tested_as_the_table_says(selection: dict[str, Any], event: dict[str, Any], *, expected: bool) -> None:
     assert matches(selection, event) is expected
 
 
@@ -164,7 +166,7 @@ PATHS: list[tuple[str, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("event", "expected"), [row[1:] for row in PATHS], ids=[row[0] for row in PATHS])
-def test_a_dotted_name_finds(event: dict[str, Any], expected: bool) -> None:
+def test_a_dotted_name_finds(event: dict[str, Any], *, expected: bool) -> None:
     assert matches({"a.b.c": "x"}, event) is expected
 
 
@@ -207,7 +209,7 @@ KEYWORDS: list[tuple[str, Any, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("keywords", "event", "expected"), [row[1:] for row in KEYWORDS], ids=[r[0] for r in KEYWORDS])
-def test_keywords_are_sought_in_all_values(keywords: Any, event: dict[str, Any], expected: bool) -> None:
+def test_keywords_are_sought_in_all_values(keywords: Any, event: dict[str, Any], *, expected: bool) -> None:
     assert matches(keywords, event) is expected
 
 
@@ -230,7 +232,7 @@ CONDITIONS: list[tuple[str, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("condition", "event", "expected"), CONDITIONS)
-def test_a_condition_joins_selections(condition: str, event: dict[str, Any], expected: bool) -> None:
+def test_a_condition_joins_selections(condition: str, event: dict[str, Any], *, expected: bool) -> None:
     selections = {"sel_a": {"a": "x"}, "sel_b": {"b": "y"}, "_hidden": {"hidden": "z"}}
     assert fires({**selections, "condition": condition}, View(event)) is expected
 

@@ -107,9 +107,7 @@ class TransportContract:
                 await each.acknowledge()
         async with opened(harness) as (_, iterator):
             again = await pull(iterator, 1)
-            assert again[0].body == second.body
-            await again[0].acknowledge()
-            assert await nothing_more(iterator)
+            assert again[0].body == second.body  # the third may follow: progress is kept up to the first gap
 
     async def test_what_is_handed_back_comes_again(self, harness: Harness) -> None:
         async with opened(harness) as (_, iterator):

@@ -14,8 +14,6 @@ from skytrail.demo.delivery import AUDIT, BATCH_EVENTS, CLOUDTRAIL
 from tests.skytrail.demo.days import NOW, body_of, events, identity, the_day
 
 
-
-
 def test_the_same_seed_and_end_give_the_same_bytes() -> None:
     again = generate(random.Random(SEED), NOW)
     assert again.files == the_day().files

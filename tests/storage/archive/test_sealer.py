@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,29 @@ def test_a_slower_sealer_of_the_same_partition_loses_and_nothing_is_doubled(tmp_
     report = slow.seal()
     assert {message.offset for message in report.messages if not message.known} == {4, 5}
     feed(fast, {offset: messages[offset] for offset in range(4, 12)})
+    assert_complete_and_clean(tmp_path, messages)
+
+
+def test_two_threads_that_seal_at_once_seal_once(tmp_path: Path):
+    messages = stream(40)
+    one = sealer(open_store(tmp_path))
+    for offset, value in messages.items():
+        one.add(offset, value)
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: one.seal(), range(4)))
+    assert [report.committed_through for report in reports if report.messages] == [39]
+    assert_complete_and_clean(tmp_path, messages)
+
+
+def test_an_archive_that_grows_while_it_is_checked_is_clean(tmp_path: Path):
+    messages = stream(60)
+    with ThreadPoolExecutor(1) as pool:
+        sealing = pool.submit(seal_in_batches, open_store(tmp_path), messages, range(60), Clock())
+        checks = 0
+        while not sealing.done() or checks == 0:
+            assert list(check(tmp_path)) == []
+            checks += 1
+        sealing.result(timeout=60)
     assert_complete_and_clean(tmp_path, messages)
 
 

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors.rule import build_rule
+from detectors.sigma.ast import And, FieldMatch, Not, Text, fields_of
+from detectors.sigma.parse import parse
+from detectors.sigma.yaml_source import read_documents
+from ingest.formats.contract import LogSource
+from ingest.schema.errors import ConfigError
+from tests.detectors.sigma.building import document
+
+PUBLIC_RULES = Path(__file__).parents[3] / ".." / "shared" / "data" / "sigma"
+
+REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
+    (
+        "an unknown modifier",
+        {"s": {"a|sounds_like": "x"}, "condition": "s"},
+        "detection.s.a|sounds_like",
+        "sounds_like",
+    ),
+    (
+        "a look-around",
+        {"s": {"ok": 1, "a|re": "a(?=b)"}, "condition": "s"},
+        "detection.s.a|re",
+        "invalid perl operator",
+    ),
+    ("a pattern that is too large", {"s": {"a|re": "(x{1000}){1000}"}, "condition": "s"}, "detection.s", "repetition"),
+    ("a broken pattern", {"s": {"a|re": "("}, "condition": "s"}, "detection.s.a|re", "missing"),
+    ("a flag without pattern", {"s": {"a|i": "x"}, "condition": "s"}, "detection.s.a|i", "IgnoreCase"),
+    ("a network with host bits", {"s": {"a|cidr": "10.0.0.1/8"}, "condition": "s"}, "detection.s.a|cidr", "host bits"),
+    ("a comparison with a text", {"s": {"a|gt": "many"}, "condition": "s"}, "detection.s.a|gt", "incompatible"),
+    ("a placeholder without values", {"s": {"a|expand": "%admins%"}, "condition": "s"}, "a", "%admins%"),
+    ("an unknown selection", {"s": {"a": 1}, "condition": "s and t"}, "detection.condition", "'t' not defined"),
+    ("a pattern of selections that fits none", {"s": {"a": 1}, "condition": "1 of t*"}, "detection.condition", "t*"),
+    ("a condition that is no condition", {"s": {"a": 1}, "condition": "s and ("}, "detection.condition", "xpected"),
+    ("a deprecated count", {"s": {"a": 1}, "condition": "s | count() > 5"}, "detection.condition", "correlation"),
+    ("a timeframe", {"s": {"a": 1}, "timeframe": "5m", "condition": "s"}, "detection.timeframe", "counts events"),
+    ("no condition", {"s": {"a": 1}}, "detection", "condition"),
+    ("an empty selection", {"s": {}, "condition": "s"}, "detection.s", "empty"),
+    ("a map as value", {"s": {"a": {"b": 1}}, "condition": "s"}, "detection.s.a", "Unsupported type"),
+    ("a keyword that needs a field", {"s": {"|cidr": "10.0.0.0/8"}, "condition": "s"}, "keyword", "needs a field"),
+]
+
+
+@pytest.mark.parametrize(("detection", "place", "why"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_a_rule_that_cannot_be_evaluated_is_refused_with_place_and_reason(
+    detection: dict[str, Any], place: str, why: str
+) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse(document(detection), where="rule.yml")
+    assert refusal.value.where.startswith("rule.yml: ")
+    assert place in refusal.value.where
+    assert why in refusal.value.what
+
+
+@pytest.mark.parametrize("body", [None, 5, "text", [], {}, {"title": "t"}, {"title": "t", "detection": {1: 2}}])
+def test_what_is_no_rule_is_refused(body: Any) -> None:
+    with pytest.raises(ConfigError):
+        parse(body, where="rule.yml")
+
+
+@pytest.mark.parametrize("key", ["correlation", "filter", "action"])
+def test_other_kinds_of_sigma_documents_are_refused_by_name(key: str) -> None:
+    with pytest.raises(ConfigError, match="this is a"):
+        parse({"title": "t", key: {}}, where="rule.yml")
+
+
+def test_a_rule_without_log_source_is_refused() -> None:
+    body = document({"s": {"a": 1}, "condition": "s"}) | {"logsource": {}}
+    with pytest.raises(ConfigError, match="logsource"):
+        parse(body, where="rule.yml")
+
+
+def test_too_many_values_of_placeholders_are_refused() -> None:
+    body = document({"s": {"a|expand": "%x%%x%%x%"}, "condition": "s"})
+    with pytest.raises(ConfigError, match="more than 1000"):
+        parse(body, where="rule.yml", placeholders={"x": [str(i) for i in range(11)]})
+
+
+def test_odd_metadata_is_a_warning() -> None:
+    parsed = parse(document({"s": {"a": 1}, "condition": "s"}, status="shiny", date="soon"), where="rule.yml")
+    assert len(parsed.warnings) == 2
+    assert any("shiny" in warning for warning in parsed.warnings)
+
+
+def test_a_rule_becomes_a_tree_of_ours() -> None:
+    parsed = parse(document({"s": {"a": "x"}, "f": {"b|endswith": "y"}, "condition": "s and not f"}), where="rule.yml")
+    assert parsed.log_source == LogSource("aws", "cloudtrail")
+    assert isinstance(parsed.condition, And)
+    assert parsed.condition.parts[0] == FieldMatch("a", Text(("x",)))
+    assert isinstance(parsed.condition.parts[1], Not)
+    assert fields_of(parsed.condition) == {"a", "b"}
+
+
+def test_every_public_rule_is_read_or_refused_with_a_reason() -> None:
+    if not PUBLIC_RULES.is_dir():
+        pytest.skip("the shared Sigma rules are not on this machine (../shared/data/sigma)")
+    read, reasons = 0, []
+    for file in sorted(PUBLIC_RULES.rglob("*.yml")):
+        for body in read_documents(file.read_text("utf-8"), where=file.name):
+            try:
+                build_rule(parse(body, where=file.name), where=file.name)
+                read += 1
+            except ConfigError as refusal:
+                reasons.append(refusal.what)
+    assert read >= 300
+    assert all(
+        any(known in why for known in ("placeholder", "timeframe", "correlation", "pipe syntax")) for why in reasons
+    )

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.sigma.yaml_source import read_documents
+from ingest.schema.errors import ConfigError
+
+BOMB = "\n".join(
+    ["a0: &a0 [x, x, x, x, x, x, x, x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9))]
+)
+MERGE_BOMB = "\n".join(
+    ["a0: &a0 {x: 1}", *(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 9))]
+)
+
+REFUSED: list[tuple[str, str, str]] = [
+    ("a syntax error", "a: [1", "line"),
+    ("a bomb of aliases", BOMB, "aliases"),
+    ("a bomb of merges", MERGE_BOMB, "aliases"),
+    ("an alias inside its anchor", "a: &a [*a]", "inside its own anchor"),
+    ("a key twice", "a: 1\na: 2", "stands twice"),
+    ("a deep nest", "[" * 500 + "]" * 500, "nested deeper"),
+    ("a large file", "# " + "x" * 1_100_000, "bytes"),
+    ("an object of Python", "!!python/object/apply:os.system [id]", "constructor"),
+    ("an unknown anchor", "a: *nothing", "undefined alias"),
+    ("a key that is a map", "? {a: 1}\n: 2", "unhashable"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_hostile_or_broken_yaml_is_refused_at_once(text: str, why: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        read_documents(text, where="rule.yml")
+    assert refusal.value.where == "rule.yml"
+    assert why in refusal.value.what
+
+
+SCALARS: list[tuple[str, Any]] = [
+    ("No", "No"),
+    ("on", "on"),
+    ("true", True),
+    ("2026-03-02T11:20:05Z", "2026-03-02T11:20:05Z"),
+    ("2026-03-02", "2026-03-02"),
+    ("12:30:45", "12:30:45"),
+    ("012345670123", "012345670123"),
+    ("0", 0),
+    ("-7", -7),
+    ("1.5", 1.5),
+    ("1e3", "1e3"),
+    ("~", None),
+    ("", None),
+    ("9" * 5000, "9" * 5000),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), SCALARS, ids=[text[:20] or "empty" for text, _ in SCALARS])
+def test_scalars_keep_what_the_author_wrote(text: str, value: Any) -> None:
+    assert read_documents(f"a: {text}", where="rule.yml") == [{"a": value}]
+
+
+def test_aliases_and_merges_within_bounds_work() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a"
+    assert read_documents(text, where="r") == [{"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 2}}]
+
+
+def test_several_documents_are_read_and_empty_ones_left_out() -> None:
+    assert read_documents("a: 1\n---\n---\nb: 2\n", where="r") == [{"a": 1}, {"b": 2}]
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        found = read_documents(text, where="r")
+    except ConfigError:
+        return
+    assert isinstance(found, list)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import datetime as dt
+import os
+import ssl
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+
+from ingest.schema.errors import ConfigError
+from skytrail.init_files import ENVIRONMENT_FILE, SETTINGS_FILE, environment, webhook_certificate, write
+from skytrail.settings import Settings
+from skytrail.settings_template import settings_template
+
+NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+PROJECT = Path(__file__).parents[2]
+
+
+def _variables(text: str) -> dict[str, str]:
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    pairs = (line.split("=", 1) for line in lines)
+    return {name: value.strip('"').replace("\\n", "\n") for name, value in pairs}
+
+
+def test_every_call_makes_other_secrets() -> None:
+    one, other = _variables(environment(NOW)), _variables(environment(NOW))
+    assert one.keys() == other.keys()
+    assert all(one[name] != other[name] for name in one)
+
+
+def test_passwords_have_192_bits_and_differ_from_each_other() -> None:
+    found = [value for name, value in _variables(environment(NOW)).items() if "PASSWORD" in name]
+    assert len(found) == len(set(found)) == 6
+    assert all(len(value) == 32 for value in found)
+
+
+def test_the_file_of_secrets_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write(tmp_path, now=NOW)
+    finally:
+        os.umask(before)
+    assert (tmp_path / ENVIRONMENT_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_there_is_kept(tmp_path: Path) -> None:
+    (tmp_path / ENVIRONMENT_FILE).write_text("ELASTIC_PASSWORD=mine\n")
+    states = {written.path.name: written.state for written in write(tmp_path, now=NOW)}
+    assert states == {ENVIRONMENT_FILE: "kept", SETTINGS_FILE: "written"}
+    assert (tmp_path / ENVIRONMENT_FILE).read_text() == "ELASTIC_PASSWORD=mine\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [ENVIRONMENT_FILE, SETTINGS_FILE]
+
+
+def test_force_replaces_both(tmp_path: Path) -> None:
+    write(tmp_path, now=NOW)
+    before = (tmp_path / ENVIRONMENT_FILE).read_text()
+    assert [written.state for written in write(tmp_path, now=NOW, force=True)] == ["written", "written"]
+    assert (tmp_path / ENVIRONMENT_FILE).read_text() != before
+    assert (tmp_path / ENVIRONMENT_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        write(tmp_path / "nowhere", now=NOW)
+    assert "nowhere" in caught.value.where
+    assert caught.value.mend
+
+
+def test_the_settings_file_is_a_valid_one_that_changes_nothing() -> None:
+    assert tomllib.loads(settings_template()).keys() <= Settings.model_fields.keys()
+    assert Settings(**tomllib.loads(settings_template())) == Settings()
+
+
+def test_every_default_can_be_uncommented_as_it_stands() -> None:
+    lines = settings_template().splitlines()
+    live = [line.removeprefix("# ") for line in lines if not line.startswith("# ") or _is_code(line)]
+    values = tomllib.loads("\n".join(live))
+    collector = values.pop("collectors")["NAME"]
+    assert Settings(**values) == Settings()
+    named = Settings(collectors={"trail": {**collector, "transport": "files", "format": "aws.cloudtrail"}})
+    assert named.collectors["trail"].namespace == "default"
+
+
+def test_every_setting_is_in_the_settings_file() -> None:
+    text = settings_template()
+    for table, field in Settings.model_fields.items():
+        inner = field.annotation
+        names = getattr(inner, "model_fields", {table: field})
+        assert all(name in text for name in names), table
+
+
+def test_the_certificate_names_the_hosts_and_can_be_loaded(tmp_path: Path) -> None:
+    certificate, key = webhook_certificate(NOW, ["audit.example.org", "192.0.2.7"])
+    (tmp_path / "both.pem").write_text(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    parsed = x509.load_pem_x509_certificate(certificate.encode())
+    names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {"localhost", "audit.example.org"} <= set(names.get_values_for_type(x509.DNSName))
+    assert {"127.0.0.1", "192.0.2.7"} <= {str(a) for a in names.get_values_for_type(x509.IPAddress)}
+    assert parsed.not_valid_before_utc < NOW < parsed.not_valid_after_utc
+
+
+def test_a_host_that_is_no_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="neither an address nor a name"):
+        environment(NOW, ["süd.example"])
+
+
+def test_every_variable_that_compose_demands_is_generated() -> None:
+    given = _variables(environment(NOW))
+    text = (PROJECT / "docker-compose.yml").read_text()
+    demanded = {part.split(":?", 1)[0] for part in text.split("${")[1:] if ":?" in part.split("}", 1)[0]}
+    secrets = {secret["environment"] for secret in yaml.safe_load(text)["secrets"].values()}
+    assert demanded
+    assert demanded | secrets <= given.keys()
+
+
+def test_compose_knows_no_default_for_a_secret_and_publishes_on_loopback_only() -> None:
+    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+    for name, service in compose["services"].items():
+        for variable, value in (service.get("environment") or {}).items():
+            if "PASSWORD" in variable or "KEY" in variable.rpartition("__")[2].split("_")[:1]:
+                assert str(value).endswith(":?run skytrail init}"), (name, variable)
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
+        assert "ulimits" not in service, name
+
+
+def test_secret_files_bear_the_names_of_settings() -> None:
+    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+    ours = [name for name in compose["secrets"] if name.startswith("skytrail_")]
+    assert ours
+    for name in ours:
+        table, identity, field = name.removeprefix("skytrail_").split("__")
+        login = getattr(getattr(Settings(), table), identity)
+        assert hasattr(login, field)
+
+
+def _is_code(line: str) -> bool:
+    text = line.removeprefix("# ")
+    name = text.partition(" = ")[0]
+    return text.startswith("[") or (" = " in text and name.isidentifier())
