@@ -43,7 +43,7 @@ def rule() -> Rule:
         ),
         runbook=(
             "Open both documents: skytrail.equivocation_of of the second names the first; compare event.original.",
-            "Find both in the archive by skytrail.kafka of each: when and by which way (log.file.path) did each arrive?",
+            "Find both in the archive by skytrail.kafka of each: when and how (log.file.path) did each arrive?",
             "Ask the provider's own console for the event of this id; whichever differs was not written by it.",
         ),
         reason="",

@@ -51,10 +51,6 @@ def with_engines(settings: Settings, state: EngineState) -> Settings:
             }
         )
     if not settings.elasticsearch.url:
-        logins = {
-            duty: Login(username=duty, password=SecretStr(state.elasticsearch_users[duty])) for duty in DUTIES
-        }
-        changes["elasticsearch"] = settings.elasticsearch.model_copy(
-            update={"url": state.elasticsearch_url, **logins}
-        )
+        logins = {duty: Login(username=duty, password=SecretStr(state.elasticsearch_users[duty])) for duty in DUTIES}
+        changes["elasticsearch"] = settings.elasticsearch.model_copy(update={"url": state.elasticsearch_url, **logins})
     return settings.model_copy(update=changes)

@@ -1,7 +1,7 @@
 """The one configuration type. Read once at the command line, then passed down; nothing else reads the environment.
 
-Precedence: environment `SKYTRAIL_…` (nested with `__`), secret files in /run/secrets (same names, lower case), the first
-of ./skytrail.toml, $XDG_CONFIG_HOME/skytrail/config.toml, /etc/skytrail/config.toml, then the defaults below.
+Precedence: environment `SKYTRAIL_…` (nested with `__`), secret files in /run/secrets (same names, lower case), the
+first of ./skytrail.toml, $XDG_CONFIG_HOME/skytrail/config.toml, /etc/skytrail/config.toml, then the defaults below.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic passes it
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - .env is for Compose, not read by us
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment, then secret files, then the file (handed in as init values)."""

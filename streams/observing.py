@@ -17,10 +17,11 @@ class BulkObserver:
         """A bulk request was answered."""
         self._runtime.telemetry.bulk_seconds.observe(seconds)
         self._runtime.telemetry.bulk_documents.inc(documents)
+        self._runtime.telemetry.bulk_bytes.inc(size)
 
     def retrying(self, cause: str, documents: int, pause_s: float) -> None:
         """Documents wait: the reason is stated, so the watchdog does not take it for a dead worker."""
-        self._runtime.waiting(f"Elasticsearch is {cause}: writing again")
+        self._runtime.waiting(f"Elasticsearch is {cause}: {documents} documents go again in {pause_s:.1f} s")
 
     def alarm(self, error: IndexUnavailable) -> None:
         """A person is needed."""

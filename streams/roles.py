@@ -100,7 +100,9 @@ def run_role(role: str, parts: Parts) -> NoReturn:
 
 
 def _begin(role: str, parts: Parts, buffer: int) -> Composed:
-    return Composed(build_app(role, parts.kafka, buffer=buffer, data_dir=parts.state_dir), Runtime(role, parts.kafka, parts.worker))
+    return Composed(
+        build_app(role, parts.kafka, buffer=buffer, data_dir=parts.state_dir), Runtime(role, parts.kafka, parts.worker)
+    )
 
 
 def compose_seal(parts: Parts) -> Composed:
@@ -128,7 +130,8 @@ def compose_detect(parts: Parts) -> Composed:
     runtime = composed.runtime
     book = load_rules(parts.detection)
     composed.ruleset = book.version
-    engine = InterpretedEngine(book.rules, on_error=lambda rule, _: runtime.telemetry.rule_errors.labels(rule.id).inc())
+    raised = runtime.telemetry.rule_errors
+    engine = InterpretedEngine(book.rules, on_error=lambda rule, _: raised.labels(rule.id).inc())
     runtime.telemetry.rules.set(len(book.rules))
     accounts = runtime.accounts("detect")
     detector = DetectAgent(

@@ -48,7 +48,7 @@ class Runtime:
         """Note why work does not go on; seen in the log, the metrics and by the watchdog."""
         if reason != self.progress.waiting_for:
             log.warning("waiting", reason=reason)
-        self.telemetry.waits.labels(self.role, reason.split()[0]).inc()
+        self.telemetry.waits.labels(self.role, reason.partition(" ")[0]).inc()
         self.progress.waiting(reason)
 
     def complain(self, doing: str, place: Position, error: Exception) -> None:

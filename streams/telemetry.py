@@ -55,4 +55,5 @@ class Telemetry:
         )
         self.bulk_seconds = Histogram("skytrail_es_bulk_seconds", "Seconds per bulk request", registry=self.registry)
         self.bulk_documents = Counter("skytrail_es_bulk_items", "Documents answered by bulk", registry=self.registry)
+        self.bulk_bytes = Counter("skytrail_es_bulk_bytes", "Bytes sent by bulk", registry=self.registry)
         self.build = Gauge("skytrail_build_info", "Always 1", ("version", "ruleset"), registry=self.registry)

@@ -68,9 +68,10 @@ async def ensure_topics(kafka: KafkaSettings, topics: Sequence[Topic], *, apply:
         known = await _known(admin)
         states = [await _ensure(admin, kafka, topic, known, apply=apply) for topic in topics]
         await _until_visible(admin, {state.name for state in states if state.state == "created"})
-        return states
     except KafkaError as exc:
         raise BrokerUnavailable(f"creating topics: {exc!r}", where=kafka.bootstrap_servers) from exc
+    else:
+        return states
     finally:
         await admin.close()
 

@@ -13,12 +13,13 @@ a list on the way means any of its elements, or the one whose number the path gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ingest.formats.contract import View
 
-_Keys = Callable[[Mapping[str, Any], str], Iterator[Any]]
+_Keys = Callable[[Mapping[str, Any], str], Iterable[Any]]
 
 
 class Fields:
@@ -52,58 +53,65 @@ class Fields:
                 yield node
 
     def _look(self, name: str) -> list[Any]:
-        parts = name.split(".")
         alias = self._aliases.get(name)
-        exact: tuple[tuple[Mapping[str, Any], list[str]], ...] = (
-            (self._view.vendor, parts),
-            *(((self._view.vendor, alias.split(".")), (self._view.ecs, alias.split("."))) if alias else ()),
-            (self._view.ecs, parts),
+        exact: tuple[tuple[Mapping[str, Any], str], ...] = (
+            (self._view.vendor, name),
+            *(((self._view.vendor, alias), (self._view.ecs, alias)) if alias else ()),
+            (self._view.ecs, name),
         )
         for tree, path in exact:
-            found = _walk(tree, path, 0, _exactly)
+            found = _walk(tree, _steps(path), 0, _exactly)
             if found is not None:
                 return found
+        folded = _steps(name.lower())
         for tree in (self._view.vendor, self._view.ecs):
-            found = _walk(tree, parts, 0, self._ignoring_case)
+            found = _walk(tree, folded, 0, self._ignoring_case)
             if found is not None:
                 return found
         return []
 
-    def _ignoring_case(self, node: Mapping[str, Any], key: str) -> Iterator[Any]:
+    def _ignoring_case(self, node: Mapping[str, Any], key: str) -> Iterable[Any]:
         folded = self._folded.get(id(node))
         if folded is None:
-            folded = {}
+            folded = self._folded[id(node)] = {}
             for name in node:
                 folded.setdefault(str(name).lower(), []).append(name)
-            self._folded[id(node)] = folded
-        for name in folded.get(key.lower(), ()):
-            yield node[name]
+        return [node[name] for name in folded.get(key, ())]
 
 
-def _exactly(node: Mapping[str, Any], key: str) -> Iterator[Any]:
-    if key in node:
-        yield node[key]
+Steps = tuple[tuple[tuple[str, int], ...], ...]
+"""Of a path, for each part: the keys that may stand there (it alone, it and the next, …) and the part after each."""
 
 
-def _walk(node: Any, parts: list[str], start: int, keys: _Keys) -> list[Any] | None:
+@functools.lru_cache(maxsize=65536)
+def _steps(path: str) -> Steps:
+    parts = path.split(".")
+    ends = range(1, len(parts) + 1)
+    return tuple(tuple((".".join(parts[start:end]), end) for end in ends if end > start) for start in range(len(parts)))
+
+
+def _exactly(node: Mapping[str, Any], key: str) -> Iterable[Any]:
+    return (node[key],) if key in node else ()
+
+
+def _walk(node: Any, steps: Steps, start: int, keys: _Keys) -> list[Any] | None:
     """The values at the rest of a path below `node`, or None when there is no such place."""
-    if start == len(parts):
+    if start == len(steps):
         return _flat(node)
-    found: list[Any] | None = None
-    if isinstance(node, list | tuple):
+    if isinstance(node, Mapping):
+        below = [(child, end) for key, end in steps[start] for child in keys(node, key)]
+    elif isinstance(node, list | tuple):
         below = [(element, start) for element in node]
-        if parts[start].isdecimal() and int(parts[start][:9]) < len(node):
-            below.append((node[int(parts[start][:9])], start + 1))
-    elif isinstance(node, Mapping):
-        below = [
-            (child, end) for end in range(start + 1, len(parts) + 1) for child in keys(node, ".".join(parts[start:end]))
-        ]
+        number = steps[start][0][0]
+        if number.isdecimal() and int(number[:9]) < len(node):
+            below.append((node[int(number[:9])], start + 1))
     else:
         return None
+    found: list[Any] | None = None
     for child, end in below:
-        more = _walk(child, parts, end, keys)
+        more = _walk(child, steps, end, keys)
         if more is not None:
-            found = [*(found or ()), *more]
+            found = more if found is None else [*found, *more]
     return found
 
 

@@ -16,7 +16,6 @@ from detectors.sigma.ast import (
     Exists,
     FieldMatch,
     FieldReference,
-    Keyword,
     Not,
     Null,
     Or,
@@ -30,32 +29,37 @@ from detectors.sigma.values import passes, text_of
 
 def holds(condition: Condition, fields: Fields) -> bool:
     """Whether an event satisfies a condition."""
-    match condition:
-        case And(parts):
-            return all(holds(part, fields) for part in parts)
-        case Or(parts):
-            return any(holds(part, fields) for part in parts)
-        case Not(part):
-            return not holds(part, fields)
-        case FieldMatch(field, test):
-            return field_passes(fields.values(field), test, fields)
-        case Keyword(test):
-            wanted = _anywhere(test) if isinstance(test, Text) else test
-            return any(passes(value, wanted) for value in fields.everything())
+    if isinstance(condition, FieldMatch):
+        return field_passes(fields.values(condition.field), condition.test, fields)
+    if isinstance(condition, And):
+        for part in condition.parts:  # noqa: SIM110 - loops take half the time of all() and any() here
+            if not holds(part, fields):
+                return False
+        return True
+    if isinstance(condition, Or):
+        for part in condition.parts:  # noqa: SIM110 - loops take half the time of all() and any() here
+            if holds(part, fields):
+                return True
+        return False
+    if isinstance(condition, Not):
+        return not holds(condition.part, fields)
+    wanted = _anywhere(condition.test) if isinstance(condition.test, Text) else condition.test
+    return any(passes(value, wanted) for value in fields.everything())
 
 
 def field_passes(values: Sequence[Any], test: Test, fields: Fields) -> bool:
     """Whether a field with these values passes a test; `fields` resolves references to other fields."""
-    match test:
-        case Null():
-            return all(value is None for value in values)
-        case Exists(expected):
-            return any(value is not None for value in values) is expected
-        case FieldReference():
-            others = fields.values(test.field)
-            return any(_refers(mine, other, test) for mine in values for other in others)
-        case _:
-            return any(passes(value, test) for value in values)
+    if isinstance(test, Null):
+        return all(value is None for value in values)
+    if isinstance(test, Exists):
+        return any(value is not None for value in values) is test.expected
+    if isinstance(test, FieldReference):
+        others = fields.values(test.field)
+        return any(_refers(mine, other, test) for mine in values for other in others)
+    for value in values:  # noqa: SIM110 - as above
+        if passes(value, test):
+            return True
+    return False
 
 
 def _refers(mine: Any, other: Any, test: FieldReference) -> bool:

@@ -41,9 +41,9 @@ def passes(value: Any, test: ValueTest) -> bool:
     """Whether one value that is not a list passes a test."""
     if value is None:
         return False
+    if isinstance(test, Text):
+        return matches_text(value if isinstance(value, str) else text_of(value), test)
     match test:
-        case Text():
-            return matches_text(text_of(value), test)
         case Number(number):
             return _equals_number(value, number)
         case Boolean(expected):

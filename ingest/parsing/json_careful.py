@@ -20,7 +20,7 @@ _strings = json.JSONDecoder()
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class JsonFault(ValueError):  # noqa: N818 - a situation, as in the error tree
+class JsonFault(ValueError):
     """Why a text is not JSON that we read; becomes a `MalformedRecord` where a record is concerned."""
 
 

@@ -75,7 +75,7 @@ def scan_value(text: bytes, start: int, stop: int, list_keys: AbstractSet[bytes]
     return scan
 
 
-class _Fault(Exception):  # noqa: N818 - private, never leaves this module
+class _Fault(Exception):
     def __init__(self, at: int, why: str) -> None:
         super().__init__(why)
         self.at = at

@@ -75,7 +75,7 @@ def _of_wrapper(value: bytes, list_keys: tuple[str, ...]) -> list[bytes] | None:
     return [bytes(element) for raw in lists for element in _elements.decode(raw)]
 
 
-class _Unsplittable(Exception):  # noqa: N818 - private, becomes a MalformedBody
+class _Unsplittable(Exception):
     def __init__(self, at: int, why: str) -> None:
         super().__init__(why)
         self.at = at

@@ -18,7 +18,8 @@ from ingest.schema.errors import MalformedRecord
 
 _BOM = b"\xef\xbb\xbf"
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_BEYOND_64_BITS = b"0" * 20  # 2**64 has 20 digits; orjson turns longer integers into floats without a word
+_LONG = b"0" * 20  # 2**64 has 20 digits; orjson turns integers beyond it into floats without a word
+_NEGATIVE_LONG = b"-" + b"0" * 19  # -2**63 has 19
 
 
 def parse_object(record: bytes, where: str = "") -> dict[str, Any]:
@@ -50,8 +51,9 @@ def json_text(text: str) -> Any | None:
 
 
 def _parse(text: bytes) -> Any:
-    if _BEYOND_64_BITS in text.translate(_DIGITS_AS_ZERO):
-        return read_json(text)
+    digits = text.translate(_DIGITS_AS_ZERO)
+    if _LONG in digits or _NEGATIVE_LONG in digits:
+        return read_json(text.removeprefix(_BOM))
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:

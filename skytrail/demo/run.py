@@ -179,7 +179,7 @@ async def follow(demo: Demo, day: Day, processes: Processes) -> Status:
                 return await wait_until_caught_up(kafka, formats, timeout_s=30, namespace=NAMESPACE)
             await asyncio.sleep(0.5)
     raise EngineError(
-        f"waiting for the roles: not caught up after {TIMEOUT_S:g} s, lag {dict(status.lag)}, totals {dict(status.totals)}",
+        f"waiting for the roles: not caught up after {TIMEOUT_S:g} s, lag {dict(status.lag)}, {dict(status.totals)}",
         where=str(demo.directory / "logs"),
         mend="read the logs of the roles there; `skytrail doctor` checks this machine",
     )

@@ -1,8 +1,8 @@
 """Alert: detections become alerts at once, or are counted into an alert that is open already.
 
 The first match of a group is told without delay; later ones within the rule's window only raise its exact count. The
-order of writes makes a crash harmless: index and topic first (both idempotent by the alert's id), then the windows, then
-the count, then the acknowledgement. A replay finds its members known and changes nothing.
+order of writes makes a crash harmless: index and topic first (both idempotent by the alert's id), then the windows,
+then the count, then the acknowledgement. A replay finds its members known and changes nothing.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class AlertAgent:
             log.info("alert", rule_id=alert.document["rule"]["id"], id=alert.id, namespace=alert.namespace)
 
     async def _bury_refused(self, alerts: Sequence[AlertDocument], outcome: Outcome) -> None:
-        """An alert that Elasticsearch refuses must not vanish: it becomes a dead letter and stays in the alerts topic."""
+        """A refused alert must not vanish: it becomes a dead letter, and stays in the alerts topic."""
         await self._runtime.bury(
             DeadLetter(
                 stage=ROLE,

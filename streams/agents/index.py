@@ -6,7 +6,6 @@ While a batch is being written the next one is prepared; batches finish and are 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

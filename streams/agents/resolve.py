@@ -1,7 +1,7 @@
 """Resolve: settles records whose document id was taken, beside the index path and never delaying it.
 
-A conflict is our own replay (counted as indexed), a duplicate, or an equivocation: other bytes under an id already
-taken. Then the second version is indexed under an id that includes its leaf, and a detection says so: nothing is hidden.
+A conflict is our own replay (counted as indexed), a duplicate, or an equivocation: other bytes under a taken id.
+Then the second version is indexed under an id that includes its leaf, and a detection says so: nothing is hidden.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class SealAgent:
         return await Backoff().forever(attempt)
 
     def _count(self, count: BatchCount, topic: str, partition: int, sealed: SealedMessage, value: bytes) -> None:
-        """Book one message. A letter of stage `collect` is the only trace of what it refused, so it counts as received."""
+        """Book one message; a letter of stage `collect` is the only trace of what it refused: it counts as received."""
         from_place = Position(topic, partition, sealed.offset)
         if topic != DEAD_LETTERS:
             source = source_key(sealed.header)

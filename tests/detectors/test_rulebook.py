@@ -7,7 +7,8 @@ import pytest
 from detectors.rulebook import OWN_RULES, lint, load
 from ingest.schema.errors import ConfigError
 
-EVENT = """{eventVersion: '1.11', eventTime: '2026-03-02T11:20:05Z', eventSource: iam.amazonaws.com, eventName: CreateUser,
+EVENT = """{eventVersion: '1.11', eventTime: '2026-03-02T11:20:05Z', eventSource: iam.amazonaws.com,
+      eventName: CreateUser,
       awsRegion: us-east-1, sourceIPAddress: 198.51.100.23, eventID: 0d3b7a52-7f0e-4a4e-8a2c-2f2b1f6f9c01,
       userIdentity: {type: IAMUser, userName: mallory, accountId: '111122223333'}}"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,9 +45,14 @@ def principal_of(username: str, cluster: str) -> dict[str, str]:
     """One key of the actor across clouds; `-` stands for a cluster that the event does not name."""
     return {
         "key": f"k8s:{cluster or '-'}/{username}",
-        "type": next((kind for prefix, kind in _KINDS if username.startswith(prefix)), "user"),
+        "type": _kind_of(username),
         "display": username,
     }
+
+
+@functools.lru_cache(maxsize=4096)
+def _kind_of(username: str) -> str:
+    return next((kind for prefix, kind in _KINDS if username.startswith(prefix)), "user")
 
 
 def session_key(extra: Mapping[str, Any]) -> str | None:

@@ -164,7 +164,8 @@ def _skytrail(event: Mapping[str, Any], user: Mapping[str, Any], cluster: Cluste
     name = user.get("name")
     if name:
         found["principal"] = principal_of(name, cluster.name)
-    key = session_key(mapping_of(mapping_of(event.get("user")).get("extra")))
+    extra = mapping_of(mapping_of(event.get("user")).get("extra"))
+    key = session_key(extra) if extra else None
     if key:
         found["session"] = {"key": key}
     if time.marks:

@@ -9,6 +9,7 @@ from ingest.formats.kubernetes_audit.cluster import Cluster, arns_of
 from ingest.formats.kubernetes_audit.values import mapping_of, text_of, texts_of
 
 _NODE = "system:node:"
+_NOTHING_SAID = {None, ""}
 
 
 def related_of(event: Mapping[str, Any], user: Mapping[str, Any], ips: list[str], cluster: Cluster) -> dict[str, Any]:
@@ -20,28 +21,34 @@ def related_of(event: Mapping[str, Any], user: Mapping[str, Any], ips: list[str]
         ips: Valid addresses of the caller.
         cluster: Where it happened.
     """
-    extra = mapping_of(mapping_of(event.get("user")).get("extra"))
-    users = {user.get("name"), mapping_of(user.get("effective")).get("name")}
+    name = user.get("name")
+    users = {name, mapping_of(user.get("effective")).get("name")}
     entities: set[str | None] = {cluster.entity}
-    if extra:
+    hosts: set[str | None] = set()
+    extra = mapping_of(event.get("user")).get("extra")
+    if extra.__class__ is dict:
         arns = arns_of(extra)
         entities.update(arns, texts_of(extra.get("accessKeyId")))
         users.update((arn.rpartition("/")[2] for arn in arns), texts_of(extra.get("sessionName")))
-    hosts: set[str | None] = set()
     body = event.get("requestObject")
     if body.__class__ is dict:
         users.update(_subjects(body))
         hosts.add(text_of(mapping_of(body.get("spec")).get("nodeName")))
+    result = event.get("responseObject")
+    if result.__class__ is dict:
+        entities.add(text_of(mapping_of(result.get("metadata")).get("uid")))
     target = mapping_of(event.get("objectRef"))
     entities.add(text_of(target.get("uid")))
-    entities.add(text_of(mapping_of(mapping_of(event.get("responseObject")).get("metadata")).get("uid")))
     if target.get("resource") == "nodes":
         hosts.add(text_of(target.get("name")))
-    name = user.get("name")
     if name and name.startswith(_NODE):
         hosts.add(name.removeprefix(_NODE))
-    found = {"ip": sorted(ips), "user": _sorted(users), "hosts": _sorted(hosts), "entity": _sorted(entities)}
-    return {key: values for key, values in found.items() if values}
+    found: dict[str, Any] = {"ip": sorted(ips)} if ips else {}
+    for key, values in (("user", users), ("hosts", hosts), ("entity", entities)):
+        values -= _NOTHING_SAID
+        if values:
+            found[key] = sorted(values)
+    return found
 
 
 def _subjects(body: Mapping[str, Any]) -> list[str]:
@@ -50,7 +57,3 @@ def _subjects(body: Mapping[str, Any]) -> list[str]:
     if subjects.__class__ is not list:
         return []
     return [name for subject in subjects if (name := text_of(mapping_of(subject).get("name")))]
-
-
-def _sorted(values: set[Any]) -> list[str]:
-    return sorted(value for value in values if value)

@@ -65,12 +65,18 @@ def _pick(tree: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         elif below.__class__ is dict:
             picked = _pick_each(below, value)
         elif value.__class__ is list:
-            picked = [read for item in value if (read := below(item)) is not None] or None
+            picked = _read_each(below, value)
         else:
             picked = below(value)
         if picked is not None:
             found[name] = picked
     return found
+
+
+def _read_each(read: Callable[[Any], Any], items: list[Any]) -> list[Any] | None:
+    if read is text_of and all(item.__class__ is str and item for item in items):
+        return items[:] or None
+    return [found for item in items if (found := read(item)) is not None] or None
 
 
 def _pick_each(tree: Mapping[str, Any], value: Any) -> Any:

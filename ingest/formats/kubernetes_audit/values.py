@@ -34,6 +34,8 @@ def text_of(value: Any) -> str | None:
 
 def texts_of(value: Any) -> list[str]:
     """The texts of a list of scalars, or of one scalar."""
+    if value is None:
+        return []
     if value.__class__ is list:
         return [text for item in value if (text := text_of(item)) is not None]
     text = text_of(value)

@@ -55,7 +55,8 @@ def ingest_files(
 
     Without --checkpoint a second run publishes the same records again; they are counted as duplicates.
 
-    Examples:  skytrail ingest files ./AWSLogs --format aws.cloudtrail   |   cat audit.log | skytrail ingest files - --format kubernetes.audit
+    Examples:  skytrail ingest files ./AWSLogs --format aws.cloudtrail
+               cat audit.log | skytrail ingest files - --format kubernetes.audit
     """
     found = context_of(context).connected(elasticsearch=False)
     settings = _checked(transport="files", format=format_name, namespace=namespace)

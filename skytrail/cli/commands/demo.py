@@ -19,7 +19,6 @@ from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_
 from skytrail.demo import run
 from skytrail.demo.day import SEED, Day
 from skytrail.demo.processes import Processes
-from skytrail.settings import Settings
 from storage.index.search import Query
 
 SEVERITIES = ("critical", "high", "medium", "low", "informational", "info")

@@ -47,7 +47,7 @@ def up(context: typer.Context, docker: DockerOption = False, output: OutputOptio
     report = asyncio.run(prepare_engines(connected(settings)))
     emit_object(_described(settings, report), output)
     say(
-        "Next: skytrail worker seal|detect|index (one terminal each), skytrail ingest files PATH --format F, skytrail down"
+        "Next: skytrail worker seal|detect|index (a terminal each), skytrail ingest files PATH --format F"
     )
 
 

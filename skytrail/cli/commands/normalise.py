@@ -17,8 +17,8 @@ from ingest.parsing.gzip_member import inflate
 from ingest.schema.errors import ConfigError, MalformedBody, RejectedRecord
 from ingest.schema.identity import leaf_hash
 from skytrail.cli.output import say
-from storage.index.names import index_name
 from storage.index.documents import serialise
+from storage.index.names import index_name
 
 MAX_INFLATED = 1024**3
 
@@ -36,7 +36,8 @@ def normalise(
 ) -> None:
     """Print one JSON line per record, in order: its document, or {"error": {"type", "message"}}.
 
-    Examples:  skytrail normalise --format aws.cloudtrail trail.json.gz   |   cat audit.log | skytrail normalise --format kubernetes.audit -
+    Examples:  skytrail normalise --format aws.cloudtrail trail.json.gz
+               cat audit.log | skytrail normalise --format kubernetes.audit -
     """
     format_ = format_named(format_name)
     body = _read(path)

@@ -13,7 +13,7 @@ from elasticsearch import AsyncElasticsearch
 
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
-from skytrail.cli.output import OutputOption, Output, chosen, emit_object, emit_rows, say
+from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from skytrail.cli.times import moment
 from storage.index import alerts as alert_reading
 from storage.index.alerts import Alert
@@ -53,7 +53,8 @@ def search(
 ) -> None:
     """Search events by Lucene query string, newest first.
 
-    Examples:  skytrail search 'event.action:StopLogging'   |   skytrail search '*' --count -o json   |   skytrail search 'user.name:alice' --from 24h
+    Examples:  skytrail search 'event.action:StopLogging'   |   skytrail search '*' --count -o json
+               skytrail search 'user.name:alice' --from 24h
     """
     settings = context_of(context).connected(kafka=False).elasticsearch
     now = dt.datetime.now(dt.UTC)

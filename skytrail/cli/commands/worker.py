@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def worker(context: typer.Context, role: RoleName) -> None:
-    """Run a role until SIGTERM: seal (archive), detect (rules and alerts) or index (Elasticsearch). Start more to scale.
+    """Run a role until SIGTERM: seal (archive), detect (rules, alerts) or index (Elasticsearch). Start more to scale.
 
     Examples:  skytrail worker seal   |   skytrail worker detect   |   skytrail worker index
     """

@@ -29,7 +29,7 @@ ROUTES: list[tuple[LogSource, LogSource, bool]] = [
 
 
 @pytest.mark.parametrize(("wanted", "given_source", "expected"), ROUTES)
-def test_a_rule_sees_the_events_of_its_log_source(wanted: LogSource, given_source: LogSource, *, expected: bool) -> None:
+def test_a_rule_sees_the_events_of_its_source(wanted: LogSource, given_source: LogSource, *, expected: bool) -> None:
     assert applies(wanted, given_source) is expected
 
 
@@ -119,13 +119,11 @@ def test_no_event_makes_the_interpreter_raise(every_test: InterpretedEngine, ven
     found = list(every_test.match([View(vendor, ecs=vendor)], SOURCE))
     assert all(index == 0 for index, _ in found)
     matched = {id(each) for _, each in found}
-    null, exists = (
-        every_test.rules[SELECTIONS.index({"a": None})],
-        every_test.rules[SELECTIONS.index({"a|exists": True})],
-    )
+    null = every_test.rules[SELECTIONS.index({"a": None})]
+    exists = every_test.rules[SELECTIONS.index({"a|exists": True})]
     assert (id(null) in matched) is not (id(exists) in matched)
 
 
-@pytest.mark.parametrize("value", [HUGE, [HUGE], {"b": HUGE}, DEEP], ids=["huge", "in a list", "in an object", "deep"])
+@pytest.mark.parametrize("value", [HUGE, [HUGE], {"b": HUGE}, DEEP], ids=["huge", "listed", "in a map", "deep"])
 def test_values_that_python_cannot_write_do_no_harm(every_test: InterpretedEngine, value: Any) -> None:
     assert {index for index, _ in every_test.match([View({"a": value}), View({"a": "x"})], SOURCE)} == {0, 1}

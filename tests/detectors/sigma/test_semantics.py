@@ -149,7 +149,9 @@ VALUES: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
 @pytest.mark.parametrize(
     ("selection", "event", "expected"), [row[1:] for row in VALUES], ids=[row[0] for row in VALUES]
 )
-def test_a_value_is_tested_as_the_table_says(selection: dict[str, Any], event: dict[str, Any], *, expected: bool) -> None:
+def test_a_value_is_tested_as_the_table_says(
+    selection: dict[str, Any], event: dict[str, Any], *, expected: bool
+) -> None:
     assert matches(selection, event) is expected
 
 

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from detectors.sigma.yaml_source import read_documents
 from ingest.schema.errors import ConfigError
 
-BOMB = "\n".join(
-    ["a0: &a0 [x, x, x, x, x, x, x, x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9))]
-)
-MERGE_BOMB = "\n".join(
-    ["a0: &a0 {x: 1}", *(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 9))]
-)
+
+def _bomb(first: str, template: str) -> str:
+    """Nine times nine times … of an alias, eight levels deep."""
+    levels = [f"a{i}: &a{i} " + template % ", ".join([f"*a{i - 1}"] * 9) for i in range(1, 9)]
+    return "\n".join([f"a0: &a0 {first}", *levels])
+
+
+BOMB = _bomb("[x]", "[%s]")
+MERGE_BOMB = _bomb("{x: 1}", "{<<: [%s]}")
 
 REFUSED: list[tuple[str, str, str]] = [
     ("a syntax error", "a: [1", "line"),
