@@ -7,11 +7,11 @@ Field names follow Elastic's, so that Security › Alerts promotes them unchange
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from detectors.attack import technique
-from detectors.detection import Detection
+from detectors.attack import Tactic, Technique, technique
+from detectors.detection import Detection, EventRef
 from detectors.reason import clean
 from detectors.rule import Rule
 from detectors.suppression import Window
@@ -34,33 +34,13 @@ def alert_document(rule: Rule, detection: Detection, alert_id: str, now: dt.date
         alert_id: Id of the alert, as the suppression gave it.
         now: Detection time; becomes `@timestamp`, `event.created` and `event.ingested`.
     """
-    moment, at = utc_millis(now), utc_millis(detection.at)
-    until = detection.at + dt.timedelta(seconds=detection.window_seconds)
-    context = dict(detection.context)
     return {
-        **{name: part for name, part in context.items() if name != "event"},
-        "@timestamp": moment,
+        **{name: part for name, part in detection.context.items() if name != "event"},
+        "@timestamp": utc_millis(now),
         "ecs": {"version": "8.11.0"},
         "message": title_line(rule, detection),
         "tags": list(rule.tags),
-        "event": {
-            **context.get("event", {}),
-            "kind": "alert",
-            "category": ["intrusion_detection"],
-            "type": ["info"],
-            "module": "skytrail",
-            "dataset": DATASET,
-            "id": alert_id,
-            "severity": rule.severity,
-            "risk_score": rule.severity,
-            "risk_score_norm": rule.severity,
-            "created": moment,
-            "ingested": moment,
-            "start": at,
-            "end": at,
-            "reason": detection.reason,
-            **({"reference": rule.references[0]} if rule.references else {}),
-        },
+        "event": _alert_event(rule, detection, alert_id, utc_millis(now)),
         "rule": _rule(rule, detection),
         **({"threat": _threat(rule)} if rule.tactics or rule.techniques else {}),
         "data_stream": {"type": "logs", "dataset": DATASET, "namespace": detection.namespace},
@@ -68,19 +48,7 @@ def alert_document(rule: Rule, detection: Detection, alert_id: str, now: dt.date
         "skytrail": {
             "format": detection.format,
             **_principal(detection),
-            "alert": {
-                "dedup_key": dedup_key(detection),
-                "count": 1,
-                "threshold": 1,
-                "confidence": "high" if rule.own else "medium",
-                "status": "open",
-                "group_key": detection.group_key,
-                "events": [_event(detection.event)],
-                "false_positives": list(rule.false_positives),
-                "runbook": [f"{number}. {text}" for number, text in enumerate(rule.runbook, 1)],
-                "suppressed_until": utc_millis(until),
-                "ruleset_version": detection.ruleset_version,
-            },
+            "alert": _alert_itself(rule, detection),
         },
     }
 
@@ -158,6 +126,45 @@ def _place(context: Mapping[str, Any]) -> str:
     return clean(str(cluster or account))
 
 
+def _alert_event(rule: Rule, detection: Detection, alert_id: str, moment: str) -> dict[str, Any]:
+    at = utc_millis(detection.at)
+    return {
+        **detection.context.get("event", {}),
+        "kind": "alert",
+        "category": ["intrusion_detection"],
+        "type": ["info"],
+        "module": "skytrail",
+        "dataset": DATASET,
+        "id": alert_id,
+        "severity": rule.severity,
+        "risk_score": rule.severity,
+        "risk_score_norm": rule.severity,
+        "created": moment,
+        "ingested": moment,
+        "start": at,
+        "end": at,
+        "reason": detection.reason,
+        **({"reference": rule.references[0]} if rule.references else {}),
+    }
+
+
+def _alert_itself(rule: Rule, detection: Detection) -> dict[str, Any]:
+    until = detection.at + dt.timedelta(seconds=detection.window_seconds)
+    return {
+        "dedup_key": dedup_key(detection),
+        "count": 1,
+        "threshold": 1,
+        "confidence": rule.confidence,
+        "status": "open",
+        "group_key": detection.group_key,
+        "events": [_event(detection.event)],
+        "false_positives": list(rule.false_positives),
+        "runbook": [f"{number}. {text}" for number, text in enumerate(rule.runbook, 1)],
+        "suppressed_until": utc_millis(until),
+        "ruleset_version": detection.ruleset_version,
+    }
+
+
 def _rule(rule: Rule, detection: Detection) -> dict[str, Any]:
     known = {
         "id": rule.id,
@@ -188,7 +195,7 @@ def _threat(rule: Rule) -> dict[str, Any]:
     return found
 
 
-def _named(things: Any) -> dict[str, list[str]]:
+def _named(things: Sequence[Tactic] | Sequence[Technique]) -> dict[str, list[str]]:
     columns = {
         "id": [thing.id for thing in things],
         "name": [thing.name for thing in things if thing.name],
@@ -197,7 +204,7 @@ def _named(things: Any) -> dict[str, list[str]]:
     return {key: values for key, values in columns.items() if values}
 
 
-def _event(event: Any) -> dict[str, str]:
+def _event(event: EventRef) -> dict[str, str]:
     return {"index": event.index, "id": event.id, "hash": event.hash}
 
 

@@ -127,11 +127,9 @@ def detect(
         ruleset_version: Version of the rule set behind the engine.
         index_of: Name of the index in which an event's document lies.
     """
-    aliases = known_aliases().get(source, {})
-    found = []
+    aliases, found = known_aliases().get(source, {}), []
     for place, rule in engine.match(views, source):
-        view, event = views[place], identified[place]
-        fields = Fields(view, aliases)
+        event, fields = identified[place], Fields(views[place], aliases)
         found.append(
             Detection(
                 rule_id=rule.id,

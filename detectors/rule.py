@@ -31,6 +31,7 @@ DEFAULT_WINDOW_SECONDS = 3600
 SEVERITIES: Mapping[str, int] = {"informational": 0, "low": 21, "medium": 47, "high": 73, "critical": 99}
 """Sigma level → severity; the numbers are those that Elastic Security maps back to its own levels."""
 
+_CONFIDENCE = {"stable": "high", "experimental": "low"}
 _MEND = "correct the rule; docs/rules.md describes every attribute"
 
 
@@ -66,6 +67,7 @@ class Rule:
         severity: 0, 21, 47, 73 or 99.
         digest: Hex SHA-256 of the rule's content.
         source: File it was read from.
+        confidence: How sure an alert is, from Sigma's status: stable high, experimental low, else medium.
     """
 
     id: str
@@ -90,6 +92,7 @@ class Rule:
     tests: tuple[RuleTest, ...]
     digest: str
     source: str
+    confidence: str = "medium"
 
     @property
     def own(self) -> bool:
@@ -110,8 +113,7 @@ def build_rule(parsed: ParsedSigma, *, where: str) -> Rule:
     read = _Reader(parsed.document, where)
     digest = hashlib.sha256(msgspec.json.encode(parsed.document, order="sorted", enc_hook=str)).hexdigest()
     uuid = read.text("id")
-    tags = read.texts("tags")
-    tactics, techniques, _ = read_tags(tags)
+    tactics, techniques, _ = read_tags(read.texts("tags"))
     level = read.text("level").lower()
     return Rule(
         id=read.text("name") or uuid or _slug(where),
@@ -124,7 +126,7 @@ def build_rule(parsed: ParsedSigma, *, where: str) -> Rule:
         author=read.text("author"),
         license=read.text("license"),
         references=read.texts("references"),
-        tags=tags,
+        tags=read.texts("tags"),
         tactics=tactics,
         techniques=techniques,
         false_positives=read.texts("falsepositives"),
@@ -136,6 +138,7 @@ def build_rule(parsed: ParsedSigma, *, where: str) -> Rule:
         tests=read.tests(),
         digest=digest,
         source=where,
+        confidence=_CONFIDENCE.get(read.text("status").lower(), "medium"),
     )
 
 

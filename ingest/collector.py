@@ -10,6 +10,7 @@ import asyncio
 import datetime as dt
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ from ingest.formats.contract import Format
 from ingest.publisher import Publisher
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import MAX_RECORD_BYTES, Envelope, Header, pack
-from ingest.schema.errors import OversizedRecord, RejectedRecord
+from ingest.schema.errors import OversizedRecord, RejectedRecord, TransientError
 from ingest.transports.contract import Delivery, Transport
 from ingest.unpacking import Repeats, Unpacked, unpack
 
@@ -110,7 +111,9 @@ class Collector:
         self._put_object = put_object
         self._clock = clock
         self._limits = limits or Limits()
-        self._backoff = backoff or Backoff()
+        self._backoff = replace(backoff or Backoff(), on_alarm=self._alarm)
+        self._on_alarm = (backoff or Backoff()).on_alarm
+        self._alarmed_at = -math.inf
         self._on_progress = on_progress
         self._repeats = Repeats()
         self._stopping = asyncio.Event()
@@ -240,6 +243,13 @@ class Collector:
         )
         await self._backoff.forever(functools.partial(self._publisher.publish_dead_letters, [letter]))
         self._count(dead_lettered=1)
+
+    def _alarm(self, error: TransientError, seconds: float) -> None:
+        """One alarm for all bodies in flight: they fail together."""
+        now = asyncio.get_running_loop().time()
+        if now - self._alarmed_at >= self._backoff.alarm_after_s:
+            self._alarmed_at = now
+            self._on_alarm(error, seconds)
 
     def _count(self, *, published: int = 0, dead_lettered: int = 0) -> None:
         self.counts = replace(

@@ -69,7 +69,7 @@ class KafkaPublisher:
         self._dead_letter_topic = dead_letter_topic
         self._client_id = client_id
         self._producer: AIOKafkaProducer | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[AIOKafkaProducer] | None = None
         self._discarding: set[asyncio.Task[None]] = set()
 
     async def publish(self, envelopes: Sequence[Envelope]) -> list[Position]:
@@ -90,6 +90,9 @@ class KafkaPublisher:
 
     async def close(self) -> None:
         """See `Publisher.close`."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait({self._connecting})
         producer, self._producer = self._producer, None
         if producer is not None:
             # What is not flushed in time was never reported as published: its callers still hold it.
@@ -102,12 +105,15 @@ class KafkaPublisher:
     async def _send(self, messages: Sequence[tuple[str, bytes]]) -> list[Position]:
         if not messages:
             return []
-        producer = await self._connected()
+        producer: AIOKafkaProducer | None = None
         try:
             async with asyncio.timeout(self._settings.publish_deadline_s):
+                producer = await self._connected()
                 futures = [await producer.send(topic, value) for topic, value in messages]
                 done = await asyncio.gather(*futures)
         except (TimeoutError, KafkaError) as exc:
+            if producer is None:
+                raise self._unavailable("connecting to Kafka", exc, set(), set()) from exc
             self._give_up(producer)
             topics = {topic for topic, _ in messages}
             unknown = {topic for topic in topics if producer.client.cluster.partitions_for_topic(topic) is None}
@@ -118,11 +124,11 @@ class KafkaPublisher:
         """Never reuse a producer that failed.
 
         An idempotent one keeps its unacknowledged batches and retries them for ever, so every retry of ours would pile
-        up behind them in memory.
+        up behind them in memory. Others that wait on it fail with it and call again.
         """
         if self._producer is producer:
             self._producer = None
-        self._discard(producer)
+            self._discard(producer)
 
     def _discard(self, producer: AIOKafkaProducer) -> None:
         task = asyncio.get_running_loop().create_task(_shut(producer))
@@ -130,19 +136,31 @@ class KafkaPublisher:
         task.add_done_callback(self._discarding.discard)
 
     async def _connected(self) -> AIOKafkaProducer:
-        async with self._connecting:
-            if self._producer is None:
-                producer = self._new_producer()
-                try:
-                    await asyncio.wait_for(producer.start(), self._settings.publish_deadline_s)
-                except (TimeoutError, KafkaError, OSError) as exc:
-                    self._discard(producer)
-                    raise self._unavailable("connecting to Kafka", exc, set(), set()) from exc
-                except BaseException:
-                    self._discard(producer)
-                    raise
-                self._producer = producer
+        """The producer; callers that come while it connects share the attempt and its failure."""
+        if self._producer is not None:
             return self._producer
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            self._connecting.add_done_callback(self._connect_ended)
+        return await asyncio.shield(self._connecting)
+
+    def _connect_ended(self, task: asyncio.Task[AIOKafkaProducer]) -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # told to whoever waits; perhaps all of them were cancelled
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = self._new_producer()
+        try:
+            await asyncio.wait_for(producer.start(), self._settings.publish_deadline_s)
+        except (TimeoutError, KafkaError, OSError) as exc:
+            self._discard(producer)
+            raise self._unavailable("connecting to Kafka", exc, set(), set()) from exc
+        except BaseException:
+            self._discard(producer)
+            raise
+        self._producer = producer
+        return producer
 
     def _new_producer(self) -> AIOKafkaProducer:
         settings = self._settings

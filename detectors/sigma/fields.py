@@ -101,7 +101,7 @@ def _walk(node: Any, steps: Steps, start: int, keys: _Keys) -> list[Any] | None:
     if isinstance(node, Mapping):
         below = [(child, end) for key, end in steps[start] for child in keys(node, key)]
     elif isinstance(node, list | tuple):
-        below = [(element, start) for element in node]
+        below = [(element, start) for element in _flat(node)]
         number = steps[start][0][0]
         if number.isdecimal() and int(number[:9]) < len(node):
             below.append((node[int(number[:9])], start + 1))

@@ -230,3 +230,17 @@ def test_identical_records_of_one_object_are_told_apart_wherever_it_is_cut(chunk
         assert (record, number) in seen
         expected[record] = number + 1
     assert len(seen) == len(set(seen)) == sum(map(len, chunks))
+
+
+async def test_bodies_that_fail_together_raise_one_alarm() -> None:
+    publisher = MemoryPublisher()
+    publisher.away = True
+    alarms: list[TransientError] = []
+    backoff = Backoff(0.001, 0.005, 0.2, lambda error, _seconds: alarms.append(error))
+    running = collector(MemoryTransport(*[b"x\n"] * 8), publisher, limits=Limits(grace_s=0.01), backoff=backoff)
+    task = asyncio.create_task(running.run())
+    await until(lambda: alarms)
+    await asyncio.sleep(0.1)
+    assert len(alarms) == 1
+    running.stop()
+    await task

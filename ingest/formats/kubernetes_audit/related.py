@@ -9,7 +9,6 @@ from ingest.formats.kubernetes_audit.cluster import Cluster, arns_of
 from ingest.formats.kubernetes_audit.values import mapping_of, text_of, texts_of
 
 _NODE = "system:node:"
-_NOTHING_SAID = {None, ""}
 
 
 def related_of(event: Mapping[str, Any], user: Mapping[str, Any], ips: list[str], cluster: Cluster) -> dict[str, Any]:
@@ -45,9 +44,9 @@ def related_of(event: Mapping[str, Any], user: Mapping[str, Any], ips: list[str]
         hosts.add(name.removeprefix(_NODE))
     found: dict[str, Any] = {"ip": sorted(ips)} if ips else {}
     for key, values in (("user", users), ("hosts", hosts), ("entity", entities)):
-        values -= _NOTHING_SAID
-        if values:
-            found[key] = sorted(values)
+        told = sorted(filter(None, values))
+        if told:
+            found[key] = told
     return found
 
 

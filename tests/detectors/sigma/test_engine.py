@@ -76,6 +76,10 @@ DEEP: dict[str, Any] = {}
 for _ in range(3000):
     DEEP = {"b": DEEP}
 
+NEST: list[Any] = [{"b": "x"}]
+for _ in range(3000):
+    NEST = [NEST]
+
 SELECTIONS: list[Any] = [
     {"a": "x*"},
     {"a|contains": "?1"},
@@ -124,6 +128,8 @@ def test_no_event_makes_the_interpreter_raise(every_test: InterpretedEngine, ven
     assert (id(null) in matched) is not (id(exists) in matched)
 
 
-@pytest.mark.parametrize("value", [HUGE, [HUGE], {"b": HUGE}, DEEP], ids=["huge", "listed", "in a map", "deep"])
+@pytest.mark.parametrize(
+    "value", [HUGE, [HUGE], {"b": HUGE}, DEEP, NEST], ids=["huge", "listed", "in a map", "deep", "nest"]
+)
 def test_values_that_python_cannot_write_do_no_harm(every_test: InterpretedEngine, value: Any) -> None:
     assert {index for index, _ in every_test.match([View({"a": value}), View({"a": "x"})], SOURCE)} == {0, 1}
