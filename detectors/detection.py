@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -139,7 +140,7 @@ def detect(
                 format=event.document["skytrail"]["format"],
                 group_key=group_key(fields, rule.suppression.by),
                 window_seconds=rule.suppression.window_seconds,
-                member=_short(view.member or event.uid),
+                member=_short(views[place].member or event.uid),
                 event=EventRef(index=index_of(event), id=event.id, hash=event.leaf.hex()),
                 at=dt.datetime.fromisoformat(event.document["@timestamp"]),
                 principal=principal_of(event.document),
@@ -160,7 +161,7 @@ def _short(member: str) -> str:
 def group_key(fields: Fields, names: Sequence[str]) -> str:
     """The values of some fields as one text: a JSON array with a sorted list of texts for each field."""
     values = [sorted({text_of(v) for v in fields.values(name) if v is not None}) for name in names]
-    key = msgspec.json.encode(values).decode()
+    key = json.dumps(values, separators=(",", ":"))
     if len(key) <= MAX_GROUP_KEY:
         return key
     return f"{key[: MAX_GROUP_KEY - 65]}#{hashlib.sha256(key.encode()).hexdigest()}"

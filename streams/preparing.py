@@ -135,6 +135,7 @@ def letter_of(
         header=envelope.header,
         position=place,
         format_version=format_.version,
+        repeat=envelope.repeats.get(place.index, 0),
     )
 
 

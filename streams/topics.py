@@ -18,6 +18,8 @@ ALERT_STATE = "skytrail.alert-windows.v1"
 CONFLICTS = "skytrail.conflicts.v1"
 """Records whose document id was taken: duplicate, own replay, or equivocation."""
 DEAD_LETTERS = "skytrail.dead-letters.v1"
+REDRIVES = "skytrail.redrives.v1"
+"""Compacted: when each dead letter was sent on its way again, by its id."""
 ACCOUNTING = "skytrail.accounting.v1"
 """Compacted: the cumulative count per role and partition."""
 
@@ -63,5 +65,6 @@ def all_topics(formats: list[str]) -> list[Topic]:
         Topic(CONFLICTS),
         Topic(DEAD_LETTERS, retention_ms=-1),
         Topic(ALERT_STATE, compacted=True, retention_ms=-1),
+        Topic(REDRIVES, compacted=True, retention_ms=-1),
         Topic(ACCOUNTING, compacted=True, retention_ms=-1),
     ]

@@ -33,6 +33,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         rule: Rule that refused or raised, where one did.
         index: Index that refused it, where one did.
         object_key: Key of the archived object for oversized bytes.
+        repeat: How many times the same bytes occurred before in the same body: a record without an id of its own has
+            its identity from it, also after a redrive.
     """
 
     stage: str
@@ -48,6 +50,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     rule: str = ""
     index: str = ""
     object_key: str = ""
+    repeat: int = 0
 
     @property
     def id(self) -> str:
