@@ -10,9 +10,10 @@ import datetime as dt
 import heapq
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ingest.kafka_client import client_options
@@ -124,7 +125,7 @@ async def read_letters(kafka: KafkaSettings, on_unreadable: OnUnreadable) -> Asy
         await consumer.stop()
 
 
-async def _some(consumer: AIOKafkaConsumer, partitions: list) -> dict:  # type: ignore[type-arg]
+async def _some(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, list[Any]]:
     """The next messages; waits for them."""
     while True:
         if found := await consumer.getmany(*partitions, timeout_ms=500, max_records=_AT_ONCE):
@@ -134,7 +135,7 @@ async def _some(consumer: AIOKafkaConsumer, partitions: list) -> dict:  # type: 
 async def newest(
     letters: AsyncIterator[DeadLetter], wanted: Callable[[DeadLetter], bool], limit: int | None
 ) -> Listing:
-    """The newest of the wanted letters, without bodies; of a letter that came twice the later.
+    """The newest of the wanted letters, without bodies; a letter that was written twice, after a replay, stands once.
 
     Args:
         letters: In any order.

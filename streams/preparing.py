@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingest.document import Identified, Receipt, complete
@@ -48,6 +49,7 @@ class PreparedMessage:
     records: list[PreparedRecord] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     format: Format | None = None
+    repeats: Mapping[int, int] = field(default_factory=dict)
 
 
 def prepare(value: bytes | None, position: Position, now: dt.datetime, limits: Limits) -> PreparedMessage:
@@ -58,6 +60,7 @@ def prepare(value: bytes | None, position: Position, now: dt.datetime, limits: L
     except (UnsupportedEnvelope, ConfigError) as exc:
         return _poison(value or b"", position, now, exc)
     message = PreparedMessage(position, envelope.header, len(envelope.records), envelope.size, format=format_)
+    message.repeats = envelope.repeats
     for index in range(len(envelope.records)):
         place = Position(position.topic, position.partition, position.offset, index)
         try:

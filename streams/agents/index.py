@@ -176,4 +176,5 @@ class IndexAgent:
             position=prepared.position,
             format_version=message.format.version if message.format else "",
             index=index,
+            repeat=message.repeats.get(prepared.position.index, 0),
         )

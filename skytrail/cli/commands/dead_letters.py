@@ -1,0 +1,301 @@
+"""`skytrail dead-letters`: list, show and redrive what was refused."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from ingest.publisher import KafkaPublisher
+from ingest.schema.dead_letter import DeadLetter
+from ingest.schema.envelope import Header, Position
+from ingest.schema.errors import ConfigError, StoreUnavailable, UnsupportedEnvelope
+from ingest.settings import CollectorSettings
+from skytrail.cli.context import context_of
+from skytrail.cli.exits import Exit
+from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say, shown
+from skytrail.settings import Settings
+from storage.archive.stores.filesystem import FilesystemStore
+from streams.dead_letters import (
+    Filed,
+    Listing,
+    Redrive,
+    Wanted,
+    body_of,
+    encode_redrives,
+    find,
+    namespace_of,
+    newest,
+    read_letters,
+    read_redrives,
+)
+from streams.produce import Producer
+from streams.redriving import Result, Road, redrive
+from streams.topic_admin import ensure_topics
+from streams.topics import DEAD_LETTERS, REDRIVES, Topic, raw_topic
+
+COLUMNS = ("id", "refused_at", "stage", "reason", "namespace", "format", "size", "redriven_at", "message")
+TALLY = ("outcome", "letters", "records", "namespace", "format", "stage", "reason", "why", "example")
+
+StageOption = Annotated[str | None, typer.Option(help="Only of this stage: collect, index, alert.")]
+ReasonOption = Annotated[str | None, typer.Option(help="Only for this reason, e.g. MalformedRecord.")]
+NamespaceOption = Annotated[str | None, typer.Option("--namespace", "-n", help="Only of this namespace.")]
+LetterArgument = Annotated[str, typer.Argument(metavar="ID", help="Id, as `dead-letters list` shows it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="What was refused: look at it, send it on its way again.", no_args_is_help=True)
+    group.command("list")(letters_list)
+    group.command("show")(letters_show)
+    group.command("redrive")(letters_redrive)
+    app.add_typer(group, name="dead-letters")
+
+
+def letters_list(
+    context: typer.Context,
+    stage: StageOption = None,
+    reason: ReasonOption = None,
+    namespace: NamespaceOption = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 50,
+    output: OutputOption = None,
+) -> None:
+    """List dead letters, newest first, and when they were redriven.
+
+    Examples:  skytrail dead-letters list   |   skytrail dead-letters list --reason MalformedRecord -n acme   |   skytrail dead-letters list -o json --limit 0
+    """
+    settings = context_of(context).connected(elasticsearch=False)
+    listing, redrives = asyncio.run(_list(settings, Wanted(stage, reason, namespace), limit or None))
+    emit_rows((_row(filed, redrives) for filed in listing.letters), output, columns=COLUMNS)
+    if len(listing.letters) < listing.total:
+        say(f"{len(listing.letters):,} of {listing.total:,} shown; use --limit 0 for all")
+    if listing.letters:
+        say("Next: skytrail dead-letters show ID, then skytrail dead-letters redrive ID")
+
+
+def letters_show(
+    context: typer.Context,
+    letter_id: LetterArgument,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the exact original bytes to stdout, nothing else.")] = False,
+    output: OutputOption = None,
+) -> None:
+    """Show one dead letter: why, from where, and its original bytes (as text, or base64 when they are no UTF-8).
+
+    Examples:  skytrail dead-letters show 3f1c…   |   skytrail dead-letters show 3f1c… --raw > body.json.gz
+    """
+    settings = context_of(context).connected(elasticsearch=False)
+    letter, redrives = asyncio.run(_one(settings, letter_id))
+    store = FilesystemStore(settings.archive_dir)
+    if raw:
+        sys.stdout.buffer.write(body_of(letter, store))
+        sys.stdout.buffer.flush()
+        return
+    described = _described(letter, redrives)
+    try:
+        described |= _body(body_of(letter, store))
+    except StoreUnavailable as exc:
+        described |= {"encoding": None, "body": None}
+        say(f"warning: {exc}")
+    if chosen(output) in (Output.JSON, Output.JSONL):
+        emit_object(described, output)
+    else:
+        emit_rows(({"what": k, "value": v} for k, v in _flat(described)), output, columns=("what", "value"))
+
+
+def letters_redrive(
+    context: typer.Context,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Letters, by id.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every letter that the filters leave.")] = False,
+    stage: StageOption = None,
+    reason: ReasonOption = None,
+    namespace: NamespaceOption = None,
+    again: Annotated[bool, typer.Option("--again", help="Also those that were redriven before.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --all: do it, instead of saying what would be done.")
+    ] = False,
+    output: OutputOption = None,
+) -> None:
+    """Publish dead letters again, after their cause was mended; exit 5 when some stay dead.
+
+    --all is a dry run unless --yes is given. Records keep their origin, time of receipt and id. They count as received
+    once more: `skytrail status` shows them twice, once dead-lettered and once by what becomes of them now. A body is
+    split again; records of it that were delivered before count as duplicates. What is refused again is a new letter.
+
+    Examples:  skytrail dead-letters redrive 3f1c…   |   skytrail dead-letters redrive --all --reason MalformedRecord   |   skytrail dead-letters redrive --all --stage collect --yes
+    """
+    if bool(ids) == everything:
+        raise ConfigError(
+            "redriving dead letters: name letters, or give --all", mend="see `skytrail dead-letters list`"
+        )
+    if ids and any((stage, reason, namespace)):
+        raise ConfigError(
+            "redriving dead letters: --stage, --reason and --namespace choose among --all", mend="leave them out"
+        )
+    settings = context_of(context).connected(elasticsearch=False)
+    dry_run = everything and not yes
+    tally = asyncio.run(_redrive(settings, ids or [], Wanted(stage, reason, namespace), again=again, dry_run=dry_run))
+    emit_rows(tally.rows.values(), output, columns=TALLY)
+    say(tally.summary(dry_run=dry_run))
+    if tally.dead:
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+class _Tally:
+    """Results by what they have in common, so that a million letters make a few rows."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, ...], dict[str, Any]] = {}
+        self.dead = 0
+        self.records = 0
+        self.revived = 0
+
+    def add(self, result: Result) -> None:
+        letter, why = result.letter, result.why if result.outcome == "stays dead" else ""
+        alike = (result.outcome, namespace_of(letter), _format(letter), letter.stage, letter.reason, why)
+        names = ("outcome", "namespace", "format", "stage", "reason", "why")
+        row = self.rows.setdefault(
+            alike, {**dict(zip(names, alike, strict=True)), "letters": 0, "records": 0, "example": letter.id}
+        )
+        row["letters"] += 1
+        row["records"] += result.records
+        self.dead += result.outcome == "stays dead"
+        self.revived += result.outcome in ("redriven", "would be redriven")
+        self.records += result.records
+
+    def summary(self, *, dry_run: bool) -> str:
+        verb = "would be redriven" if dry_run else "redriven"
+        next_step = "add --yes to do it" if dry_run else "skytrail status --wait"
+        dead = f", {self.dead:,} stay dead" if self.dead else ""
+        return f"{self.revived:,} letters {verb} as {self.records:,} records{dead}. Next: {next_step}"
+
+
+async def _list(settings: Settings, wanted: Wanted, limit: int | None) -> tuple[Listing, Mapping[str, Redrive]]:
+    async with aclosing(read_letters(settings.kafka, _unreadable)) as letters:
+        listing = await newest(letters, wanted, limit)
+    return listing, await read_redrives(settings.kafka)
+
+
+async def _one(settings: Settings, letter_id: str) -> tuple[DeadLetter, Mapping[str, Redrive]]:
+    return (await _found(settings, [letter_id]))[0], await read_redrives(settings.kafka)
+
+
+async def _found(settings: Settings, ids: Sequence[str]) -> list[DeadLetter]:
+    async with aclosing(read_letters(settings.kafka, _unreadable)) as letters:
+        found = await find(letters, ids)
+    if missing := [each for each in ids if each not in found]:
+        raise ConfigError(
+            f"looking for dead letters: there is none with the id {', '.join(missing)}",
+            where=DEAD_LETTERS,
+            mend="`skytrail dead-letters list --limit 0` shows the ids",
+        )
+    return list(found.values())
+
+
+async def _redrive(settings: Settings, ids: Sequence[str], wanted: Wanted, *, again: bool, dry_run: bool) -> _Tally:
+    tally = _Tally()
+    await ensure_topics(settings.kafka, [Topic(REDRIVES, compacted=True, retention_ms=-1)], apply=not dry_run)
+    done = await read_redrives(settings.kafka)
+    async with AsyncExitStack() as stack:
+        publisher = KafkaPublisher(settings.kafka, raw_topic=raw_topic, dead_letter_topic=DEAD_LETTERS)
+        stack.push_async_callback(publisher.close)
+        producer = Producer(settings.kafka, on_wait=say)
+        stack.push_async_callback(producer.close)
+
+        async def note(redrives: Sequence[Redrive]) -> None:
+            await producer.send(REDRIVES, encode_redrives(redrives))
+
+        road = Road(
+            publisher,
+            FilesystemStore(settings.archive_dir),
+            note,
+            lambda header: _inflated_limit(settings, header),
+            lambda: dt.datetime.now(dt.UTC),
+            dry_run=dry_run,
+        )
+        letters = _given(await _found(settings, ids)) if ids else _all(settings, wanted)
+        async with aclosing(letters), aclosing(redrive(letters, road, done=done, again=again)) as results:
+            async for result in results:
+                tally.add(result)
+    return tally
+
+
+async def _given(letters: Sequence[DeadLetter]) -> AsyncIterator[DeadLetter]:
+    for letter in letters:
+        yield letter
+
+
+async def _all(settings: Settings, wanted: Wanted) -> AsyncIterator[DeadLetter]:
+    async with aclosing(read_letters(settings.kafka, _unreadable)) as letters:
+        async for letter in letters:
+            if wanted(letter):
+                yield letter
+
+
+def _inflated_limit(settings: Settings, header: Header) -> int:
+    """The limit of the collector as it is now: it may be what was mended."""
+    collector = settings.collectors.get(header.collector.partition("/")[0])
+    default: int = CollectorSettings.model_fields["max_inflated_bytes"].default
+    return collector.max_inflated_bytes if collector else default
+
+
+def _unreadable(place: Position, error: UnsupportedEnvelope) -> None:
+    say(f"warning: {place}: {error.what}")
+
+
+def _format(letter: DeadLetter) -> str:
+    return letter.header.format if letter.header else ""
+
+
+def _redriven_at(letter_id: str, redrives: Mapping[str, Redrive]) -> str | None:
+    return _utc(redrives[letter_id].at) if letter_id in redrives else None
+
+
+def _row(filed: Filed, redrives: Mapping[str, Redrive]) -> dict[str, Any]:
+    letter = filed.letter
+    return {
+        "id": filed.id,
+        "refused_at": _utc(letter.refused_at),
+        "stage": letter.stage,
+        "reason": letter.reason,
+        "namespace": namespace_of(letter),
+        "format": _format(letter),
+        "size": letter.size,
+        "redriven_at": _redriven_at(filed.id, redrives),
+        "message": letter.message,
+        "locator": letter.header.origin.locator if letter.header else None,
+        "position": str(letter.position) if letter.position else None,
+    }
+
+
+def _described(letter: DeadLetter, redrives: Mapping[str, Redrive]) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(letter)
+    del plain["body"]
+    return {
+        "id": letter.id,
+        **plain,
+        "refused_at": _utc(letter.refused_at),
+        "redriven_at": _redriven_at(letter.id, redrives),
+        "redriven_times": redrives[letter.id].times if letter.id in redrives else 0,
+    }
+
+
+def _body(body: bytes) -> dict[str, str]:
+    try:
+        return {"encoding": "utf-8", "body": body.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"encoding": "base64", "body": base64.b64encode(body).decode()}
+
+
+def _flat(described: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, shown(value)) for name, value in described.items() if value not in (None, "")]
+
+
+def _utc(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
