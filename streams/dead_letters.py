@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import heapq
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ def namespace_of(letter: DeadLetter) -> str:
     return letter.header.namespace if letter.header else ""
 
 
-async def read_letters(kafka: KafkaSettings, on_unreadable: OnUnreadable) -> AsyncIterator[DeadLetter]:
+async def read_letters(kafka: KafkaSettings, on_unreadable: OnUnreadable) -> AsyncGenerator[DeadLetter, None]:
     """Every letter that is in the topic now, oldest first within a partition; a replayed one comes again.
 
     Holds one fetch of messages at a time, whatever the size of the topic.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,7 +109,7 @@ class Road:
 
 async def redrive(
     letters: AsyncIterator[DeadLetter], road: Road, *, done: Mapping[str, Redrive], again: bool = False
-) -> AsyncIterator[Result]:
+) -> AsyncGenerator[Result, None]:
     """Redrive letters; results come when the brokers have what was published and it is noted.
 
     Args:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import datetime as dt
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
 from ingest.publisher import KafkaPublisher
@@ -19,25 +17,24 @@ from ingest.schema.envelope import Header, Position
 from ingest.schema.errors import ConfigError, StoreUnavailable, UnsupportedEnvelope
 from ingest.settings import CollectorSettings
 from skytrail.cli.context import context_of
+from skytrail.cli.dead_letter_rows import Tally, described, flat, readable, row
 from skytrail.cli.exits import Exit
-from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say, shown
+from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from skytrail.settings import Settings
 from storage.archive.stores.filesystem import FilesystemStore
 from streams.dead_letters import (
-    Filed,
     Listing,
     Redrive,
     Wanted,
     body_of,
     encode_redrives,
     find,
-    namespace_of,
     newest,
     read_letters,
     read_redrives,
 )
 from streams.produce import Producer
-from streams.redriving import Result, Road, redrive
+from streams.redriving import Road, redrive
 from streams.topic_admin import ensure_topics
 from streams.topics import DEAD_LETTERS, REDRIVES, Topic, raw_topic
 
@@ -69,11 +66,12 @@ def letters_list(
 ) -> None:
     """List dead letters, newest first, and when they were redriven.
 
-    Examples:  skytrail dead-letters list   |   skytrail dead-letters list --reason MalformedRecord -n acme   |   skytrail dead-letters list -o json --limit 0
+    Examples:  skytrail dead-letters list   |   skytrail dead-letters list --reason MalformedRecord -n acme   |
+    skytrail dead-letters list -o json --limit 0
     """
     settings = context_of(context).connected(elasticsearch=False)
     listing, redrives = asyncio.run(_list(settings, Wanted(stage, reason, namespace), limit or None))
-    emit_rows((_row(filed, redrives) for filed in listing.letters), output, columns=COLUMNS)
+    emit_rows((row(filed, redrives) for filed in listing.letters), output, columns=COLUMNS)
     if len(listing.letters) < listing.total:
         say(f"{len(listing.letters):,} of {listing.total:,} shown; use --limit 0 for all")
     if listing.letters:
@@ -97,16 +95,16 @@ def letters_show(
         sys.stdout.buffer.write(body_of(letter, store))
         sys.stdout.buffer.flush()
         return
-    described = _described(letter, redrives)
+    shown_letter = described(letter, redrives)
     try:
-        described |= _body(body_of(letter, store))
+        shown_letter |= readable(body_of(letter, store))
     except StoreUnavailable as exc:
-        described |= {"encoding": None, "body": None}
+        shown_letter |= {"encoding": None, "body": None}
         say(f"warning: {exc}")
     if chosen(output) in (Output.JSON, Output.JSONL):
-        emit_object(described, output)
+        emit_object(shown_letter, output)
     else:
-        emit_rows(({"what": k, "value": v} for k, v in _flat(described)), output, columns=("what", "value"))
+        emit_rows(({"what": k, "value": v} for k, v in flat(shown_letter)), output, columns=("what", "value"))
 
 
 def letters_redrive(
@@ -128,7 +126,8 @@ def letters_redrive(
     once more: `skytrail status` shows them twice, once dead-lettered and once by what becomes of them now. A body is
     split again; records of it that were delivered before count as duplicates. What is refused again is a new letter.
 
-    Examples:  skytrail dead-letters redrive 3f1c…   |   skytrail dead-letters redrive --all --reason MalformedRecord   |   skytrail dead-letters redrive --all --stage collect --yes
+    Examples:  skytrail dead-letters redrive 3f1c…   |   skytrail dead-letters redrive --all --reason MalformedRecord   |
+    skytrail dead-letters redrive --all --stage collect --yes
     """
     if bool(ids) == everything:
         raise ConfigError(
@@ -145,35 +144,6 @@ def letters_redrive(
     say(tally.summary(dry_run=dry_run))
     if tally.dead:
         raise typer.Exit(Exit.INCOMPLETE)
-
-
-class _Tally:
-    """Results by what they have in common, so that a million letters make a few rows."""
-
-    def __init__(self) -> None:
-        self.rows: dict[tuple[str, ...], dict[str, Any]] = {}
-        self.dead = 0
-        self.records = 0
-        self.revived = 0
-
-    def add(self, result: Result) -> None:
-        letter, why = result.letter, result.why if result.outcome == "stays dead" else ""
-        alike = (result.outcome, namespace_of(letter), _format(letter), letter.stage, letter.reason, why)
-        names = ("outcome", "namespace", "format", "stage", "reason", "why")
-        row = self.rows.setdefault(
-            alike, {**dict(zip(names, alike, strict=True)), "letters": 0, "records": 0, "example": letter.id}
-        )
-        row["letters"] += 1
-        row["records"] += result.records
-        self.dead += result.outcome == "stays dead"
-        self.revived += result.outcome in ("redriven", "would be redriven")
-        self.records += result.records
-
-    def summary(self, *, dry_run: bool) -> str:
-        verb = "would be redriven" if dry_run else "redriven"
-        next_step = "add --yes to do it" if dry_run else "skytrail status --wait"
-        dead = f", {self.dead:,} stay dead" if self.dead else ""
-        return f"{self.revived:,} letters {verb} as {self.records:,} records{dead}. Next: {next_step}"
 
 
 async def _list(settings: Settings, wanted: Wanted, limit: int | None) -> tuple[Listing, Mapping[str, Redrive]]:
@@ -198,8 +168,8 @@ async def _found(settings: Settings, ids: Sequence[str]) -> list[DeadLetter]:
     return list(found.values())
 
 
-async def _redrive(settings: Settings, ids: Sequence[str], wanted: Wanted, *, again: bool, dry_run: bool) -> _Tally:
-    tally = _Tally()
+async def _redrive(settings: Settings, ids: Sequence[str], wanted: Wanted, *, again: bool, dry_run: bool) -> Tally:
+    tally = Tally()
     await ensure_topics(settings.kafka, [Topic(REDRIVES, compacted=True, retention_ms=-1)], apply=not dry_run)
     done = await read_redrives(settings.kafka)
     async with AsyncExitStack() as stack:
@@ -226,12 +196,12 @@ async def _redrive(settings: Settings, ids: Sequence[str], wanted: Wanted, *, ag
     return tally
 
 
-async def _given(letters: Sequence[DeadLetter]) -> AsyncIterator[DeadLetter]:
+async def _given(letters: Sequence[DeadLetter]) -> AsyncGenerator[DeadLetter, None]:
     for letter in letters:
         yield letter
 
 
-async def _all(settings: Settings, wanted: Wanted) -> AsyncIterator[DeadLetter]:
+async def _all(settings: Settings, wanted: Wanted) -> AsyncGenerator[DeadLetter, None]:
     async with aclosing(read_letters(settings.kafka, _unreadable)) as letters:
         async for letter in letters:
             if wanted(letter):
@@ -247,55 +217,3 @@ def _inflated_limit(settings: Settings, header: Header) -> int:
 
 def _unreadable(place: Position, error: UnsupportedEnvelope) -> None:
     say(f"warning: {place}: {error.what}")
-
-
-def _format(letter: DeadLetter) -> str:
-    return letter.header.format if letter.header else ""
-
-
-def _redriven_at(letter_id: str, redrives: Mapping[str, Redrive]) -> str | None:
-    return _utc(redrives[letter_id].at) if letter_id in redrives else None
-
-
-def _row(filed: Filed, redrives: Mapping[str, Redrive]) -> dict[str, Any]:
-    letter = filed.letter
-    return {
-        "id": filed.id,
-        "refused_at": _utc(letter.refused_at),
-        "stage": letter.stage,
-        "reason": letter.reason,
-        "namespace": namespace_of(letter),
-        "format": _format(letter),
-        "size": letter.size,
-        "redriven_at": _redriven_at(filed.id, redrives),
-        "message": letter.message,
-        "locator": letter.header.origin.locator if letter.header else None,
-        "position": str(letter.position) if letter.position else None,
-    }
-
-
-def _described(letter: DeadLetter, redrives: Mapping[str, Redrive]) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(letter)
-    del plain["body"]
-    return {
-        "id": letter.id,
-        **plain,
-        "refused_at": _utc(letter.refused_at),
-        "redriven_at": _redriven_at(letter.id, redrives),
-        "redriven_times": redrives[letter.id].times if letter.id in redrives else 0,
-    }
-
-
-def _body(body: bytes) -> dict[str, str]:
-    try:
-        return {"encoding": "utf-8", "body": body.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {"encoding": "base64", "body": base64.b64encode(body).decode()}
-
-
-def _flat(described: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name, shown(value)) for name, value in described.items() if value not in (None, "")]
-
-
-def _utc(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -185,7 +185,9 @@ async def reading(settings: ElasticsearchSettings, namespace: str | None = None)
     """A client of the reader identity that sees what was written up to now."""
     client = connect(settings, "reader")
     try:
-        await make_visible(client, namespace)
+        if not await make_visible(client, namespace):
+            age = settings.refresh_interval_s
+            say(f"note: elasticsearch.reader may not refresh; what is younger than {age} s may not be found yet")
         yield client
     finally:
         await client.close()
