@@ -136,6 +136,9 @@ class Collector:
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({pulling, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._stopping.set()  # an interrupt is a stop: what is in flight has the grace period
+            raise
         finally:
             for task in (pulling, stopped):
                 task.cancel()
@@ -183,11 +186,14 @@ class Collector:
         self._freed.set()
 
     async def _settle(self) -> None:
-        """Wait for what is in flight; after the grace period (a stop only) hand the rest back to the source."""
-        tasks = set(self._in_flight)
-        if not tasks:
+        """Wait for what is in flight; once stopped, only for the grace period: then it is the source's again."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        while self._in_flight and not stopped.done():
+            await asyncio.wait({*self._in_flight, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not self._in_flight:
             return
-        _, late = await asyncio.wait(tasks, timeout=self._limits.grace_s if self._stopping.is_set() else None)
+        _, late = await asyncio.wait(set(self._in_flight), timeout=self._limits.grace_s)
         for task in late:
             task.cancel()
         if late:

@@ -32,14 +32,18 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
     """TLS context for protocols that need one.
 
     Raises:
-        ConfigError: The CA file can't be read.
+        ConfigError: The authority's file can't be read.
     """
     if settings.security_protocol not in ("SSL", "SASL_SSL"):
         return None
     try:
         return ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
     except (OSError, ssl.SSLError) as exc:
-        raise ConfigError(f"reading CA file: {exc}", where="kafka.ca_file", mend="give a readable PEM file") from exc
+        raise ConfigError(
+            f"reading the brokers' authority: {exc}",
+            where=f"kafka.ca_file {settings.ca_file}",
+            mend="give a readable PEM file",
+        ) from exc
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

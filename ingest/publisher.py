@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from ingest.kafka_client import client_options
 from ingest.schema import dead_letter, envelope
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import Envelope, Position
-from ingest.schema.errors import BrokerUnavailable, ConfigError
+from ingest.schema.errors import BrokerUnavailable
 from ingest.settings import KafkaSettings
 
 _BATCH_BYTES = 512 * 1024  # compressed together; a larger message still travels, alone
@@ -166,7 +166,6 @@ class KafkaPublisher:
         settings = self._settings
         deadline_ms = int(settings.publish_deadline_s * 1000)
         return AIOKafkaProducer(
-            bootstrap_servers=settings.bootstrap_servers,
             client_id=self._client_id,
             enable_idempotence=True,
             acks="all",
@@ -175,7 +174,7 @@ class KafkaPublisher:
             max_batch_size=_BATCH_BYTES,
             max_request_size=settings.max_message_bytes,
             request_timeout_ms=deadline_ms,
-            **security_options(settings),
+            **client_options(settings),
         )
 
     def _unavailable(self, doing: str, exc: BaseException, topics: set[str], unknown: set[str]) -> BrokerUnavailable:
@@ -204,26 +203,3 @@ async def _shut(producer: AIOKafkaProducer) -> None:
             await asyncio.wait_for(step(), _CLOSE_GRACE_S)
         except (TimeoutError, KafkaError, OSError, asyncio.CancelledError):
             continue  # nothing of it was acknowledged to anyone; the sockets go with the client below
-
-
-def security_options(settings: KafkaSettings) -> dict[str, Any]:
-    """The keyword arguments of TLS and SASL that every aiokafka client takes.
-
-    Raises:
-        ConfigError: The authority file can't be read.
-    """
-    options: dict[str, Any] = {"security_protocol": settings.security_protocol}
-    if settings.security_protocol.startswith("SASL"):
-        options.update(
-            sasl_mechanism=settings.sasl_mechanism,
-            sasl_plain_username=settings.username,
-            sasl_plain_password=settings.password.get_secret_value(),
-        )
-    if settings.security_protocol.endswith("SSL"):
-        try:
-            options["ssl_context"] = ssl.create_default_context(cafile=settings.ca_file)
-        except (OSError, ssl.SSLError) as exc:
-            raise ConfigError(
-                f"reading the brokers' authority: {exc}", where=f"kafka.ca_file {settings.ca_file}"
-            ) from exc
-    return options

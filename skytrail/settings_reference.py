@@ -91,7 +91,13 @@ def _section(model: type[BaseModel], path: str) -> Iterator[str]:
 def _setting(dotted: str, name: str, field: FieldInfo) -> str:
     variable = PREFIX + dotted.upper().replace(".", "__")
     cells = (f"`{dotted}`", _kind(name, field), _default(field), field.description or "", f"`{variable}`")
-    return _ROW.format(*(cell.replace("|", "\\|") for cell in cells))
+    return _ROW.format(*map(_cell, cells))
+
+
+def _cell(text: str) -> str:
+    """Text that Markdown shows as it is; what stands in backticks already does, but for the bar of the table."""
+    parts = text.replace("|", "\\|").split("`")
+    return "`".join(part if number % 2 else part.replace("<", "\\<") for number, part in enumerate(parts))
 
 
 def _model_in(field: FieldInfo) -> tuple[type[BaseModel] | None, bool]:

@@ -37,6 +37,7 @@ from streams.observing import BulkObserver
 from streams.preparing import Limits
 from streams.refetch import Refetch
 from streams.runtime import Runtime, utc_now
+from streams.self_test import self_test
 from streams.settings import DetectionSettings, WorkerSettings
 from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
 from streams.windows import Windows
@@ -81,8 +82,9 @@ def run_role(role: str, parts: Parts) -> NoReturn:
     """Compose and run a role until it is told to stop.
 
     Raises:
-        ConfigError: Something is set wrongly; nothing was started.
+        ConfigError: Something is set wrongly, or an identity may do more than its duty; nothing was started.
     """
+    self_test(role, parts.elasticsearch)
     composed = COMPOSERS[role](parts)
 
     async def assigned(*_: Any, **__: Any) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from ingest.schema.dead_letter import DeadLetter
-from skytrail.cli.output import shown
 from streams.dead_letters import Filed, Redrive, namespace_of
 from streams.redriving import Result
 
@@ -99,9 +98,9 @@ def readable(body: bytes) -> dict[str, str]:
         return {"encoding": "base64", "body": base64.b64encode(body).decode()}
 
 
-def flat(letter: Mapping[str, Any]) -> list[tuple[str, str]]:
+def flat(letter: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """What a letter's table shows: name and value of everything that is set."""
-    return [(name, shown(value)) for name, value in letter.items() if value not in (None, "")]
+    return [(name, value) for name, value in letter.items() if value not in (None, "")]
 
 
 def _utc(moment: dt.datetime) -> str:

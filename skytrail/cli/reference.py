@@ -9,6 +9,8 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
 from typing import Any, Final
 
 import typer.main
@@ -17,7 +19,7 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.main import build
 
 _EXITS: Final[Mapping[Exit, str]] = {
-    Exit.OK: "done, nothing found",
+    Exit.OK: "done",
     Exit.FINDINGS: "findings that were asked to fail, verification failed, or not caught up",
     Exit.BAD_INPUT: "a bad rule or bad input data",
     Exit.CONFIG: "configuration, usage or connection",
@@ -26,6 +28,7 @@ _EXITS: Final[Mapping[Exit, str]] = {
     Exit.INTERRUPTED: "interrupted",
 }
 _ROW: Final = "| {} | {} |"
+_WORDS: Final[Mapping[type[Any], str]] = {str: "TEXT", int: "N", float: "NUMBER", Path: "PATH"}
 _OWN_EXITS: Final = re.compile(r"\bExit\.([A-Z_]+)")
 _EXAMPLES: Final = re.compile(r"^\s*Examples:\s*", re.MULTILINE)
 
@@ -47,7 +50,8 @@ This page is made from the commands; do not edit it. Make it again with
 
 def page() -> str:
     """The whole page, as Markdown."""
-    return "\n".join([_HEAD, *_exits(), *_globals(), *_all_commands(typer.main.get_command(build()), "skytrail")]) + "\n"
+    root = typer.main.get_command(build())
+    return "\n".join([_HEAD, *_exits(), *_globals(root), *_all_commands(root, "skytrail")]) + "\n"
 
 
 def _exits() -> Iterator[str]:
@@ -57,16 +61,14 @@ def _exits() -> Iterator[str]:
     for code in Exit:
         yield _ROW.format(f"`{code.value}`", _EXITS[code])
     yield ""
-    yield (
-        "Every command can end with 0, 3, 4 and 130, and with 1, 2 or 4 when it stops with an error of that kind. What a "
-        "command\nadds of its own is named below.\n"
-    )
+    yield "Every command can end with 0, 3, 4 and 130, and with 1 or 2 when it stops with an error of that kind."
+    yield "What a command adds of its own is named below.\n"
 
 
-def _globals() -> Iterator[str]:
+def _globals(root: Any) -> Iterator[str]:
     yield "## skytrail\n"
     yield "```\nskytrail [--config FILE] [--verbose] COMMAND …\n```\n"
-    yield from _parameters(typer.main.get_command(build()))
+    yield from _parameters(root)
 
 
 def _all_commands(group: Any, path: str) -> Iterator[str]:
@@ -86,7 +88,7 @@ def _command(command: Any, path: str) -> Iterator[str]:
     yield f"{text}\n"
     yield from _parameters(command)
     if examples:
-        lines = [line.strip() for line in re.split(r"\n|\s{2,}\|\s{2,}", examples) if line.strip()]
+        lines = [line.strip() for line in re.split(r"\n|\s{2,}\|(?:\s{2,}|\n|$)", examples) if line.strip()]
         yield "Examples:\n\n```\n" + "\n".join(lines) + "\n```\n"
     own = dict.fromkeys(_OWN_EXITS.findall(inspect.getsource(inspect.unwrap(command.callback))))
     codes = [f"`{Exit[name].value}` {_EXITS[Exit[name]]}" for name in own]
@@ -129,27 +131,34 @@ def _shown(parameter: Any) -> str:
 
 
 def _argument(parameter: Any) -> str:
-    return parameter.metavar or parameter.name.upper()
+    choices = _choices(parameter)
+    return parameter.metavar or ("|".join(choices) if choices else parameter.name.upper())
 
 
 def _metavar(parameter: Any) -> str:
-    choices = getattr(parameter.type, "choices", None)
-    if choices:
-        return "|".join(str(getattr(choice, "value", choice)) for choice in choices)
-    return parameter.metavar or parameter.type.name.upper()
+    word = parameter.metavar or _WORDS.get(_type_of(parameter)) or parameter.name.upper()
+    return f"{word} …" if parameter.multiple else word
+
+
+def _choices(parameter: Any) -> list[str]:
+    kind = _type_of(parameter)
+    return [str(member.value) for member in kind] if issubclass(kind, Enum) else []
+
+
+def _type_of(parameter: Any) -> type[Any]:
+    kind = parameter.type_descriptor.annotation
+    return kind if isinstance(kind, type) else str
 
 
 def _meaning(parameter: Any) -> str:
-    choices = getattr(parameter.type, "choices", None)
-    listed = ", ".join(f"`{getattr(choice, 'value', choice)}`" for choice in choices or ())
-    return parameter.help or (f"One of {listed}." if listed else "")
+    return parameter.help or (f"One of {', '.join(choices)}." if (choices := _choices(parameter)) else "")
 
 
 def _default(parameter: Any) -> str:
     value = parameter.default
     if value is None or value is False or value == "" or parameter.required or "efault" in (parameter.help or ""):
         return ""
-    return f"Default: `{value}`."
+    return f"Default: `{getattr(value, 'value', value)}`."
 
 
 def _is_help(parameter: Any) -> bool:

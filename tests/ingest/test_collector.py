@@ -244,3 +244,16 @@ async def test_bodies_that_fail_together_raise_one_alarm() -> None:
     assert len(alarms) == 1
     running.stop()
     await task
+
+
+async def test_an_interrupt_hands_everything_back_like_a_stop() -> None:
+    transport, publisher = MemoryTransport(b"a\n", endless=True), MemoryPublisher()
+    publisher.away = True
+    running = collector(transport, publisher, limits=Limits(grace_s=0.05))
+    task = asyncio.create_task(running.run())
+    await until(lambda: publisher.calls > 2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    assert transport.given[0].settled == ["rejected True"]
+    assert transport.closed

@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pydantic import SecretStr
 
-from ingest.publisher import KafkaPublisher, Publisher, security_options
+from ingest.kafka_client import client_options
+from ingest.publisher import KafkaPublisher, Publisher
 from ingest.schema import dead_letter, envelope
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import Envelope, Header, Origin
@@ -163,9 +164,7 @@ class KafkaStage(Stage):
 
     @contextlib.asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._settings.bootstrap_servers, **security_options(self._settings)
-        )
+        admin = AIOKafkaAdminClient(**client_options(self._settings))
         await admin.start()
         try:
             yield admin
@@ -174,12 +173,11 @@ class KafkaStage(Stage):
 
     async def _read(self, topic: str) -> list[bytes]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap_servers,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_bytes=64 * 1024 * 1024,
             max_partition_fetch_bytes=self._settings.max_message_bytes,
-            **security_options(self._settings),
+            **client_options(self._settings),
         )
         await consumer.start()
         try:
@@ -272,4 +270,4 @@ async def test_a_broker_that_accepts_and_never_answers_ends_at_the_deadline() ->
 def test_an_authority_that_cannot_be_read_is_refused() -> None:
     settings = KafkaSettings.model_validate({"security_protocol": "SSL", "ca_file": "/nonexistent/ca.pem"})
     with pytest.raises(ConfigError, match=r"reading the brokers' authority.*/nonexistent/ca\.pem"):
-        security_options(settings)
+        client_options(settings)

@@ -49,19 +49,18 @@ class ComposeProject:
             "ELASTICSEARCH_HEAP": "640m",
         }
         command = ["docker", "compose", "-p", self._name, "--env-file", str(self._env_file), *arguments]
-        options = {"input": body} if body is not None else {"stdin": subprocess.DEVNULL}
-        done = subprocess.run(  # type: ignore[call-overload]  # mypy can't see that the options are of one kind
+        done = subprocess.run(
             command,
             cwd=PROJECT,
             env={**_clean_environment(), **ports},
             capture_output=True,
             timeout=timeout_s,
             check=False,
-            **options,
+            input=body or b"",
         )
         told = done.stderr.decode(errors="replace")
         assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{told[-4000:]}"
-        return str(done.stdout.decode())
+        return done.stdout.decode()
 
     def up(self) -> None:
         """Build the image and start engines and roles; returns when everything is healthy."""

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from testcontainers.community.elasticsearch import ElasticSearchContainer
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
 
 from ingest.settings import KafkaSettings
 from storage.settings import ElasticsearchSettings, Login
@@ -77,15 +77,29 @@ def elasticsearch() -> Iterator[tuple[ElasticsearchSettings, Login, ElasticSearc
         .with_env("xpack.security.http.ssl.enabled", "false")
         .with_env("ELASTIC_PASSWORD", superuser.password.get_secret_value())
         .with_env("ES_JAVA_OPTS", "-Xms512m -Xmx512m")
-        .waiting_for(LogMessageWaitStrategy("Active license is now").with_startup_timeout(180))
+        .waiting_for(_healthy(superuser))
     )
     with container:
-        logins = {
-            duty: Login(username=f"skytrail_{duty}", password=SecretStr(secrets.token_urlsafe(24)))
-            for duty in ("bootstrap", "indexer", "alerter", "reader")
-        }
         url = f"http://127.0.0.1:{container.get_exposed_port(container.port)}"
-        yield ElasticsearchSettings(url=url, request_timeout_s=10, **logins), superuser, container
+        settings = ElasticsearchSettings(
+            url=url,
+            request_timeout_s=10,
+            bootstrap=_login("bootstrap"),
+            indexer=_login("indexer"),
+            alerter=_login("alerter"),
+            reader=_login("reader"),
+        )
+        yield settings, superuser, container
+
+
+def _login(duty: str) -> Login:
+    return Login(username=f"skytrail_{duty}", password=SecretStr(secrets.token_urlsafe(24)))
+
+
+def _healthy(superuser: Login) -> HttpWaitStrategy:
+    strategy = HttpWaitStrategy(9200, "/_cluster/health?wait_for_status=yellow&timeout=5s")
+    password = superuser.password.get_secret_value()
+    return strategy.with_basic_credentials(superuser.username, password).with_startup_timeout(180)
 
 
 def _archive(path: str, body: bytes) -> bytes:

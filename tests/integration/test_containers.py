@@ -47,7 +47,7 @@ def broker() -> Iterator[tuple[KafkaSettings, DockerContainer]]:
 
 class TestPublisher(PublisherContract):
     @pytest.fixture
-    async def stage(self, broker: tuple[KafkaSettings, DockerContainer]) -> AsyncIterator[KafkaStage]:  # type: ignore[override]
+    async def stage(self, broker: tuple[KafkaSettings, DockerContainer]) -> AsyncIterator[KafkaStage]:
         stage = KafkaStage(broker[0])
         await stage.create()
         yield stage

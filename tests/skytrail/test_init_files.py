@@ -11,6 +11,7 @@ import yaml
 from cryptography import x509
 
 from ingest.schema.errors import ConfigError
+from ingest.settings import CollectorSettings
 from skytrail.init_files import ENVIRONMENT_FILE, SETTINGS_FILE, environment, webhook_certificate, write
 from skytrail.settings import Settings
 from skytrail.settings_template import settings_template
@@ -80,8 +81,8 @@ def test_every_default_can_be_uncommented_as_it_stands() -> None:
     values = tomllib.loads("\n".join(live))
     collector = values.pop("collectors")["NAME"]
     assert Settings(**values) == Settings()
-    named = Settings(collectors={"trail": {**collector, "transport": "files", "format": "aws.cloudtrail"}})
-    assert named.collectors["trail"].namespace == "default"
+    named = CollectorSettings.model_validate({**collector, "transport": "files", "format": "aws.cloudtrail"})
+    assert named == CollectorSettings(transport="files", format="aws.cloudtrail")
 
 
 def test_every_setting_is_in_the_settings_file() -> None:

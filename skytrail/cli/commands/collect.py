@@ -47,7 +47,7 @@ def ingest_files(
     name: Annotated[str, typer.Option("--name", help="Name of this source in the accounting.")] = "files",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch for new files and lines.")] = False,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Keep progress here: a later run goes on where this one ended.")
+        Path | None, typer.Option(help="Keep progress here, and go on there next time. Default with --follow only.")
     ] = None,
     output: OutputOption = None,
 ) -> None:
@@ -66,7 +66,7 @@ def ingest_files(
             tuple(paths),
             place,
             follow=follow,
-            checkpoint_file=checkpoint,
+            checkpoint_file=checkpoint or (place.state_dir / "checkpoints" / f"{name}.json" if follow else None),
             poll_interval_s=settings.files.poll_interval_s,
             max_body_bytes=settings.max_inflated_bytes,
         )

@@ -126,7 +126,7 @@ def letters_redrive(
     once more: `skytrail status` shows them twice, once dead-lettered and once by what becomes of them now. A body is
     split again; records of it that were delivered before count as duplicates. What is refused again is a new letter.
 
-    Examples:  skytrail dead-letters redrive 3f1c…   |   skytrail dead-letters redrive --all --reason MalformedRecord   |
+    Examples:  skytrail dead-letters redrive 3f1c…   |   skytrail dead-letters redrive --all -n acme   |
     skytrail dead-letters redrive --all --stage collect --yes
     """
     if bool(ids) == everything:

@@ -46,12 +46,10 @@ def up(context: typer.Context, docker: DockerOption = False, output: OutputOptio
         settings = with_engines(settings, start_engines(settings.engines_home))
     report = asyncio.run(prepare_engines(connected(settings)))
     emit_object(_described(settings, report), output)
-    say(
-        "Next: skytrail worker seal|detect|index (a terminal each), skytrail ingest files PATH --format F"
-    )
+    say("Next: skytrail worker seal|detect|index (a terminal each), skytrail ingest files PATH --format F")
 
 
-def down(context: typer.Context, docker: DockerOption = False) -> None:
+def down(context: typer.Context, docker: DockerOption = False, output: OutputOption = None) -> None:
     """Stop the engines that `skytrail up` started, and nothing else. Data stays.
 
     Examples:  skytrail down   |   skytrail down --docker
@@ -60,7 +58,9 @@ def down(context: typer.Context, docker: DockerOption = False) -> None:
     if docker:
         compose.down(Path.cwd(), say)
         return
+    running = {name: state.pid for name, state in status(settings.engines_home).items() if state.running}
     stop(settings.engines_home)
+    emit_object({"stopped": running, "home": str(settings.engines_home)}, output)
     say(f"Stopped. The data stays in {settings.engines_home}; `skytrail up` brings it back.")
 
 

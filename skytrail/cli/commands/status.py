@@ -9,13 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from ingest.formats.registry import all_formats
-from ingest.schema.errors import IndexUnavailable
-from skytrail.cli.context import context_of
+from ingest.schema.errors import ConfigError, IndexUnavailable
+from skytrail.cli.context import Context, context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from storage.index.client import connect
 from storage.index.visibility import make_visible
-from storage.settings import ElasticsearchSettings
 from streams.status import Status, read_status, wait_until_caught_up
 from streams.topic_admin import ensure_topics
 from streams.topics import all_topics
@@ -45,12 +44,11 @@ def status(
 
     Examples:  skytrail status   |   skytrail status --wait --timeout 60   |   skytrail status -o json
     """
-    settings = context_of(context).connected()
-    kafka = settings.kafka
+    kafka = context_of(context).connected(elasticsearch=False).kafka
     formats = list(all_formats())
     if wait:
         found = asyncio.run(wait_until_caught_up(kafka, formats, timeout_s=timeout, namespace=namespace))
-        asyncio.run(_visible(settings.elasticsearch, namespace))
+        asyncio.run(_visible(context_of(context), namespace))
     else:
         found = asyncio.run(read_status(kafka, formats, namespace))
     show(found, output)
@@ -60,9 +58,13 @@ def status(
         raise typer.Exit(Exit.FINDINGS)
 
 
-async def _visible(settings: ElasticsearchSettings, namespace: str | None) -> None:
-    """What was waited for shall be found by a search right afterwards."""
-    client = connect(settings, "reader")
+async def _visible(context: Context, namespace: str | None) -> None:
+    """What was waited for shall be found by a search right afterwards, where this machine may search at all."""
+    try:
+        client = connect(context.connected(kafka=False).elasticsearch, "reader")
+    except ConfigError as exc:
+        say(f"note: a search may not find the newest documents yet: {exc.what}")
+        return
     try:
         await make_visible(client, namespace)
     except IndexUnavailable as exc:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -17,69 +15,12 @@ import pytest
 
 from ingest.collector import Collector, Identity, Limits
 from ingest.schema.errors import ConfigError, StoreUnavailable
-from ingest.settings import WebhookSettings
 from ingest.transports.kubernetes_webhook import KubernetesWebhook
-from tests.ingest.fakes import EAGER, NOW, EventListFormat, MemoryPublisher, Told, until
-from tests.ingest.transports.authority import Authority
+from tests.ingest.fakes import EAGER, NOW, EventListFormat, MemoryPublisher, until
+from tests.ingest.transports.cluster import BATCH, TOKEN, Cluster
 from tests.ingest.transports.contract import Harness, TransportContract
 
-TOKEN = "0123456789abcdef-token"
 RECORDED = Path(__file__).parents[4] / "shared/data/kubernetes_webhook/batches.ndjson.gz"
-BATCH = b'{"kind":"EventList","items":[{"auditID":"1"},{"auditID":"2"}]}\n'
-
-
-@dataclass
-class Cluster:
-    """An endpoint in its directory and an API server that posts to it."""
-
-    directory: Path
-    options: dict[str, object] = field(default_factory=dict)
-    authority: Authority = field(init=False)
-    told: Told = field(init=False)
-    certificate: tuple[Path, Path] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.authority = Authority(self.directory, "ours")
-        self.certificate = self.authority.issue("endpoint")
-        self.told = Told(self.directory)
-        (self.directory / "tokens").write_text(f"# tokens\n{TOKEN}\nprod {TOKEN}-of-prod\n")
-
-    def settings(self, **changes: object) -> WebhookSettings:
-        values: dict[str, object] = {
-            "port": 0,
-            "certificate_file": self.certificate[0],
-            "key_file": self.certificate[1],
-            "token_file": self.directory / "tokens",
-            "spool_after_s": 0.3,
-            "body_timeout_s": 0.5,
-        }
-        return WebhookSettings.model_validate(values | self.options | changes)
-
-    async def open(self, **changes: object) -> KubernetesWebhook:
-        webhook = KubernetesWebhook(self.settings(**changes), self.told.place)
-        await webhook.start()
-        return webhook
-
-    async def post(
-        self,
-        webhook: KubernetesWebhook,
-        body: bytes,
-        *,
-        source: str = "prod",
-        token: str = TOKEN,
-        client: tuple[Path, Path] | None = None,
-        **options: object,
-    ) -> aiohttp.ClientResponse:
-        """Post as the API server does; the response is read."""
-        context = self.authority.trusting(client)
-        url = f"https://127.0.0.1:{webhook.port}/k8s/{source}?timeout=30s"
-        headers = {"Authorization": f"Bearer {token}"} | dict(options.pop("headers", {}))  # type: ignore[call-overload]
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
-            session.post(url, data=body, headers=headers, **options) as response,  # type: ignore[arg-type]
-        ):
-            await response.read()
-            return response
 
 
 @pytest.fixture
@@ -234,76 +175,6 @@ async def test_a_gzip_body_is_tolerated(cluster: Cluster) -> None:
         body = gzip.compress(BATCH)
         response = await cluster.post(webhook, body, headers={"Content-Encoding": "gzip"})
     assert (response.status, len(publisher.records), publisher.letters) == (200, 2, [])
-
-
-@pytest.mark.parametrize(
-    ("token", "source", "status"),
-    [
-        (TOKEN, "prod", 200),
-        (TOKEN, "test", 200),
-        (f"{TOKEN}-of-prod", "prod", 200),
-        (f"{TOKEN}-of-prod", "test", 401),
-        ("wrong-token-wrong-token", "prod", 401),
-        ("", "prod", 401),
-        (TOKEN, "no such/path", 404),
-        (TOKEN, "x" * 101, 404),
-    ],
-)
-async def test_a_token_lets_in_where_it_is_bound(cluster: Cluster, token: str, source: str, status: int) -> None:
-    webhook = await cluster.open()
-    response = await cluster.post(webhook, BATCH, token=token, source=source)
-    assert response.status == status
-    if status == 401:
-        assert (response.content_length, response.headers["WWW-Authenticate"]) == (0, "Bearer")
-    await webhook.close()
-
-
-async def test_tokens_are_read_again_when_their_file_changes(cluster: Cluster) -> None:
-    webhook = await cluster.open()
-    tokens = cluster.directory / "tokens"
-    tokens.write_text("another-token-another\n")
-    assert (await cluster.post(webhook, BATCH)).status == 401
-    assert (await cluster.post(webhook, BATCH, token="another-token-another")).status == 200
-    tokens.unlink()
-    assert (await cluster.post(webhook, BATCH, token="another-token-another")).status == 401
-    assert "reading tokens" in str(cluster.told.warnings[-1])
-    await webhook.close()
-
-
-async def test_with_a_client_authority_only_its_certificates_get_in(cluster: Cluster, tmp_path: Path) -> None:
-    (tmp_path / "other").mkdir()
-    stranger = Authority(tmp_path / "other", "other").issue("apiserver")
-    webhook = await cluster.open(client_ca_file=cluster.authority.file, token_file=None)
-    assert (await cluster.post(webhook, BATCH, client=cluster.authority.issue("apiserver"))).status == 200
-    for client in (None, stranger):
-        with pytest.raises((aiohttp.ClientError, ssl.SSLError, ConnectionError)):
-            await cluster.post(webhook, BATCH, client=client)
-    await webhook.close()
-
-
-@pytest.mark.parametrize(
-    ("changes", "what"),
-    [
-        ({"token_file": None}, "anybody could post"),
-        ({"certificate_file": None}, "there is no certificate"),
-        ({"certificate_file": None, "allow_plain_http": True, "host": "0.0.0.0"}, "plain HTTP beyond loopback"),
-        ({"certificate_file": None, "allow_plain_http": True, "client_ca_file": "x"}, "client certificates need TLS"),
-        ({"token_file": "/nonexistent/tokens"}, "reading tokens"),
-        ({"key_file": "/nonexistent/key"}, "reading certificates"),
-    ],
-)
-def test_an_unsafe_or_broken_setting_is_refused_at_start(
-    cluster: Cluster, changes: dict[str, object], what: str
-) -> None:
-    with pytest.raises(ConfigError, match=what):
-        KubernetesWebhook(cluster.settings(**changes), cluster.told.place)
-
-
-@pytest.mark.parametrize("line", ["short", "prod two words-of-a-token-here", "# nothing", ""])
-def test_a_token_file_without_a_usable_token_is_refused(cluster: Cluster, line: str) -> None:
-    (cluster.directory / "tokens").write_text(line)
-    with pytest.raises(ConfigError, match="reading tokens"):
-        KubernetesWebhook(cluster.settings(), cluster.told.place)
 
 
 async def test_a_port_in_use_is_refused_and_the_spool_is_let_go(cluster: Cluster) -> None:

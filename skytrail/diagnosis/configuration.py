@@ -1,0 +1,122 @@
+"""Checks of the settings: they can be read, say nothing unsafe, name rules that load and collectors that can start."""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from detectors.rulebook import OWN_RULES, load
+from ingest.formats.registry import format_named
+from ingest.schema.errors import ConfigError
+from ingest.settings import CollectorSettings
+from ingest.transports.webhook_access import Tokens, refuse_unsafe, tls_context
+from skytrail.connections import DUTIES
+from skytrail.diagnosis.check import Check, failed
+from skytrail.settings import Settings
+from storage.index.names import check_namespace
+
+_OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
+
+
+def safety_checks(settings: Settings) -> list[Check]:
+    """What works and should not stay so in production, and what is unsafe."""
+    kafka, index = settings.kafka, settings.elasticsearch
+    checks = list(_shared_identities(settings))
+    if kafka.allow_plaintext:
+        mend = "use SASL_SSL and take kafka.allow_plaintext away"
+        checks.append(Check("safety", "warn", "kafka.allow_plaintext: logs may travel unencrypted", mend))
+    if index.allow_plain_http:
+        mend = "use https:// with elasticsearch.ca_file and take elasticsearch.allow_plain_http away"
+        checks.append(Check("safety", "warn", "elasticsearch.allow_plain_http: events may travel unencrypted", mend))
+    if kafka.min_insync_replicas > kafka.replication_factor:
+        found = f"kafka.min_insync_replicas {kafka.min_insync_replicas} > replication_factor {kafka.replication_factor}"
+        checks.append(Check("safety", "fail", found, "no message could ever be acknowledged: correct one of them"))
+    if kafka.bootstrap_servers and kafka.min_insync_replicas < 2:  # noqa: PLR2004 - one copy is lost with its disk
+        mend = "set kafka.replication_factor = 3 and kafka.min_insync_replicas = 2, then `skytrail topics`"
+        checks.append(Check("safety", "warn", "one broker alone acknowledges: its disk is the only copy", mend))
+    if index.url and index.replicas < 1:
+        mend = "set elasticsearch.replicas = 1 where there is more than one node"
+        checks.append(Check("safety", "warn", "indices have no replica", mend))
+    return checks or [Check("safety", "ok", "nothing unsafe is set")]
+
+
+def _shared_identities(settings: Settings) -> Iterator[Check]:
+    """One identity per duty: who may do two things can undo what the other is for."""
+    by_user: dict[str, list[str]] = {}
+    for duty in DUTIES:
+        login = getattr(settings.elasticsearch, duty)
+        if login.username and not login.api_key.get_secret_value():
+            by_user.setdefault(login.username, []).append(duty)
+    for user, duties in by_user.items():
+        if len(duties) > 1:
+            mend = "make a user per duty: `skytrail setup --superuser-password-file FILE`"
+            yield Check("safety", "fail", f"the user {user} has several duties: {', '.join(duties)}", mend)
+
+
+def secret_file_checks(files: Iterable[Path]) -> list[Check]:
+    """Files with secrets that others on this machine may read."""
+    return [
+        Check("secret files", "warn", f"{file} can be read by others", f"chmod 600 {file}")
+        for file in files
+        if file.is_file() and file.stat().st_mode & _OTHERS_MAY_READ
+    ]
+
+
+def rules_checks(settings: Settings) -> list[Check]:
+    """Whether every rule and every filter loads."""
+    detection = settings.detection
+    try:
+        book = load([*([OWN_RULES] if detection.shipped_rules else []), *detection.rules], detection.placeholders)
+        load(detection.index_filters, detection.placeholders, strict=True)
+    except ConfigError as exc:
+        return [failed("rules", exc)]
+    told = f"{len(book.rules)} rules, version {book.version}"
+    if book.errors:
+        found = f"{told}; refused: {'; '.join(map(str, book.errors))}"
+        return [Check("rules", "fail", found, "correct what `skytrail rules lint` lists")]
+    return [Check("rules", "ok" if book.rules else "warn", told, "" if book.rules else "no rule: nothing is detected")]
+
+
+def collector_checks(settings: Settings) -> list[Check]:
+    """Whether each collector of the settings could start."""
+    checks = [check for name, one in settings.collectors.items() for check in _collector(name, one)]
+    return checks or [Check("collectors", "ok", "the settings have none; `skytrail ingest files` needs none")]
+
+
+def _collector(name: str, settings: CollectorSettings) -> list[Check]:
+    label = f"collector {name}"
+    try:
+        format_named(settings.format)
+        check_namespace(settings.namespace)
+        if settings.transport == "files":
+            return _paths(label, settings.files.paths)
+        refuse_unsafe(settings.webhook)
+        tls_context(settings.webhook)
+        if settings.webhook.token_file is not None:
+            Tokens(settings.webhook.token_file, lambda _error: None)
+    except ConfigError as exc:
+        return [failed(label, exc)]
+    secrets = [file for file in (settings.webhook.token_file, settings.webhook.key_file) if file is not None]
+    found = f"{settings.format} on {settings.webhook.host}:{settings.webhook.port}"
+    return [Check(label, "ok", found), *secret_file_checks(secrets)]
+
+
+def _paths(label: str, paths: tuple[str, ...]) -> list[Check]:
+    if not paths:
+        return [Check(label, "fail", "it has no paths", "set files.paths of this collector")]
+    checks = []
+    for path in paths:
+        found = [path] if path == "-" or Path(path).exists() else glob.glob(path, recursive=True)  # noqa: PTH207 - any glob
+        if not found:
+            checks.append(Check(label, "warn", f"{path}: nothing is there; a slip?", "correct files.paths if so"))
+        elif unreadable := [one for one in found if one != "-" and not _readable(Path(one))]:
+            told = f"{unreadable[0]} can't be read by this user ({len(unreadable)} of {len(found)})"
+            checks.append(Check(label, "fail", told, "give this user the right to read it", denied=True))
+    return checks or [Check(label, "ok", ", ".join(paths))]
+
+
+def _readable(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
