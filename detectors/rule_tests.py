@@ -93,7 +93,7 @@ def run_tests(rule: Rule, formats: Mapping[str, Format] | None = None) -> list[T
 
 def _detections(engine: InterpretedEngine, test: RuleTest, format_: Format) -> list[Detection]:
     record = msgspec.json.encode(test.event)
-    view = format_.view(record)
     event = complete(format_, record, _RECEIPT, _RECEIPT.received_at)
+    view = event.reading.view()
     view.ecs = event.document
     return detect(engine, [view], [event], format_.log_source, ruleset_version="test", index_of=lambda _: "rule-test")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from ingest.formats.contract import Document, Format
+from ingest.formats.contract import Document, Format, Reading
 from ingest.schema.envelope import Position
 from ingest.schema.identity import document_id, leaf_hash, uid_of
 
@@ -38,12 +38,17 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """A complete document with its id and the leaf of the bytes it stands for."""
+    """A complete document with its id and the leaf of the bytes it stands for.
+
+    Attributes:
+        reading: The parsed record, for whoever asks more of it (the view of rules) without parsing it again.
+    """
 
     id: str
     uid: str
     leaf: bytes
     document: Document
+    reading: Reading
 
 
 def utc_millis(moment: dt.datetime) -> str:
@@ -58,17 +63,18 @@ def complete(format_: Format, record: bytes, receipt: Receipt, now: dt.datetime)
         now: Index time, becomes `event.ingested`.
 
     Raises:
-        RejectedRecord: As `Format.identify` and `Format.normalise`.
+        RejectedRecord: As `Format.read` and `Reading.normalise`.
     """
-    uid = uid_of(format_.identify(record), record, receipt.repeat)
-    document = format_.normalise(record)
+    reading = format_.read(record)
+    uid = uid_of(reading.identify(), record, receipt.repeat)
+    document = reading.normalise()
     leaf = leaf_hash(record)
     event = document.setdefault("event", {})
     event.update(
         hash=leaf.hex(),
         created=utc_millis(receipt.received_at),
         ingested=utc_millis(now),
-        original=record.decode("utf-8", "replace"),
+        original=reading.shown.decode("utf-8", "replace"),
     )
     event.setdefault("dataset", format_.dataset)
     event.setdefault("module", format_.dataset.partition(".")[0])
@@ -77,7 +83,7 @@ def complete(format_: Format, record: bytes, receipt: Receipt, now: dt.datetime)
     document["observer"] = {"vendor": "Skytrail", "product": "Skytrail", "version": PRODUCT_VERSION}
     document.setdefault("log", {}).update(file={"path": receipt.locator}, offset=receipt.ordinal)
     document.setdefault("skytrail", {}).update(_provenance(format_, receipt, uid, leaf))
-    return Identified(document_id(format_.name, receipt.namespace, uid), uid, leaf, document)
+    return Identified(document_id(format_.name, receipt.namespace, uid), uid, leaf, document, reading)
 
 
 def _provenance(format_: Format, receipt: Receipt, uid: str, leaf: bytes) -> Document:

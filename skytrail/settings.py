@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -110,6 +111,36 @@ def load(config: Path | None = None) -> Settings:
             for e in exc.errors()
         )
         raise ConfigError(f"reading settings: {problems}", where=str(path or "environment")) from exc
+
+
+def origins(config: Path | None = None) -> dict[str, str]:
+    """Where each set value comes from: dotted name → the environment, secret files, or the settings file.
+
+    Raises:
+        ConfigError: The settings file can't be read.
+    """
+    path = config or _config_file(os.environ)
+    environment = EnvSettingsSource(Settings)
+    secrets = NestedSecretsSettingsSource(
+        environment, secrets_prefix=PREFIX, secrets_nested_delimiter="__", secrets_dir_missing="ok"
+    )
+    found: dict[str, str] = {}
+    for values, origin in (
+        (_read_toml(path) if path else {}, str(path)),
+        (secrets(), str(SECRETS_DIR)),
+        (environment(), "environment"),
+    ):
+        found |= dict.fromkeys(_dotted(values), origin)
+    return found
+
+
+def _dotted(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Names of what stands in nested tables."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
 
 
 def _shown(error: Mapping[str, Any]) -> str:

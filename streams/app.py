@@ -19,12 +19,13 @@ Batch = Sequence[faust.EventT[bytes]]
 Handler = Callable[[Batch], Awaitable[None]]
 
 
-def build_app(role: str, kafka: KafkaSettings, *, buffer: int, data_dir: Path) -> faust.App:
+def build_app(role: str, kafka: KafkaSettings, *, buffer: int, data_dir: Path, session_timeout_s: float) -> faust.App:
     """An app of its own consumer group `skytrail-<role>`.
 
     Args:
         buffer: Envelopes held per stream; a message is up to 1 MiB, so keep it small.
         data_dir: Where Faust may keep files; we give it none to keep, but it makes the directory.
+        session_timeout_s: Seconds without a heartbeat until the brokers take a worker for dead.
     """
     return faust.App(
         f"skytrail-{role}",
@@ -39,8 +40,8 @@ def build_app(role: str, kafka: KafkaSettings, *, buffer: int, data_dir: Path) -
         agent_supervisor=CrashingSupervisor,
         stream_buffer_maxsize=buffer,
         stream_wait_empty=True,
-        broker_session_timeout=30,
-        broker_heartbeat_interval=3,
+        broker_session_timeout=session_timeout_s,
+        broker_heartbeat_interval=session_timeout_s / 10,
         broker_commit_interval=1.0,
         broker_max_poll_interval=600,
         consumer_max_fetch_size=kafka.max_message_bytes,

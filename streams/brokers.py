@@ -12,8 +12,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError as ClientError
 
 from ingest.kafka_client import client_options
 from ingest.schema.errors import BrokerUnavailable
@@ -102,6 +100,9 @@ async def workers(kafka: KafkaSettings, roles: Sequence[str]) -> dict[str, int]:
 
 def _groups(kafka: KafkaSettings, groups: Sequence[str]) -> dict[str, Any]:
     """Consumer groups by name; with the other client, because aiokafka 0.14 can't decode groups that have members."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415 - slow to import, and only this question needs it
+    from kafka.errors import KafkaError as ClientError  # noqa: PLC0415 - same
+
     options = {**client_options(kafka), "bootstrap_servers": kafka.bootstrap_servers.split(",")}
     limit_ms = int(ADMIN_TIMEOUT_S * 1000)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from detectors.sigma.engine import Engine
-from ingest.schema.errors import RejectedRecord
 from streams.agents.index import KeepOut
 from streams.preparing import PreparedMessage
 
@@ -21,18 +20,14 @@ def keep_out(engine: Engine) -> KeepOut:
     def decide(message: PreparedMessage) -> dict[int, str]:
         if message.format is None:
             return {}
-        views, places = [], []
-        for place, prepared in enumerate(message.records):
-            try:
-                view = message.format.view(prepared.record)
-            except RejectedRecord:
-                continue  # what can't be viewed can't match a filter; it is indexed
+        views = []
+        for prepared in message.records:
+            view = prepared.identified.reading.view()
             view.ecs = prepared.identified.document
             views.append(view)
-            places.append(place)
         found: dict[int, str] = {}
         for number, rule in engine.match(views, message.format.log_source):
-            found.setdefault(places[number], rule.id)
+            found.setdefault(number, rule.id)
         return found
 
     return decide

@@ -102,9 +102,9 @@ def run_role(role: str, parts: Parts) -> NoReturn:
 
 
 def _begin(role: str, parts: Parts, buffer: int) -> Composed:
-    return Composed(
-        build_app(role, parts.kafka, buffer=buffer, data_dir=parts.state_dir), Runtime(role, parts.kafka, parts.worker)
-    )
+    timeout_s = parts.worker.session_timeout_s
+    app = build_app(role, parts.kafka, buffer=buffer, data_dir=parts.state_dir, session_timeout_s=timeout_s)
+    return Composed(app, Runtime(role, parts.kafka, parts.worker))
 
 
 def compose_seal(parts: Parts) -> Composed:

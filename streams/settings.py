@@ -21,6 +21,12 @@ class WorkerSettings(BaseModel, extra="forbid", frozen=True):
         ge=5,
         description="Seconds with lag, without commit and without a stated reason: the worker ends.",
     )
+    session_timeout_s: float = Field(
+        default=30.0,
+        ge=6,
+        le=60,
+        description="Seconds without a heartbeat after which the brokers give a dead worker's partitions to others.",
+    )
     stop_grace_s: float = Field(
         default=30.0, gt=0, description="Seconds a stopping worker may take to finish its batch."
     )

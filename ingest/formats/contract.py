@@ -43,8 +43,40 @@ class View:
     member: str = ""
 
 
+class Reading(Protocol):
+    """One record, parsed once; a role that needs several answers about a record asks them of one reading.
+
+    Attributes:
+        record: The exact bytes.
+        shown: The same without secrets: what may stand in a document, an alert or a log. The object itself when it
+            holds none.
+    """
+
+    record: bytes
+    shown: bytes
+
+    def identify(self) -> str | None:
+        """See `Format.identify`."""
+        ...
+
+    def view(self) -> View:
+        """See `Format.view`; what could be parsed can be viewed."""
+        ...
+
+    def normalise(self) -> Document:
+        """See `Format.normalise`; the document shares nothing with the view, so either may be changed.
+
+        Raises:
+            RejectedRecord: Of some kind; nothing else.
+        """
+        ...
+
+
 class Format(Protocol):
-    """The shape of one kind of log."""
+    """The shape of one kind of log.
+
+    A format names this protocol as its base: `identify`, `view` and `normalise` of bytes follow from `read`.
+    """
 
     name: str
     """As in topics and settings: `aws.cloudtrail`."""
@@ -68,13 +100,21 @@ class Format(Protocol):
         """
         ...
 
+    def read(self, record: bytes) -> Reading:
+        """Parse a record, for one or more of the answers below.
+
+        Raises:
+            MalformedRecord: The bytes are not a record of this format.
+        """
+        ...
+
     def identify(self, record: bytes) -> str | None:
         """The record's own id, or None when it has none (its leaf is its id then). Same bytes, same answer.
 
         Raises:
             MalformedRecord: The bytes are not a record of this format.
         """
-        ...
+        return self.read(record).identify()
 
     def view(self, record: bytes) -> View:
         """Decode for detection (`View.vendor`, `final`, `member`); tolerates missing and mistyped optional fields.
@@ -82,7 +122,7 @@ class Format(Protocol):
         Raises:
             MalformedRecord: The bytes are not a JSON object of this format.
         """
-        ...
+        return self.read(record).view()
 
     def normalise(self, record: bytes) -> Document:
         """The ECS document of a record, without what only the pipeline knows (see `ingest/document.py`).
@@ -92,7 +132,7 @@ class Format(Protocol):
         Raises:
             RejectedRecord: Of some kind; nothing else, whatever the bytes.
         """
-        ...
+        return self.read(record).normalise()
 
     def recognise(self, sample: bytes) -> bool:
         """Whether an inflated body looks like this format; never true for two formats on the golden cases."""

@@ -28,6 +28,10 @@ class Context:
         """
         return settings_module.load(self._config)
 
+    def origins(self) -> dict[str, str]:
+        """Where each value of the settings came from, by dotted name; what has its default is not in it."""
+        return settings_module.origins(self._config)
+
     def connected(self, *, kafka: bool = True, elasticsearch: bool = True) -> Settings:
         """The settings with addresses and identities filled in.
 

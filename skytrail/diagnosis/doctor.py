@@ -6,9 +6,9 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-from ingest.schema.errors import SkytrailError
+from ingest.schema.errors import EngineError, SkytrailError
 from skytrail.connections import connected
-from skytrail.diagnosis.check import Check, Step, failed, guarded
+from skytrail.diagnosis.check import Check, State, Step, failed, guarded
 from skytrail.diagnosis.configuration import collector_checks, rules_checks, safety_checks, secret_file_checks
 from skytrail.diagnosis.elasticsearch import check_elasticsearch
 from skytrail.diagnosis.kafka import check_kafka
@@ -59,11 +59,16 @@ def _here(settings: Settings) -> Sequence[tuple[str, Step]]:
     )
 
 
+def _state(error: SkytrailError) -> State:
+    """Engines that were never started are a fail already, under their own name."""
+    return "skipped" if isinstance(error, EngineError) else "fail"
+
+
 async def _kafka(settings: Settings) -> list[Check]:
     try:
         kafka = connected(settings, elasticsearch=False).kafka
     except SkytrailError as exc:
-        return [failed("kafka", exc)]
+        return [failed("kafka", exc, _state(exc))]
     return await check_kafka(kafka, lambda: asyncio.sleep(LAG_PAUSE_S))
 
 
@@ -71,5 +76,5 @@ async def _elasticsearch(settings: Settings) -> list[Check]:
     try:
         elasticsearch = connected(settings, kafka=False).elasticsearch
     except SkytrailError as exc:
-        return [failed("elasticsearch", exc)]
+        return [failed("elasticsearch", exc, _state(exc))]
     return await check_elasticsearch(elasticsearch, lambda: dt.datetime.now(dt.UTC))

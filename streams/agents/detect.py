@@ -18,7 +18,6 @@ from detectors.detection import Detection, detect, encode
 from detectors.sigma.engine import Engine
 from detectors.suppression import state_key
 from ingest.document import Identified
-from ingest.schema.errors import RejectedRecord
 from streams.accounting import DEAD_LETTERED, EVALUATED, RECEIVED, source_key
 from streams.accounts import Accounts
 from streams.naming import Namer
@@ -59,10 +58,9 @@ class DetectAgent:
         with self._runtime.telemetry.stage.labels(ROLE, "detect").time():
             for event in batch:
                 message = prepare(event.message.value, place_of(event), self._runtime.now(), self._limits)
-                detections, refused = self._evaluate(message, rules)
-                found.extend(detections)
-                evaluated = message.received - len(message.letters) - refused
-                dead = len(message.letters) + refused
+                found.extend(self._evaluate(message, rules))
+                dead = len(message.letters)
+                evaluated = message.received - dead
                 tallies.append(
                     (message, Counter({RECEIVED: message.received, EVALUATED: evaluated, DEAD_LETTERED: dead}))
                 )
@@ -77,24 +75,19 @@ class DetectAgent:
             event.ack()
         self._runtime.progress.done()
 
-    def _evaluate(self, message: PreparedMessage, rules: Rules) -> tuple[list[Detection], int]:
-        """Detections of one message, and how many records no view could be made of."""
+    def _evaluate(self, message: PreparedMessage, rules: Rules) -> list[Detection]:
+        """Detections of one message."""
         if message.format is None:
-            return [], 0
+            return []
         views = []
         identified: list[Identified] = []
-        refused = 0
         for prepared in message.records:
-            try:
-                view = message.format.view(prepared.record)
-            except RejectedRecord:
-                refused += 1
-                continue
+            view = prepared.identified.reading.view()
             if view.final:
                 view.ecs = prepared.identified.document
                 views.append(view)
                 identified.append(prepared.identified)
-        found = detect(
+        return detect(
             rules.engine,
             views,
             identified,
@@ -102,7 +95,6 @@ class DetectAgent:
             ruleset_version=rules.version,
             index_of=self._index_of,
         )
-        return found, refused
 
     def _index_of(self, identified: Identified) -> str:
         stream = identified.document["data_stream"]

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from ingest.backoff import Backoff
-from ingest.formats.contract import Document, LogSource, View
+from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import Envelope, Origin, Position
 from ingest.schema.errors import BrokerUnavailable, MalformedBody, SkytrailError
@@ -68,7 +68,24 @@ class MemoryPublisher:
 
 
 @dataclass
-class LineFormat:
+class LineReading:
+    """What a line says."""
+
+    record: bytes
+    shown: bytes
+
+    def identify(self) -> str | None:
+        return None if self.record else ""
+
+    def view(self) -> View:
+        return View({"line": self.record})
+
+    def normalise(self) -> Document:
+        return {"line": self.record}
+
+
+@dataclass
+class LineFormat(Format):
     """A record a line; a line `!` can't be split."""
 
     name: str = "test.lines"
@@ -87,14 +104,8 @@ class LineFormat:
             if line.strip():
                 yield line
 
-    def identify(self, record: bytes) -> str | None:
-        return None if record else ""
-
-    def view(self, record: bytes) -> View:
-        return View({"line": record})
-
-    def normalise(self, record: bytes) -> Document:
-        return {"line": record}
+    def read(self, record: bytes) -> Reading:
+        return LineReading(record, record)
 
     def recognise(self, sample: bytes) -> bool:
         return not sample

@@ -118,5 +118,13 @@ def test_no_password_is_in_the_environment_of_a_role(sent: Sent) -> None:
         assert not any(secret in shown for secret in sent.project.secrets.values()), service
 
 
+def test_the_production_file_fits_onto_the_main_one(sent: Sent) -> None:
+    files = ("-f", "docker-compose.yml", "-f", "docker-compose.production.yml", "--profile", "*")
+    merged = json.loads(sent.project.run(*files, "config", "--format", "json"))["services"]
+    assert merged["elasticsearch"]["ulimits"]["memlock"] == {"soft": -1, "hard": -1}
+    assert merged["elasticsearch"]["environment"]["discovery.type"] == "single-node"
+    assert {merged[role]["restart"] for role in ("seal", "detect", "index")} == {"always"}
+
+
 def _items(body: bytes) -> int:
     return len(json.loads(body)["items"])

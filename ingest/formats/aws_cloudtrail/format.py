@@ -18,7 +18,7 @@ from ingest.formats.aws_cloudtrail.digest import is_digest
 from ingest.formats.aws_cloudtrail.fields import FIELDS
 from ingest.formats.aws_cloudtrail.mapping import document_of
 from ingest.formats.aws_cloudtrail.records import LIST_KEYS, Opened, open_record
-from ingest.formats.contract import Document, LogSource, View
+from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.parsing.json_slices import split_objects
 from ingest.schema.errors import RejectedRecord
 from ingest.schema.fields import Field
@@ -32,7 +32,38 @@ _SAMPLED = 64 * 1024
 _OTHERS = b"audit.k8s.io"
 
 
-class AwsCloudTrail:
+class CloudTrailReading:
+    """A parsed record. CloudTrail hides secrets itself, so the record is shown as it is."""
+
+    __slots__ = ("_opened", "_own_id", "record", "shown")
+
+    def __init__(self, record: bytes, opened: Opened) -> None:
+        self.record = self.shown = record
+        self._opened = opened
+        event_id = opened.event.get("eventID")
+        self._own_id = event_id if isinstance(event_id, str) and event_id else None
+
+    def identify(self) -> str | None:
+        """`eventID`, which AWS chooses; None without one (digest files, cut exports)."""
+        return self._own_id
+
+    def view(self) -> View:
+        """The event without its wrapper."""
+        return View(vendor=self._opened.event, member=self._id())
+
+    def normalise(self) -> Document:
+        """The ECS document.
+
+        Raises:
+            MalformedRecord: It can't be placed in time.
+        """
+        return document_of(self._opened, self._id())
+
+    def _id(self) -> str:
+        return self._own_id or f"leaf:{leaf_hash(self.record).hex()}"
+
+
+class AwsCloudTrail(Format):
     """The format `aws.cloudtrail`; see `ingest/formats/contract.py` for what each part promises."""
 
     name: str = "aws.cloudtrail"
@@ -51,31 +82,13 @@ class AwsCloudTrail:
         """
         return split_objects(body, LIST_KEYS)
 
-    def identify(self, record: bytes) -> str | None:
-        """`eventID`, which AWS chooses; None without one (digest files, cut exports).
+    def read(self, record: bytes) -> Reading:
+        """Parse a record and take the event out of its wrappers.
 
         Raises:
             MalformedRecord: Not a CloudTrail record.
         """
-        return _own_id(open_record(record))
-
-    def view(self, record: bytes) -> View:
-        """The event without its wrapper, for rules.
-
-        Raises:
-            MalformedRecord: Not a CloudTrail record.
-        """
-        opened = open_record(record)
-        return View(vendor=opened.event, member=_id_of(opened, record))
-
-    def normalise(self, record: bytes) -> Document:
-        """The ECS document.
-
-        Raises:
-            MalformedRecord: Not a CloudTrail record, or one that can't be placed in time.
-        """
-        opened = open_record(record)
-        return document_of(opened, _id_of(opened, record))
+        return CloudTrailReading(record, open_record(record))
 
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record of a body is CloudTrail's; of a sample cut inside it, whether it reads like one."""
@@ -87,15 +100,6 @@ class AwsCloudTrail:
             pass  # cut or foreign: its beginning decides
         head = sample[:_SAMPLED]
         return _OTHERS not in head and _TELLTALE.search(head) is not None
-
-
-def _own_id(opened: Opened) -> str | None:
-    event_id = opened.event.get("eventID")
-    return event_id if isinstance(event_id, str) and event_id else None
-
-
-def _id_of(opened: Opened, record: bytes) -> str:
-    return _own_id(opened) or f"leaf:{leaf_hash(record).hex()}"
 
 
 def _is_cloudtrail(opened: Opened) -> bool:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from ingest.formats.contract import Document, LogSource, View
+from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.formats.kubernetes_audit.fields import FIELDS
 from ingest.formats.kubernetes_audit.mapping import document_of
 from ingest.formats.kubernetes_audit.records import LIST_KEYS, Opened, open_record
@@ -49,7 +49,44 @@ _ALIASES = {
 }
 
 
-class KubernetesAudit:
+class KubernetesReading:
+    """A parsed record without its secrets; only the leaf is that of the exact bytes."""
+
+    __slots__ = ("_leaf", "_opened", "record", "shown")
+
+    def __init__(self, record: bytes, shown: bytes, opened: Opened) -> None:
+        self.record = record
+        self.shown = shown
+        self._opened = opened
+        self._leaf = leaf_hash(record).hex()
+
+    def identify(self) -> str | None:
+        """Audit id, stage and leaf: a client can choose the audit id by a header, so it never stands alone.
+
+        None without an audit id.
+        """
+        audit_id = _audit_id(self._opened)
+        return f"{audit_id}:{self._leaf}" if audit_id else None
+
+    def view(self) -> View:
+        """The event without its wrapper and secrets, for rules."""
+        event = self._opened.event
+        return View(
+            vendor=event,
+            final=event.get("stage") != _EARLY_STAGE,
+            member=_member(self._opened) or f"leaf:{self._leaf}",
+        )
+
+    def normalise(self) -> Document:
+        """The ECS document, without secrets.
+
+        Raises:
+            MalformedRecord: It can't be placed in time.
+        """
+        return document_of(self._opened, _audit_id(self._opened) or f"leaf:{self._leaf}")
+
+
+class KubernetesAudit(Format):
     """The format `kubernetes.audit`; see `ingest/formats/contract.py` for what each part promises."""
 
     name: str = "kubernetes.audit"
@@ -68,43 +105,14 @@ class KubernetesAudit:
         """
         return split_objects(body, LIST_KEYS)
 
-    def identify(self, record: bytes) -> str | None:
-        """Audit id, stage and leaf: a client can choose the audit id by a header, so it never stands alone.
-
-        None without an audit id.
+    def read(self, record: bytes) -> Reading:
+        """Take secrets out, parse, and take the event out of its wrappers.
 
         Raises:
             MalformedRecord: Not a Kubernetes audit event.
         """
-        audit_id = _audit_id(open_record(record))
-        return f"{audit_id}:{leaf_hash(record).hex()}" if audit_id else None
-
-    def view(self, record: bytes) -> View:
-        """The event without its wrapper and secrets, for rules.
-
-        Raises:
-            MalformedRecord: Not a Kubernetes audit event.
-        """
-        opened = open_record(redact(record))
-        event = opened.event
-        return View(
-            vendor=event,
-            final=event.get("stage") != _EARLY_STAGE,
-            member=_member(opened) or f"leaf:{leaf_hash(record).hex()}",
-        )
-
-    def normalise(self, record: bytes) -> Document:
-        """The ECS document, without secrets.
-
-        Raises:
-            MalformedRecord: Not a Kubernetes audit event, or one that can't be placed in time.
-        """
-        opened = open_record(redact(record))
-        return document_of(opened, _audit_id(opened) or f"leaf:{leaf_hash(record).hex()}")
-
-    def redact(self, record: bytes) -> bytes:
-        """The record with tokens and data of secrets replaced; the same object when it holds none."""
-        return redact(record)
+        shown = redact(record)
+        return KubernetesReading(record, shown, open_record(shown))
 
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record is an audit event; of a sample cut inside it, whether it reads like one."""

@@ -1,0 +1,44 @@
+"""Engines and a road of the fault tests' own: they kill, stop and fill them, which nobody else could bear."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skytrail.local import engines as local
+from skytrail.local import ports
+from tests.engines import temporary_home
+from tests.faults.road import Road
+
+
+@pytest.fixture(scope="session")
+def fault_engines() -> Iterator[local.EngineState]:
+    """A Kafka and an Elasticsearch that a test may do anything to."""
+    with temporary_home() as home:
+        yield local.start(
+            home,
+            cache=local.default_cache(os.environ),
+            kafka_port=ports.any_free(),
+            elasticsearch_port=ports.any_free(),
+        )
+
+
+@pytest.fixture(scope="session")
+def whole_road(fault_engines: local.EngineState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """The road on these engines; its roles are ended with the session."""
+    road = Road(Path(tmp_path_factory.mktemp("road")), fault_engines)
+    asyncio.run(road.prepare())
+    yield road
+    road.abandon()
+
+
+@pytest.fixture
+def road(whole_road: Road) -> Road:
+    """The road with both engines and one worker of each role running."""
+    local.start(whole_road.state.home, cache=whole_road.state.cache)
+    whole_road.start_all()
+    return whole_road

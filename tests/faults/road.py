@@ -1,0 +1,223 @@
+"""The main road as child processes on engines of their own: starts, kills and stops roles, feeds raw topics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import SecretStr
+
+from ingest.formats.registry import all_formats
+from ingest.publisher import KafkaPublisher
+from ingest.schema.envelope import Envelope
+from ingest.schema.errors import BrokerUnavailable
+from skytrail.connections import DUTIES, with_engines
+from skytrail.local.engines import EngineState
+from skytrail.settings import Settings, environment_without_settings
+from storage.index.client import connect
+from storage.index.install import ensure_templates
+from streams.topic_admin import ensure_topics
+from streams.topics import DEAD_LETTERS, all_topics, raw_topic
+from tests.faults.material import AUDIT, CLOUDTRAIL, audit, cloudtrail, envelopes
+
+ROLES = ("seal", "detect", "index")
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 45.0
+SESSION_S = 6.0
+"""Seconds until the brokers give a killed worker's partitions to another; short, so that the tests need not wait."""
+
+
+@dataclass(slots=True)
+class Role:
+    """One worker process."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def said(self, text: str) -> bool:
+        """Whether its log holds this text."""
+        return text in self.log.read_text("utf-8", "replace")
+
+    def tail(self) -> str:
+        """The end of its log, for messages of failed tests."""
+        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-25:])
+
+
+@dataclass(slots=True)
+class Road:
+    """Engines, a state directory, and the roles that run on them now.
+
+    Attributes:
+        settings: Connected settings of this process.
+        roles: The running workers of each role, the oldest first.
+    """
+
+    directory: Path
+    state: EngineState
+    settings: Settings = field(init=False)
+    roles: dict[str, list[Role]] = field(default_factory=lambda: {name: [] for name in ROLES})
+    _started: int = 0
+
+    def __post_init__(self) -> None:
+        bare = Settings.model_construct(state_dir=self.directory).model_copy()
+        self.settings = with_engines(bare, self.state)
+
+    async def prepare(self) -> None:
+        """Topics and templates, as `skytrail up` makes them."""
+        await ensure_topics(self.settings.kafka, all_topics(list(all_formats())))
+        client = connect(self.settings.elasticsearch, "bootstrap")
+        try:
+            await ensure_templates(client, self.settings.elasticsearch)
+        finally:
+            await client.close()
+
+    def config(self, name: str, changes: Mapping[str, Mapping[str, Any]]) -> Path:
+        """A settings file for a worker: this road's, with `changes` per section."""
+        state = self.state
+        sections: dict[str, dict[str, Any]] = {
+            "kafka": {
+                "bootstrap_servers": state.kafka_bootstrap,
+                "security_protocol": state.kafka_security_protocol,
+                "sasl_mechanism": state.kafka_mechanism,
+                "username": state.kafka_username,
+                "password": state.kafka_password,
+            },
+            "elasticsearch": {
+                "url": state.elasticsearch_url,
+                **{
+                    duty: {"username": duty, "password": state.elasticsearch_users[duty]}
+                    for duty in DUTIES
+                },
+            },
+            "archive": {"segment_max_age_s": 0.5},
+            "worker": {"envelopes_per_batch": 4, "batch_wait_s": 0.1, "session_timeout_s": SESSION_S},
+        }
+        for section, values in changes.items():
+            sections.setdefault(section, {}).update(values)
+        path = self.directory / f"{name}.toml"
+        path.write_bytes(msgspec.toml.encode({"state_dir": str(self.directory), **sections}))
+        return path
+
+    def start(self, role: str, **changes: Mapping[str, Any]) -> Role:
+        """Start one more worker of a role."""
+        self._started += 1
+        name = f"{role}-{self._started:03d}"
+        log = self.directory / f"{name}.log"
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "skytrail", "--config", str(self.config(name, changes)), "worker", role],
+                env=environment_without_settings(),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+        running = Role(name, process, log)
+        self.roles[role].append(running)
+        return running
+
+    def start_all(self) -> None:
+        """Make exactly one worker of each role run, with plain settings."""
+        for role in ROLES:
+            for running in self.roles[role][1:]:
+                self.end(role, running)
+            if not self.roles[role] or self.roles[role][0].process.poll() is not None:
+                self.roles[role].clear()
+                self.start(role)
+
+    def kill(self, role: str) -> None:
+        """`kill -9` the oldest worker of a role."""
+        running = self.roles[role].pop(0)
+        running.process.kill()
+        running.process.wait()
+
+    def end(self, role: str, running: Role) -> int:
+        """SIGTERM one worker; its exit code."""
+        self.roles[role].remove(running)
+        running.process.send_signal(signal.SIGTERM)
+        try:
+            return running.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            running.process.kill()
+            running.process.wait()
+            raise AssertionError(f"{running.name} did not end after SIGTERM:\n{running.tail()}") from None
+
+    def end_all(self) -> dict[str, int]:
+        """SIGTERM every worker; exit codes by name."""
+        everyone = [(role, each) for role in ROLES for each in list(self.roles[role])]
+        for _, running in everyone:
+            running.process.send_signal(signal.SIGTERM)
+        return {running.name: self.end(role, running) for role, running in everyone}
+
+    def abandon(self) -> None:
+        """Kill whatever still runs."""
+        for running in (each for role in ROLES for each in self.roles[role]):
+            with contextlib.suppress(ProcessLookupError):
+                running.process.kill()
+            running.process.wait()
+
+    def publisher(self) -> KafkaPublisher:
+        """A collector's way to the brokers."""
+        return KafkaPublisher(
+            self.settings.kafka.model_copy(update={"publish_deadline_s": 5.0}),
+            raw_topic=raw_topic,
+            dead_letter_topic=DEAD_LETTERS,
+        )
+
+
+async def publish(road: Road, messages: Iterable[Envelope], *, during_s: float = 0.0) -> None:
+    """Publish envelopes in small steps over some time, as a collector would: again until the brokers have them."""
+    pending = list(messages)
+    publisher = road.publisher()
+    pause = during_s / max(1, len(pending) / 4)
+    try:
+        for start in range(0, len(pending), 4):
+            step = pending[start : start + 4]
+            while True:
+                try:
+                    await publisher.publish(step)
+                    break
+                except BrokerUnavailable:
+                    await asyncio.sleep(0.3)
+            await asyncio.sleep(pause)
+    finally:
+        await publisher.close()
+
+
+def material(seed: int, namespace: str, count: int) -> list[Envelope]:
+    """Envelopes of `count` records of both formats, in a mixed order."""
+    rng = random.Random(seed)
+    now = dt.datetime.now(dt.UTC)
+    mixed = [
+        *envelopes(namespace, CLOUDTRAIL, cloudtrail(rng, count * 2 // 3, now)),
+        *envelopes(namespace, AUDIT, audit(rng, count - count * 2 // 3, now)),
+    ]
+    rng.shuffle(mixed)
+    return mixed
+
+
+def wait_for(condition: Any, what: str, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        AssertionError: It did not in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for: {what}"
+        time.sleep(0.1)
+
+
+__all__ = ["ROLES", "Role", "Road", "SecretStr", "material", "publish", "wait_for"]
