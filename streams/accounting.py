@@ -10,6 +10,8 @@ received on its own, so that the roles check each other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ingest.schema.envelope import Header
@@ -29,6 +31,9 @@ REPLAY = "replay"
 DUPLICATE = "duplicate"
 EQUIVOCATION = "equivocation"
 
+KEPT_PASSES = 128
+"""Raw offsets per partition of which passes are told apart: the most messages that an index worker has in one batch."""
+
 UNREADABLE = "unreadable"
 """Namespace and format under which messages are counted that are no envelopes."""
 
@@ -37,7 +42,7 @@ def source_key(header: Header | None) -> str:
     """`namespace|format|collector`: the granularity of accounting."""
     if header is None:
         return f"{UNREADABLE}|{UNREADABLE}|{UNREADABLE}"
-    return f"{header.namespace}|{header.format}|{header.collector}"
+    return f"{header.namespace}|{header.format.replace('|', '_')}|{header.collector}"
 
 
 class Account(msgspec.Struct):
@@ -46,6 +51,8 @@ class Account(msgspec.Struct):
     Attributes:
         next_offset: The first offset not yet counted.
         sources: source key → outcome → records.
+        passes: Of the resolver: raw partition → raw offset → source → outcome → records, of the newest `KEPT_PASSES`
+            raw messages: what the latest pass of the index role over each told.
     """
 
     role: str
@@ -53,6 +60,7 @@ class Account(msgspec.Struct):
     partition: int
     next_offset: int = 0
     sources: dict[str, dict[str, int]] = {}
+    passes: dict[str, dict[int, dict[str, dict[str, int]]]] = {}
 
     @property
     def key(self) -> bytes:
@@ -69,6 +77,21 @@ class Account(msgspec.Struct):
         for outcome, number in outcomes.items():
             if number:
                 counts[outcome] = counts.get(outcome, 0) + number
+
+    def recount(self, raw_partition: str, offset: int, outcomes: Mapping[str, Mapping[str, int]]) -> None:
+        """Count a raw message's outcomes in place of those of an earlier pass over it.
+
+        An index worker that dies between telling of conflicts and saving its account makes its successor tell of the
+        same records again, and more; only the last telling belongs to the account that was saved.
+        """
+        known = self.passes.setdefault(raw_partition, {})
+        for source, before in known.pop(offset, {}).items():
+            self.add(source, **{outcome: -number for outcome, number in before.items()})
+        for source, counts in outcomes.items():
+            self.add(source, **counts)
+        known[offset] = {source: dict(counts) for source, counts in outcomes.items()}
+        for old in [each for each in known if each <= offset - KEPT_PASSES]:
+            del known[old]
 
     def counted_to(self, offset: int) -> None:
         """State that everything up to and with this offset is counted."""

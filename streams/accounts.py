@@ -65,7 +65,7 @@ class Accounts:
             saved = merge_latest([value for _, value in await read_compacted(self._settings, ACCOUNTING)])
             for topic, partition in missing:
                 account = saved.get((self._role, topic, partition))
-                self._known[topic, partition] = account or Account(self._role, topic, partition, 0, {})
+                self._known[topic, partition] = account or Account(self._role, topic, partition)
         return {key: self._known[key] for key in wanted}
 
     async def save(self, accounts: Iterable[Account]) -> None:

@@ -1,18 +1,18 @@
 """A record whose document id was already taken; settled beside the index path by a reader identity.
 
-Wire form of a message of the conflicts topic: msgpack list of conflicts.
+Wire form of a message of the conflicts topic: msgpack list of all conflicts of one raw message, keyed by its partition.
+So the resolver hears of the passes over one raw message in their order, each whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import msgspec
 
 from ingest.schema.envelope import Position
 from ingest.schema.errors import UnsupportedEnvelope
-
-MAX_PER_MESSAGE = 500
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,10 +34,25 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.msgpack.Decoder(list[Conflict])
 
 
-def encode_conflicts(conflicts: Sequence[Conflict]) -> Iterable[bytes]:
-    """Messages of at most `MAX_PER_MESSAGE` conflicts."""
-    for start in range(0, len(conflicts), MAX_PER_MESSAGE):
-        yield msgspec.msgpack.encode(conflicts[start : start + MAX_PER_MESSAGE])
+def raw_partition_of(place: Position) -> str:
+    """The raw partition of a record, as messages are keyed by it."""
+    return f"{place.topic}|{place.partition}"
+
+
+def encode_conflicts(conflicts: Sequence[Conflict]) -> Iterable[tuple[bytes, bytes]]:
+    """Key and value of a message for each raw message.
+
+    Args:
+        conflicts: Those of one raw message stand together.
+    """
+    for _, group in groupby(conflicts, key=_message_of):
+        together = list(group)
+        yield raw_partition_of(together[0].position).encode(), msgspec.msgpack.encode(together)
+
+
+def _message_of(conflict: Conflict) -> tuple[str, int, int]:
+    place = conflict.position
+    return place.topic, place.partition, place.offset
 
 
 def decode_conflicts(value: bytes | None) -> list[Conflict]:

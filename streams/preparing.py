@@ -13,6 +13,7 @@ from ingest.schema import envelope as envelopes
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import Envelope, Header, Position
 from ingest.schema.errors import ConfigError, MalformedRecord, RejectedRecord, UnsupportedEnvelope
+from storage.archive.contents import fault_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,13 @@ class PreparedMessage:
 def prepare(value: bytes | None, position: Position, now: dt.datetime, limits: Limits) -> PreparedMessage:
     """Decode, normalise and complete every record of a message; never raises for bad data."""
     try:
-        envelope = envelopes.decode(value)
-        format_ = format_named(envelope.header.format)
-    except (UnsupportedEnvelope, ConfigError) as exc:
+        envelope = _readable(value)
+    except UnsupportedEnvelope as exc:
         return _poison(value or b"", position, now, exc)
+    try:
+        format_ = format_named(envelope.header.format)
+    except ConfigError as exc:
+        return _of_unknown_format(envelope, position, now, exc)
     message = PreparedMessage(position, envelope.header, len(envelope.records), envelope.size, format=format_)
     message.repeats = envelope.repeats
     for index in range(len(envelope.records)):
@@ -68,6 +72,18 @@ def prepare(value: bytes | None, position: Position, now: dt.datetime, limits: L
         except RejectedRecord as exc:
             message.letters.append(letter_of(envelope, format_, place, now, exc))
     return message
+
+
+def _readable(value: bytes | None) -> Envelope:
+    """The envelope of a message that every role can read.
+
+    Raises:
+        UnsupportedEnvelope: It is none; the sealer keeps it whole under the namespace `unreadable`.
+    """
+    envelope = envelopes.decode(value)
+    if fault := fault_of(envelope):
+        raise UnsupportedEnvelope(f"reading envelope: {fault}", mend="find out who writes to the raw topics")
+    return envelope
 
 
 def prepare_record(
@@ -119,7 +135,7 @@ def believable_time(identified: Identified, now: dt.datetime, limits: Limits) ->
 
 def letter_of(
     envelope: Envelope,
-    format_: Format,
+    format_: Format | None,
     place: Position,
     now: dt.datetime,
     error: RejectedRecord,
@@ -137,19 +153,47 @@ def letter_of(
         size=len(record),
         header=envelope.header,
         position=place,
-        format_version=format_.version,
+        format_version=format_.version if format_ else "",
         repeat=envelope.repeats.get(place.index, 0),
     )
 
 
-def _poison(
-    value: bytes, position: Position, now: dt.datetime, error: UnsupportedEnvelope | ConfigError
-) -> PreparedMessage:
+def letter_of_document(
+    message: PreparedMessage, prepared: PreparedRecord, refusal: str, index: str, now: dt.datetime
+) -> DeadLetter:
+    """The dead letter of a record whose document Elasticsearch refused for good."""
+    return DeadLetter(
+        stage="index",
+        reason="RefusedDocument",
+        message=f"indexing: {refusal}; mend the mapping or the record, then redrive",
+        refused_at=now,
+        body=prepared.record,
+        size=len(prepared.record),
+        header=message.header,
+        position=prepared.position,
+        format_version=message.format.version if message.format else "",
+        index=index,
+        repeat=message.repeats.get(prepared.position.index, 0),
+    )
+
+
+def _of_unknown_format(envelope: Envelope, position: Position, now: dt.datetime, error: ConfigError) -> PreparedMessage:
+    """Each record is a letter of its own: its source is known, and it can be redriven when its format is."""
+    refusal = UnsupportedEnvelope(error.what, mend="upgrade this worker, then `skytrail dead-letters redrive`")
+    message = PreparedMessage(position, envelope.header, len(envelope.records), envelope.size)
+    message.repeats = envelope.repeats
+    for index in range(len(envelope.records)):
+        place = Position(position.topic, position.partition, position.offset, index)
+        message.letters.append(letter_of(envelope, None, place, now, refusal))
+    return message
+
+
+def _poison(value: bytes, position: Position, now: dt.datetime, error: UnsupportedEnvelope) -> PreparedMessage:
     message = PreparedMessage(position, None, 1, len(value))
     message.letters.append(
         DeadLetter(
             stage="index",
-            reason=error.kind if isinstance(error, UnsupportedEnvelope) else "UnsupportedEnvelope",
+            reason=error.kind,
             message=str(error),
             refused_at=now,
             body=value,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import faust
@@ -110,6 +110,14 @@ class BatchCount:
         if account.counts(place.offset):
             account.add(source, **outcomes)
             publish_counts(self._telemetry, self._role, source, outcomes)
+
+    def recount(self, place: Position, raw: Position, outcomes: Mapping[str, Mapping[str, int]]) -> None:
+        """Count what the message at `place` tells of a raw message, in place of what an earlier pass told of it."""
+        account = self._accounts[place.topic, place.partition]
+        if account.counts(place.offset):
+            account.recount(f"{raw.topic}|{raw.partition}", raw.offset, outcomes)
+            for source, counts in outcomes.items():
+                publish_counts(self._telemetry, self._role, source, dict(counts))
 
     def finish(self, places: Iterable[Position]) -> Iterable[Account]:
         """State that these messages are counted; returns the accounts to save."""

@@ -91,7 +91,11 @@ def summarise(
     names = ("received", "indexed", "duplicate", "dead_lettered", "filtered", "sealed", "evaluated")
     totals = {name: sum(getattr(row, name) for row in rows) for name in names}
     totals["residue"] = sum(abs(n) for row in rows for n in row.residue.values())
-    equivocations = sum(roles.get("resolve", {}).get(a.EQUIVOCATION, 0) for roles in merged.values())
+    equivocations = sum(
+        roles.get("resolve", {}).get(a.EQUIVOCATION, 0)
+        for source, roles in merged.items()
+        if namespace in (None, source.partition("|")[0])
+    )
     return Status(rows, _lag(accounts, ends, formats), equivocations, totals)
 
 
@@ -102,8 +106,9 @@ def _row(source: str, roles: Mapping[str, Mapping[str, int]]) -> SourceStatus:
     received = max(seal.get(a.RECEIVED, 0), index.get(a.RECEIVED, 0), detect.get(a.RECEIVED, 0)) + at_collect
     again = resolve.get(a.REPLAY, 0) + resolve.get(a.EQUIVOCATION, 0)
     indexed = index.get(a.CREATED, 0) + again
-    duplicate = index.get(a.CONFLICT, 0) - again
-    dead = index.get(a.DEAD_LETTERED, 0) + at_collect
+    late = resolve.get(a.DEAD_LETTERED, 0)
+    duplicate = index.get(a.CONFLICT, 0) - again - late
+    dead = index.get(a.DEAD_LETTERED, 0) + late + at_collect
     filtered = index.get(a.FILTERED, 0)
     sealed = seal.get(a.SEALED, 0) + at_collect
     evaluated = detect.get(a.EVALUATED, 0) + detect.get(a.DEAD_LETTERED, 0) + detect.get(a.FILTERED, 0)

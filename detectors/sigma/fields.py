@@ -15,11 +15,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ingest.formats.contract import View
 
 _Keys = Callable[[Mapping[str, Any], str], Iterable[Any]]
+
+
+class Readable(Protocol):
+    """What a condition is evaluated on."""
+
+    def values(self, name: str) -> tuple[Any, ...]:
+        """Every value of the field, nulls included; empty when it is absent or an empty list."""
+        ...
+
+    def everything(self) -> Iterator[Any]:
+        """Every scalar of the vendor's tree (names of fields and nulls are not values)."""
+        ...
 
 
 class Fields:

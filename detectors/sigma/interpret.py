@@ -23,11 +23,11 @@ from detectors.sigma.ast import (
     Text,
     Wild,
 )
-from detectors.sigma.fields import Fields
+from detectors.sigma.fields import Readable
 from detectors.sigma.values import passes, text_of
 
 
-def holds(condition: Condition, fields: Fields) -> bool:
+def holds(condition: Condition, fields: Readable) -> bool:
     """Whether an event satisfies a condition."""
     if isinstance(condition, FieldMatch):
         return field_passes(fields.values(condition.field), condition.test, fields)
@@ -47,7 +47,7 @@ def holds(condition: Condition, fields: Fields) -> bool:
     return any(passes(value, wanted) for value in fields.everything())
 
 
-def field_passes(values: Sequence[Any], test: Test, fields: Fields) -> bool:
+def field_passes(values: Sequence[Any], test: Test, fields: Readable) -> bool:
     """Whether a field with these values passes a test; `fields` resolves references to other fields."""
     if isinstance(test, Null):
         return all(value is None for value in values)

@@ -85,7 +85,7 @@ def matches_text(text: str, test: Text) -> bool:
     """Whether the whole text matches; linear in practice: each piece between `*` is sought once, from the left."""
     if not test.cased:
         text = text.lower()
-    pieces = _pieces(test)
+    pieces = pieces_of(test)
     if len(pieces) == 1:
         return len(text) == len(pieces[0]) and _fits(text, 0, pieces[0])
     first, *middle, last = pieces
@@ -106,7 +106,8 @@ Piece = tuple[str | None, ...] | str
 
 
 @functools.lru_cache(maxsize=65536)
-def _pieces(test: Text) -> tuple[Piece, ...]:
+def pieces_of(test: Text) -> tuple[Piece, ...]:
+    """What stands before, between and after each `*`; lower-cased unless the test is cased."""
     pieces: list[list[str | None]] = [[]]
     for part in test.parts:
         if part is Wild.MANY:

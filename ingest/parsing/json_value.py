@@ -1,6 +1,6 @@
 """Reading one JSON value of unknown origin, the same way everywhere.
 
-`orjson` reads what is plain. What it refuses or would bend (integers beyond 64 bits, lone surrogates, invalid UTF-8)
+`msgspec` reads what is plain, integers beyond 64 bits included. What it refuses (lone surrogates, invalid UTF-8, depth)
 goes to the slower reader in `json_careful`. Both give the same value where both give one.
 
 Promises: integers stay integers however long (up to 4,300 digits); of duplicate keys the last wins; whatever text comes
@@ -11,29 +11,28 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
+import msgspec
 
 from ingest.parsing.json_careful import MAX_DEPTH, JsonFault, read_json
 from ingest.schema.errors import MalformedRecord
 
 _BOM = b"\xef\xbb\xbf"
-_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_LONG = b"0" * 20  # 2**64 has 20 digits; orjson turns integers beyond it into floats without a word
-_NEGATIVE_LONG = b"-" + b"0" * 19  # -2**63 has 19
+_decode = msgspec.json.Decoder().decode
 
 
-def parse_object(record: bytes, where: str = "") -> dict[str, Any]:
+def parse_object(record: bytes, where: str = "", *, deepest: int = MAX_DEPTH) -> dict[str, Any]:
     """The JSON object that a record is.
 
     Args:
         record: The exact bytes.
         where: Place to name in the error (the field a text was taken from).
+        deepest: Levels of containers; what walks a value with the interpreter's stack needs fewer than can be read.
 
     Raises:
         MalformedRecord: Not JSON, beyond the limits above, or another JSON value than an object.
     """
     try:
-        value = _parse(record)
+        value = _parse(record, deepest)
     except JsonFault as exc:
         raise MalformedRecord(f"reading JSON: {exc}", where=where) from exc
     if value.__class__ is not dict:
@@ -50,16 +49,13 @@ def json_text(text: str) -> Any | None:
         return None
 
 
-def _parse(text: bytes) -> Any:
-    digits = text.translate(_DIGITS_AS_ZERO)
-    if _LONG in digits or _NEGATIVE_LONG in digits:
-        return read_json(text.removeprefix(_BOM))
+def _parse(text: bytes, deepest: int = MAX_DEPTH) -> Any:
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return read_json(text.removeprefix(_BOM))
-    if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise JsonFault(f"nested deeper than {MAX_DEPTH} levels")
+        value = _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = read_json(text.removeprefix(_BOM))
+    if len(text) > 2 * deepest and text.count(b"{") + text.count(b"[") > deepest and _depth(value) > deepest:
+        raise JsonFault(f"nested deeper than {deepest} levels")
     return value
 
 

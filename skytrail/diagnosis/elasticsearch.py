@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import functools
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import get_args
 
 from elasticsearch import AsyncElasticsearch
 
-from ingest.schema.errors import SkytrailError
-from skytrail.diagnosis.check import Check, failed, guarded
+from skytrail.diagnosis.check import Check, guarded
 from storage.index.client import Identity, check_server, connect
 from storage.index.duties import excess_rights, missing_rights
 from storage.index.inspection import clock_of, template_differences
@@ -27,30 +28,27 @@ Clock = Callable[[], dt.datetime]
 async def check_elasticsearch(settings: ElasticsearchSettings, clock: Clock) -> list[Check]:
     """Everything about Elasticsearch; what needs an answer is left out when there is none."""
     quick = settings.model_copy(update={"request_timeout_s": min(settings.request_timeout_s, REQUEST_TIMEOUT_S)})
-    checks: list[Check] = []
-    answering: list[Identity] = []
-    for identity in IDENTITIES:
-        check = await _enter(quick, identity)
-        checks.append(check)
-        if check.state != "fail":
-            answering.append(identity)
+    entered = await asyncio.gather(
+        *(
+            guarded(f"elasticsearch as {identity}", functools.partial(_enter, quick, identity))
+            for identity in IDENTITIES
+        )
+    )
+    checks = [check for found in entered for check in found]
+    answering = [i for i, found in zip(IDENTITIES, entered, strict=True) if found[0].state != "fail"]
     if not answering:
         return [*checks, *(Check(n, "skipped", "Elasticsearch does not let us in") for n in ("templates", "clock"))]
     for identity in answering:
-        checks += await guarded(f"rights of {identity}", lambda identity=identity: _rights(quick, identity))
+        checks += await guarded(f"rights of {identity}", functools.partial(_rights, quick, identity))
     if "bootstrap" in answering:
         checks += await guarded("templates", lambda: _templates(quick))
     return checks + await guarded("clock", lambda: _clock(quick, answering[0], clock))
 
 
-async def _enter(settings: ElasticsearchSettings, identity: Identity) -> Check:
-    name = f"elasticsearch as {identity}"
-    try:
-        async with _client(settings, identity) as client:
-            version = ".".join(map(str, await check_server(client)))
-    except SkytrailError as exc:
-        return failed(name, exc)
-    return Check(name, "ok", f"{settings.url}, version {version}")
+async def _enter(settings: ElasticsearchSettings, identity: Identity) -> Iterable[Check]:
+    async with _client(settings, identity) as client:
+        version = ".".join(map(str, await check_server(client)))
+    return [Check(f"elasticsearch as {identity}", "ok", f"{settings.url}, version {version}")]
 
 
 async def _rights(settings: ElasticsearchSettings, identity: Identity) -> Iterable[Check]:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ingest.schema import dead_letter, envelope
-from ingest.schema.envelope import Header
+from ingest.schema.envelope import Envelope, Header
 from ingest.schema.errors import UnsupportedEnvelope
 from storage.archive.store import is_key_part
+from storage.index.names import naming_fault
 
 UNREADABLE = "unreadable"
 
@@ -43,11 +44,20 @@ def of_envelope(value: bytes | None) -> Content:
         message = envelope.decode(value)
     except UnsupportedEnvelope:
         return _whole(UNREADABLE, value)
-    if not message.records or not _may_own(message.header.namespace):
+    if fault_of(message):
         return _whole(UNREADABLE, value)
     return Content(
         namespace=message.header.namespace, records=message.records, header=message.header, repeats=message.repeats
     )
+
+
+def fault_of(message: Envelope) -> str:
+    """Why a message that was decoded counts as unreadable all the same, in words; every role goes by this."""
+    if not message.records:
+        return "it has no records"
+    if not _may_own(message.header.namespace):
+        return f"its namespace {message.header.namespace[:100]!r} can't own records"
+    return ""
 
 
 def of_letter(value: bytes | None) -> Content:
@@ -65,4 +75,4 @@ def _whole(namespace: str, value: bytes | None) -> Content:
 
 def _may_own(namespace: str) -> bool:
     """Whether a namespace can have a chain of its own; collectors are configured so that it can."""
-    return namespace != UNREADABLE and is_key_part(namespace)
+    return namespace != UNREADABLE and is_key_part(namespace) and not naming_fault(namespace)

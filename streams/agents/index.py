@@ -13,7 +13,6 @@ from typing import Protocol
 
 import faust
 
-from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import Position
 from storage.index.bulk import BulkItem, Outcome
 from storage.index.documents import serialise
@@ -21,7 +20,7 @@ from streams.accounting import CONFLICT, CREATED, DEAD_LETTERED, FILTERED, RECEI
 from streams.accounts import Accounts
 from streams.conflicts import Conflict, encode_conflicts
 from streams.naming import Namer
-from streams.preparing import Limits, PreparedMessage, PreparedRecord, prepare
+from streams.preparing import Limits, PreparedMessage, PreparedRecord, letter_of_document, prepare
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.topics import CONFLICTS
 
@@ -128,7 +127,7 @@ class IndexAgent:
             assert place is not None
             work.tally[Position(place.topic, place.partition, place.offset)][DEAD_LETTERED] += 1
         await self._runtime.bury(letters)
-        await self._runtime.producer.send(CONFLICTS, [(None, value, None) for value in encode_conflicts(conflicts)])
+        await self._runtime.producer.send(CONFLICTS, [(key, value, None) for key, value in encode_conflicts(conflicts)])
         for message in work.messages:
             source = source_key(message.header)
             count.add(message.position, source, **work.tally[message.position])
@@ -159,22 +158,6 @@ class IndexAgent:
                 )
         for position, kind, reason in outcome.refused:
             message, prepared = work.owners[position]
-            message.letters.append(self._refused(message, prepared, work.items[position].index, kind, reason))
+            index, now = work.items[position].index, self._runtime.now()
+            message.letters.append(letter_of_document(message, prepared, f"{kind}: {reason}", index, now))
         return conflicts
-
-    def _refused(
-        self, message: PreparedMessage, prepared: PreparedRecord, index: str, kind: str, reason: str
-    ) -> DeadLetter:
-        return DeadLetter(
-            stage=ROLE,
-            reason="RefusedDocument",
-            message=f"indexing: {kind}: {reason}; mend the mapping or the record, then redrive",
-            refused_at=self._runtime.now(),
-            body=prepared.record,
-            size=len(prepared.record),
-            header=message.header,
-            position=prepared.position,
-            format_version=message.format.version if message.format else "",
-            index=index,
-            repeat=message.repeats.get(prepared.position.index, 0),
-        )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import faust
+import msgspec
 
 from detectors.equivocation import equivocation
 from ingest.backoff import Backoff
@@ -21,13 +22,13 @@ from ingest.schema.identity import equivocating_id
 from storage.index import conflicts as stored
 from storage.index.bulk import BulkItem
 from storage.index.documents import serialise
-from streams.accounting import DUPLICATE, EQUIVOCATION, REPLAY
+from streams.accounting import DEAD_LETTERED, DUPLICATE, EQUIVOCATION, REPLAY
 from streams.accounts import Accounts
 from streams.agents.detect import place_detections
 from streams.agents.index import Writer
 from streams.conflicts import Conflict, decode_conflicts
 from streams.naming import Namer
-from streams.preparing import Limits, PreparedRecord, prepare
+from streams.preparing import Limits, PreparedMessage, PreparedRecord, letter_of_document, prepare
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.topics import DETECTIONS
 
@@ -35,6 +36,7 @@ ROLE = "resolve"
 Batch = Sequence[faust.EventT[bytes]]
 Compare = Callable[[Sequence[stored.Conflict]], Awaitable[list[stored.Verdict]]]
 MISSING_TRIES = 5
+Written = Literal["created", "known", "refused"]
 
 
 class Fetch(Protocol):
@@ -83,12 +85,13 @@ class ResolveAgent:
             except UnsupportedEnvelope as exc:
                 self._runtime.complain("reading conflicts", place_of(event), exc)
                 continue
-            tally: dict[str, Counter[str]] = {}
+            tallies: dict[Position, dict[str, Counter[str]]] = {}
             for conflict, verdict in zip(conflicts, await self._verdicts(conflicts), strict=True):
                 outcome = await self._settle(conflict, verdict)
+                tally = tallies.setdefault(msgspec.structs.replace(conflict.position, index=0), {})
                 tally.setdefault(conflict.source, Counter())[outcome] += 1
-            for source, outcomes in tally.items():
-                count.add(place_of(event), source, **outcomes)
+            for raw, tally in tallies.items():
+                count.recount(place_of(event), raw, tally)
         await self._accounts.save(count.finish(map(place_of, batch)))
         for event in batch:
             event.ack()
@@ -116,42 +119,58 @@ class ResolveAgent:
             return REPLAY
         if verdict == "duplicate":
             return DUPLICATE
-        prepared = await self._again(conflict.position)
-        if prepared is None:
+        found = await self._again(conflict.position)
+        if found is None:
             return DUPLICATE if verdict == "missing" else EQUIVOCATION
         if verdict == "missing":  # the index was dropped between the refusal and now: write it again
-            await self._write(prepared, prepared.identified.id)
-            return REPLAY
-        return await self._equivocate(conflict, prepared)
+            return REPLAY if await self._write(*found, found[1].identified.id) != "refused" else DEAD_LETTERED
+        return await self._equivocate(conflict, *found)
 
-    async def _equivocate(self, conflict: Conflict, prepared: PreparedRecord) -> str:
+    async def _equivocate(self, conflict: Conflict, message: PreparedMessage, prepared: PreparedRecord) -> str:
         document = prepared.identified.document
         stream = document["data_stream"]
         document["skytrail"]["equivocation_of"] = conflict.id
         new_id = equivocating_id(
             document["skytrail"]["format"], stream["namespace"], prepared.identified.uid, prepared.identified.leaf
         )
-        created = await self._write(prepared, new_id)
-        if not created:  # the same second version came before: a duplicate of it
-            return DUPLICATE
+        written = await self._write(message, prepared, new_id)
+        if written == "refused":
+            return DEAD_LETTERED
+        if written == "known":
+            again = msgspec.structs.replace(conflict, id=new_id, index=self._index_of(prepared))
+            if await self._verdicts([again]) == ["duplicate"]:  # the same second version came before by another way
+                return DUPLICATE
+            # We wrote it ourselves and died before the detection was sent or the count saved: the alert knows its
+            # members, so to tell it twice is harmless, and not to tell it would hide it.
         detection = equivocation(document, conflict.index, new_id, prepared.identified.leaf.hex(), conflict.id)
         await self._runtime.producer.send(DETECTIONS, await place_detections(self._runtime.producer, [detection]))
         return EQUIVOCATION
 
-    async def _write(self, prepared: PreparedRecord, document_id: str) -> bool:
-        """Create a document; False when this id was taken, too."""
-        stream = prepared.identified.document["data_stream"]
-        index = self._namer(stream["dataset"], stream["namespace"], prepared.event_time)
+    async def _write(self, message: PreparedMessage, prepared: PreparedRecord, document_id: str) -> Written:
+        """Create a document, or bury it when it is refused."""
+        index = self._index_of(prepared)
         item = BulkItem(index=index, id=document_id, body=serialise(prepared.identified.document))
         outcome = await self._writer.write([item])
-        return not outcome.duplicate
+        if outcome.created:
+            return "created"
+        if not outcome.refused:
+            return "known"
+        _, kind, reason = outcome.refused[0]
+        letter = letter_of_document(message, prepared, f"{kind}: {reason}", index, self._runtime.now())
+        await self._runtime.bury([letter])
+        return "refused"
 
-    async def _again(self, place: Position) -> PreparedRecord | None:
-        """The record at a place, prepared anew."""
+    def _index_of(self, prepared: PreparedRecord) -> str:
+        stream = prepared.identified.document["data_stream"]
+        return self._namer(stream["dataset"], stream["namespace"], prepared.event_time)
+
+    async def _again(self, place: Position) -> tuple[PreparedMessage, PreparedRecord] | None:
+        """The record at a place, prepared anew, and the message it is in."""
         value = await self._fetch(place)
         if value is None:
             return None
         message = prepare(
             value, Position(place.topic, place.partition, place.offset), self._runtime.now(), self._limits
         )
-        return next((record for record in message.records if record.position.index == place.index), None)
+        found = (record for record in message.records if record.position.index == place.index)
+        return next(((message, record) for record in found), None)

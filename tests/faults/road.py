@@ -96,10 +96,7 @@ class Road:
             },
             "elasticsearch": {
                 "url": state.elasticsearch_url,
-                **{
-                    duty: {"username": duty, "password": state.elasticsearch_users[duty]}
-                    for duty in DUTIES
-                },
+                **{duty: {"username": duty, "password": state.elasticsearch_users[duty]} for duty in DUTIES},
             },
             "archive": {"segment_max_age_s": 0.5},
             "worker": {"envelopes_per_batch": 4, "batch_wait_s": 0.1, "session_timeout_s": SESSION_S},

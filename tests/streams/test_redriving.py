@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.schema.dead_letter import DeadLetter
-from ingest.schema.envelope import MAX_RECORD_BYTES, Envelope
+from ingest.schema.envelope import MAX_RECORD_BYTES, Envelope, Position, encode
 from ingest.schema.errors import BrokerUnavailable
 from storage.archive.stores.filesystem import FilesystemStore
 from streams.dead_letters import Redrive
+from streams.preparing import Limits, prepare
 from streams.redriving import Result, Road, joined, redrive
 from tests.ingest.fakes import Fault, MemoryPublisher
 from tests.streams.letters import NOW, body_letter, header, poison_letter, record_letter, stream
@@ -149,6 +150,13 @@ async def test_what_the_brokers_did_not_acknowledge_is_not_noted_and_goes_at_the
     (result,) = await desk.run([record_letter(0)])
     assert result.outcome == "redriven"
     assert set(desk.publisher.records) == {b'{"eventID":"0"}'}
+
+
+def test_the_letter_of_a_record_keeps_how_often_its_bytes_came_before() -> None:
+    envelope = Envelope(header=header(), records=(b"no json",) * 2, repeats={1: 1})
+    limits = Limits.of(24, 30)
+    message = prepare(encode(envelope), Position("skytrail.raw.aws.cloudtrail.v1", 0, 5), NOW, limits)
+    assert [letter.repeat for letter in message.letters] == [0, 1]
 
 
 @given(st.lists(st.integers(0, 2000), max_size=60))

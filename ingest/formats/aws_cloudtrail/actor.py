@@ -54,29 +54,34 @@ def actor_of(event: Mapping[str, Any], related: Related) -> Actor:
     """Read `userIdentity` of a pruned event and add its names and ARNs to `related`."""
     source = mapping_of(event.get("userIdentity"))
     identity = texts(source, _IDENTITY)
-    context = mapping_of(source.get("sessionContext"))
-    session = _session(context, related) if context else {}
-    if session:
-        identity["session_context"] = session
-    issuer = mapping_of(context.get("sessionIssuer"))
+    role = None
+    if "sessionContext" in source:
+        context = mapping_of(source["sessionContext"])
+        issuer = mapping_of(context.get("sessionIssuer"))
+        role = optional_text(issuer.get("userName"))
+        session = _session(context, issuer, related)
+        if session:
+            identity["session_context"] = session
     account = account_of(source.get("accountId"))
     principal_id = optional_text(source.get("principalId"))
+    directory_user = _directory_user(source)
     name = optional_text(source.get("userName"))
-    role = optional_text(issuer.get("userName"))
-    _relate(identity, (name, role), principal_id or _directory_user(source), related)
-    kind = identity.get("type", "")
     user = {}
-    shown = name or role or ("root" if kind == "Root" else None)
+    shown = name or role or ("root" if identity.get("type") == "Root" else None)
     if shown:
         user["name"] = shown
-    user_id = principal_id or _directory_user(source)
+    user_id = principal_id or directory_user
     if user_id:
         user["id"] = user_id
-    principal = _principal(source, identity, account, shown)
-    return Actor(user, identity, account, principal, identity.get("access_key_id"))
+    access_key = identity.get("access_key_id")
+    related.names(name, role)
+    related.principal_arn(identity.get("arn"))
+    related.add_entities(user_id, identity.get("identity_provider"), access_key)
+    principal = _principal(identity, principal_id, directory_user, account, shown)
+    return Actor(user, identity, account, principal, access_key)
 
 
-def _session(context: Mapping[str, Any], related: Related) -> dict[str, Any]:
+def _session(context: Mapping[str, Any], issuer: Mapping[str, Any], related: Related) -> dict[str, Any]:
     found: dict[str, Any] = texts(context, _SESSION)
     attributes = mapping_of(context.get("attributes"))
     mfa = optional_text(attributes.get("mfaAuthenticated"))
@@ -85,7 +90,6 @@ def _session(context: Mapping[str, Any], related: Related) -> dict[str, Any]:
     created = iso_time(attributes.get("creationDate"))
     if created:
         found["creation_date"] = created[0]
-    issuer = mapping_of(context.get("sessionIssuer"))
     issued_by: dict[str, Any] = texts(issuer, _ISSUER)
     account = account_of(issuer.get("accountId"))
     if account:
@@ -93,33 +97,25 @@ def _session(context: Mapping[str, Any], related: Related) -> dict[str, Any]:
     if issued_by:
         found["session_issuer"] = issued_by
         related.principal_arn(issued_by.get("arn"))
-    provider = optional_text(mapping_of(context.get("webIdFederationData")).get("federatedProvider"))
-    if provider:
-        found["web_id_federation_data"] = {"federated_provider": provider}
-        related.entities.add(provider)
+    if "webIdFederationData" in context:
+        provider = optional_text(mapping_of(context["webIdFederationData"]).get("federatedProvider"))
+        if provider:
+            found["web_id_federation_data"] = {"federated_provider": provider}
+            related.entities.add(provider)
     if "source_identity" in found:
         related.users.add(found["source_identity"])
     return found
 
 
-def _relate(identity: Mapping[str, Any], names: tuple[str | None, ...], user_id: str | None, related: Related) -> None:
-    for name in names:
-        if name:
-            related.users.add(name)
-            related.entities.add(name)
-    related.principal_arn(identity.get("arn"))
-    for entity in (user_id, identity.get("identity_provider"), identity.get("access_key_id")):
-        if entity:
-            related.entities.add(entity)
-
-
 def _principal(
-    source: Mapping[str, Any], identity: Mapping[str, Any], account: str | None, name: str | None
+    identity: Mapping[str, Any],
+    principal_id: str | None,
+    directory_user: str | None,
+    account: str | None,
+    name: str | None,
 ) -> dict[str, str] | None:
     """The one principal across clouds: `aws:AROA…:alice`, `aws:111122223333:root`, `aws:service:ec2.amazonaws.com`."""
     kind = identity.get("type", "")
-    principal_id = optional_text(source.get("principalId"))
-    directory_user = _directory_user(source)
     invoked_by = identity.get("invoked_by")
     arn = identity.get("arn")
     if kind == "Root" and (account or principal_id):
@@ -143,6 +139,8 @@ def _principal(
 
 def _directory_user(source: Mapping[str, Any]) -> str | None:
     """The user of IAM Identity Center on whose behalf a call was made."""
+    if "onBehalfOf" not in source:
+        return None
     return optional_text(mapping_of(source.get("onBehalfOf")).get("userId"))
 
 

@@ -53,6 +53,8 @@ _TEXTS = (
     ("sessionCredentialFromConsole", "session_credential_from_console"),
 )
 
+_ACCOUNTS = (("recipientAccountId", "recipient_account_id"), ("vpcEndpointAccountId", "vpc_endpoint_account_id"))
+
 
 def document_of(opened: Opened, own_id: str) -> Document:
     """Map an opened record.
@@ -75,17 +77,16 @@ def _event_document(opened: Opened, own_id: str) -> Document:
     moment, marks = event_time(opened)
     related = Related()
     actor = actor_of(event, related)
-    vendor = _vendor(event, actor)
+    resources = resources_of(event)
+    related.add_entities(*(resource.get("arn") for resource in resources))
+    vendor = _vendor(event, actor, resources)
     document: Document = {
         "@timestamp": moment,
         "event": _event(event, own_id, vendor.get("error_code")),
-        "cloud": _cloud(event, actor),
+        "cloud": _cloud(event, actor, resources),
     }
     if vendor:
         document["aws"] = {"cloudtrail": vendor}
-    for resource in vendor.get("resources", ()):
-        if "arn" in resource:
-            related.entities.add(resource["arn"])
     _source(event, document, related)
     outcome = document["event"]["outcome"]
     targets = targets_of(event, related, succeeded=outcome == "success")
@@ -127,7 +128,7 @@ def _event(event: Mapping[str, Any], own_id: str, error_code: str | None) -> dic
     }
 
 
-def _cloud(event: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+def _cloud(event: Mapping[str, Any], actor: Actor, resources: list[dict[str, str]]) -> dict[str, Any]:
     recipient = account_of(event.get("recipientAccountId"))
     account = actor.account or account_of(event.get("awsAccountId")) or recipient
     found: dict[str, Any] = {"provider": "aws"}
@@ -139,33 +140,28 @@ def _cloud(event: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     service = optional_text(event.get("eventSource"))
     if service:
         found["service"] = {"name": service.removesuffix(".amazonaws.com")}
-    target = target_account(event, account, recipient)
+    target = target_account(event, resources, account, recipient)
     if target:
         found["target"] = {"account": {"id": target}}
     return found
 
 
-def _vendor(event: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+def _vendor(event: Mapping[str, Any], actor: Actor, resources: list[dict[str, str]]) -> dict[str, Any]:
     """`aws.cloudtrail`."""
     found = texts(event, _TEXTS)
-    for name, target in (
-        ("recipientAccountId", "recipient_account_id"),
-        ("vpcEndpointAccountId", "vpc_endpoint_account_id"),
-    ):
-        account = account_of(event.get(name))
-        if account:
-            found[target] = account
+    for name, target in _ACCOUNTS:
+        if name in event:
+            found[target] = account_of(event[name])
     read_only = boolean_of(event.get("readOnly"))
     if read_only is not None:
         found["read_only"] = read_only
     if actor.identity:
         found["user_identity"] = actor.identity
-    resources = resources_of(event)
     if resources:
         found["resources"] = resources
     found.update(bodies_of(event))
     insight = event.get("insightDetails")
-    if isinstance(insight, dict):
+    if insight.__class__ is dict:
         held = flattened_of(insight, java_text(insight))
         if held is not None:
             found.setdefault("flattened", {})["insight_details"] = held

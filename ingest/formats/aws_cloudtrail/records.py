@@ -16,7 +16,7 @@ https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-refe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ingest.formats.aws_cloudtrail.values import NOTHING, mapping_of
@@ -79,7 +79,7 @@ def open_record(record: bytes) -> Opened:
         MalformedRecord: Not a JSON object, nested too deep, a wrapper without an event, or an object without any of
             CloudTrail's names.
     """
-    event = parse_object(record)
+    event = parse_object(record, deepest=_DEEPEST)
     wrapper: Mapping[str, Any] = NOTHING
     if "eventName" not in event:
         for _ in range(_MOST_WRAPPERS):
@@ -87,8 +87,6 @@ def open_record(record: bytes) -> Opened:
             if inner is None:
                 break
             event, wrapper = inner, event
-    if record.count(b"{") + record.count(b"[") > _DEEPEST and _depth(event) > _DEEPEST:
-        raise MalformedRecord(f"reading CloudTrail event: it is nested deeper than {_DEEPEST} levels")
     if not event.keys() <= _TOP or not mapping_of(event.get("userIdentity")).keys() <= _IDENTITY:
         event = _respelled(event)
     if "eventName" not in event and _TELLING.isdisjoint(event):
@@ -104,25 +102,14 @@ def _wrapped(outer: Mapping[str, Any]) -> dict[str, Any] | None:
     """The object one wrapper deeper, or None when `outer` is no wrapper that we know."""
     text = outer.get("CloudTrailEvent")
     if isinstance(text, str):
-        return parse_object(text.encode("utf-8", "replace"), "CloudTrailEvent")
+        return parse_object(text.encode("utf-8", "replace"), "CloudTrailEvent", deepest=_DEEPEST)
     detail = outer.get("detail")
     if isinstance(detail, dict) and ("detail-type" in outer or "source" in outer):
         return detail
     message = outer.get("message")
     if isinstance(message, str) and "timestamp" in outer:
-        return parse_object(message.encode("utf-8", "replace"), "message")
+        return parse_object(message.encode("utf-8", "replace"), "message", deepest=_DEEPEST)
     return None
-
-
-def _depth(event: dict[str, Any]) -> int:
-    """Containers inside each other, counted level by level so that depth costs no stack."""
-    depth = 0
-    level: list[Iterable[Any]] = [event.values()]
-    while level:
-        depth += 1
-        inner = [item for values in level for item in values if item.__class__ in (dict, list)]
-        level = [item.values() if item.__class__ is dict else item for item in inner]
-    return depth
 
 
 def _respelled(event: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _PIVOTS = """
 """
 _ENTITY_NAMES = frozenset(_PIVOTS.split())
 _USER_NAMES = frozenset({"newUserName", "roleSessionName", "sourceIdentity", "userName"})
+_TELLING_NAMES = _ENTITY_NAMES | _USER_NAMES
 _INSTANCE = re.compile(r"m?i-[0-9a-z]{8,17}")
 _ADDRESS = re.compile(r"\[?[0-9A-Fa-f:.]{2,45}(?:\](?::[0-9]{1,5})?)?")
 _TELLING_STARTS = frozenset("0123456789abcdefABCDEF:[im")  # of ARNs, instances and addresses
@@ -44,6 +45,17 @@ class Related:
             if name:
                 self.users.add(name)
 
+    def names(self, *names: str | None) -> None:
+        """Note names of users and roles."""
+        for name in names:
+            if name:
+                self.users.add(name)
+                self.entities.add(name)
+
+    def add_entities(self, *entities: str | None) -> None:
+        """Note ids and the like; None and empty ones are left out."""
+        self.entities.update(filter(None, entities))
+
     def body(self, body: Mapping[str, Any], *, with_addresses: bool) -> None:
         """Walk a body for ARNs, ids that responders pivot on, user names, instances and (where asked) addresses."""
         rest: list[tuple[str, Any]] = [("", body)]
@@ -52,14 +64,18 @@ class Related:
             for name, item in node.items() if node.__class__ is dict else ((above, item) for item in node):
                 kind = item.__class__
                 if kind is str:
-                    if name in _ENTITY_NAMES:
-                        self.entities.add(item)
-                    if name in _USER_NAMES:
-                        self.users.add(item)
+                    if name in _TELLING_NAMES:
+                        self._named(name, item)
                     if item[:1] in _TELLING_STARTS:
                         self._text(item, with_addresses=with_addresses)
                 elif kind is dict or kind is list:
                     rest.append((name, item))
+
+    def _named(self, name: str, text: str) -> None:
+        if name in _ENTITY_NAMES:
+            self.entities.add(text)
+        if name in _USER_NAMES:
+            self.users.add(text)
 
     def _text(self, text: str, *, with_addresses: bool) -> None:
         if text.startswith("arn:"):

@@ -10,6 +10,7 @@ from ingest.formats.aws_cloudtrail.values import account_of, arn_account, arn_pa
 
 _ASSUMING = frozenset({"AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
 _TRAILS = "cloudtrail.amazonaws.com"
+_RESOURCE = ("arn", "account_id", "type")
 
 
 class Targets(NamedTuple):
@@ -17,6 +18,9 @@ class Targets(NamedTuple):
 
     user: dict[str, Any]
     group: dict[str, Any]
+
+
+NO_TARGETS = Targets({}, {})
 
 
 def targets_of(event: Mapping[str, Any], related: Related, *, succeeded: bool) -> Targets:
@@ -33,13 +37,12 @@ def targets_of(event: Mapping[str, Any], related: Related, *, succeeded: bool) -
         related.body(request, with_addresses=True)
     if response:
         related.body(response, with_addresses=False)
-    device = optional_text(mapping_of(event.get("additionalEventData")).get("MFAIdentifier"))
-    if device:
-        related.entities.add(device)
+    if "additionalEventData" in event:
+        related.add_entities(optional_text(mapping_of(event["additionalEventData"]).get("MFAIdentifier")))
     if event.get("eventSource") == _TRAILS:
-        trail = optional_text(request.get("name"))
-        if trail:
-            related.entities.add(trail)
+        related.add_entities(optional_text(request.get("name")))
+    if not (request or response):
+        return NO_TARGETS
     user = _user(request, response, related)
     if succeeded and _assumes(event):
         effective = _effective(request, response, related)
@@ -50,30 +53,42 @@ def targets_of(event: Mapping[str, Any], related: Related, *, succeeded: bool) -
 
 def resources_of(event: Mapping[str, Any]) -> list[dict[str, str]]:
     """`resources`, each combination of ARN, account and type once, in the order of the source."""
+    listed = event.get("resources")
+    if listed is None:
+        return []
     found: dict[tuple[str | None, ...], dict[str, str]] = {}
-    for item in _resources(event):
-        resource = {
-            "arn": optional_text(item.get("ARN", item.get("arn"))),
-            "account_id": account_of(item.get("accountId")),
-            "type": optional_text(item.get("type")),
-        }
-        kept = {name: value for name, value in resource.items() if value}
+    for item in listed if isinstance(listed, list) else [listed]:
+        resource = mapping_of(item)
+        values = (
+            optional_text(resource.get("ARN", resource.get("arn"))),
+            account_of(resource.get("accountId")),
+            optional_text(resource.get("type")),
+        )
+        kept = {name: value for name, value in zip(_RESOURCE, values, strict=True) if value}
         if kept:
-            found.setdefault(tuple(resource.values()), kept)
+            found.setdefault(values, kept)
     return list(found.values())
 
 
-def target_account(event: Mapping[str, Any], caller: str | None, recipient: str | None) -> str | None:
+def target_account(
+    event: Mapping[str, Any], resources: list[dict[str, str]], caller: str | None, recipient: str | None
+) -> str | None:
     """The account acted on, when it is another than the caller's.
 
     The owner of the trail tells it in a copy of the event delivered there; in the caller's own copy the resources or
     the role to assume do.
+
+    Args:
+        event: A pruned event.
+        resources: What `resources_of` gives for it.
+        caller: Account that called.
+        recipient: Account whose trail delivered the event.
     """
     if not caller:
         return None
     if recipient and recipient != caller:
         return recipient
-    owners = [account_of(item.get("accountId")) for item in _resources(event)]
+    owners = [resource.get("account_id") for resource in resources]
     if _assumes(event):
         role = optional_text(mapping_of(event.get("requestParameters")).get("roleArn"))
         owners.append(arn_account(role) if role else None)
@@ -82,13 +97,6 @@ def target_account(event: Mapping[str, Any], caller: str | None, recipient: str 
 
 def _assumes(event: Mapping[str, Any]) -> bool:
     return optional_text(event.get("eventName")) in _ASSUMING
-
-
-def _resources(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    listed = event.get("resources")
-    if isinstance(listed, list):
-        return [mapping_of(item) for item in listed]
-    return [mapping_of(listed)]
 
 
 def _user(request: Mapping[str, Any], response: Mapping[str, Any], related: Related) -> dict[str, Any]:

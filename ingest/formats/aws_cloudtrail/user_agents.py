@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import re
-from types import MappingProxyType
 from typing import Any
 
 _SEARCHED = 512  # characters; what follows names modules and features, and the cache stays small
@@ -51,20 +50,20 @@ _NOT_PRODUCTS = frozenset({"Mozilla", "APN", "HashiCorp"})
 
 def user_agent_of(original: str) -> dict[str, Any]:
     """The ECS `user_agent` of a text: `original`, and what can be read in it."""
-    found: dict[str, Any] = {"original": original}
-    for name, value in _parsed(original[:_SEARCHED]).items():
-        found[name] = dict(value) if name == "os" else value
+    found = {"original": original, **_parsed(original[:_SEARCHED])}
+    if "os" in found:
+        found["os"] = dict(found["os"])  # what is memoised must not be in two documents
     return found
 
 
 @functools.lru_cache(maxsize=4096)
-def _parsed(text: str) -> MappingProxyType[str, Any]:
+def _parsed(text: str) -> dict[str, Any]:
     """Memoised: a few clients make most of the calls."""
     found: dict[str, Any] = {}
     bare = text.strip("[]")  # S3 writes brackets around it
     if _SERVICE.fullmatch(bare):
         found["name"] = bare
-        return MappingProxyType(found)
+        return found
     for name, pattern in _CLIENTS:
         match = pattern.search(bare)
         if match:
@@ -77,7 +76,7 @@ def _parsed(text: str) -> MappingProxyType[str, Any]:
     system = _system(bare)
     if system:
         found["os"] = system
-    return MappingProxyType(found)
+    return found
 
 
 def _system(text: str) -> dict[str, str]:

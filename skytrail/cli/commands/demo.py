@@ -123,7 +123,7 @@ def _tables(this: run.Demo, proof: run.Proof, found: list[Any]) -> None:
     emit_rows(
         rows[:ALERTS_SHOWN],
         Output.TABLE,
-        columns=("time", "severity", "count", "title", "principal", "reason"),
+        columns=("time", "severity", "count", "title", "reason"),
         title="Alerts, the gravest first",
     )
     by = Counter(r["severity"] for r in rows)

@@ -37,7 +37,7 @@ def states(checks: list[Check]) -> list[str]:
         (TimeoutError(), False),
     ],
 )
-async def test_whatever_a_step_raises_is_a_fail_with_something_to_do(error: Exception, denied: bool) -> None:
+async def test_whatever_a_step_raises_is_a_fail_with_something_to_do(error: Exception, *, denied: bool) -> None:
     async def step() -> list[Check]:
         raise error
 

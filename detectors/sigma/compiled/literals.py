@@ -1,0 +1,122 @@
+"""Which bytes a JSON record must hold for a leaf to hold: what the literal gate looks for.
+
+The gate searches the record as it came, ignoring the case of ASCII letters. A literal is taken only when every event on
+which the leaf holds has it in its bytes:
+
+* `"`, `\\`, `/`, control characters and everything beyond ASCII may be written in several ways, so a literal ends there;
+* numbers are compared as texts but written in many ways (`1e3`), and objects are compared as compact JSON whatever the
+  white space of the record: a literal needs a character that stands only inside a JSON string;
+* a string may spell any character as `\\uXXXX`, and two characters beyond ASCII are lower-cased to ASCII letters: records
+  that hold such go past the gate (`bypasses`).
+
+Beside texts, the name of a field inside a body is such a literal: without the name there is no value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from detectors.sigma.ast import Regex, Text
+from detectors.sigma.compiled.tree import Anywhere, Holds, Leaf, OneOf, needs_value
+from detectors.sigma.values import pieces_of
+
+SHORTEST = 4  # bytes; shorter ones are everywhere, and the gate lets everything pass
+_VERBATIM = re.compile(r"[ !#-.0-\[\]-~]+")
+_OUTSIDE_STRINGS = frozenset("0123456789+-.{}[]:, truefalsnxabcd")
+"""What numbers, `true`, `false`, `null` and the structure of JSON are made of, huge numbers in hexadecimal included."""
+_ESCAPE = b"\\u"
+_LOWERED_TO_ASCII = ("\u0130".encode(), "\u212a".encode())
+"""The only characters beyond ASCII whose `str.lower` has ASCII letters in it: İ and the sign of Kelvin."""
+
+
+def bypasses(record: bytes) -> bool:
+    """Whether a record may hold a literal that a search of its bytes does not see."""
+    return _ESCAPE in record or (not record.isascii() and any(each in record for each in _LOWERED_TO_ASCII))
+
+
+def literals_of(leaf: Leaf, paths: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Lower-case literals of which a record must hold at least one for the leaf to hold; None when there are none.
+
+    Args:
+        leaf: The leaf.
+        paths: Every path in the vendor's tree where the field may stand; None when it may come from elsewhere.
+    """
+    if not needs_value(leaf):
+        return None
+    if isinstance(leaf, Anywhere):
+        return _of_texts([leaf.keyword.test])
+    if paths is None:
+        return None
+    tests = [Text((text,)) for text in leaf.texts] if isinstance(leaf, OneOf) else [leaf.test]
+    found = _of_texts(tests)
+    if found is not None:
+        return found
+    names = [_name_in(path) for path in paths]
+    return tuple(name for name in names if name) if all(names) else None
+
+
+def _of_texts(tests: Iterable[object]) -> tuple[str, ...] | None:
+    found = []
+    for test in tests:
+        literal = _in_text(test) if isinstance(test, Text) else _in_regex(test) if isinstance(test, Regex) else None
+        if not literal:
+            return None
+        found.append(literal)
+    return tuple(found)
+
+
+def _in_text(test: Text) -> str | None:
+    """The longest literal between the wildcards."""
+    runs: list[str] = []
+    for piece in pieces_of(test):
+        # lower-cased already unless cased; `?` is None and ends a run
+        text = piece if isinstance(piece, str) else "".join("\n" if each is None else each for each in piece)
+        runs.extend(_VERBATIM.findall(text))
+    return _best(run.lower() for run in runs)
+
+
+def _best(runs: Iterable[str]) -> str | None:
+    usable = [run for run in runs if len(run) >= SHORTEST and not _OUTSIDE_STRINGS.issuperset(run)]
+    return max(usable, key=len) if usable else None
+
+
+_ESCAPED_MARK = re.compile(r"\\([.\-_@:#=%&~!,;<> ])")
+_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+
+
+def _in_regex(test: Regex) -> str | None:
+    """The longest run of plain characters outside of groups, classes and repetitions; None for what is not plain."""
+    pattern = _ESCAPED_MARK.sub(lambda match: "\x01" + match[1], test.pattern)
+    if any(mark in pattern for mark in ("|", "(?", "[", "\\Q", "\\p", "\\P", "\\x")) or "x" in test.flags:
+        return None
+    runs: list[str] = []
+    depth, run, place = 0, "", 0
+    while place < len(pattern):
+        char = pattern[place]
+        if char == "\x01":
+            place += 1
+            char = pattern[place]
+        elif _SPECIAL.match(char):
+            depth += (char == "(") - (char == ")")
+            if char in "?*{":
+                run = run[:-1]  # what stands before may be absent
+            if char == "\\":
+                place += 1
+            if char == "{":
+                place = max(place, pattern.find("}", place))
+            runs.append(run)
+            run, char = "", ""
+        run += char if depth == 0 else ""
+        place += 1
+    runs.append(run)
+    found = [each.lower() for run in runs for each in _VERBATIM.findall(run)]
+    return _best(found)
+
+
+def _name_in(path: str) -> str | None:
+    """The longest name below the top of a path; names at the top are in every record."""
+    _, *below = path.split(".")
+    runs = [run.lower() for part in below if not part.isdecimal() for run in _VERBATIM.findall(part)]
+    usable = [run for run in runs if len(run) >= SHORTEST]
+    return max(usable, key=len) if usable else None

@@ -1,0 +1,69 @@
+"""Elasticsearch stopped, throttled, and cutting connections after it did the work; read-only indices."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+from elasticsearch import AsyncElasticsearch
+
+from skytrail.local import engines as local
+from tests.faults.oracle import settled
+from tests.faults.proxy import FaultyElasticsearch
+from tests.faults.road import Road, material, publish, wait_for
+
+pytestmark = [pytest.mark.faults, pytest.mark.engines]
+AWAY_S = 20
+
+
+async def test_elasticsearch_that_is_stopped_in_mid_stream_is_waited_for(road: Road) -> None:
+    feeding = asyncio.create_task(publish(road, material(31, "stopped", 2000), during_s=12))
+    await asyncio.sleep(4)
+    local.kill(road.state.home, "elasticsearch", signal.SIGTERM)
+    await asyncio.sleep(AWAY_S)
+    workers = {role: running[0].process.pid for role, running in road.roles.items()}
+    assert [r.process.poll() for running in road.roles.values() for r in running] == [None] * 3
+    await asyncio.to_thread(local.start_one, road.state.home, "elasticsearch")
+    await feeding
+    expected, _ = await settled(road, "stopped")
+    assert expected.received == 2000
+    assert {role: running[0].process.pid for role, running in road.roles.items()} == workers
+    assert road.roles["index"][0].said("Elasticsearch")
+
+
+async def test_throttled_and_cut_bulks_leave_each_document_once(road: Road) -> None:
+    shares = {"busy": 0.25, "failing": 0.15, "applied": 0.25}
+    with FaultyElasticsearch(road.state.elasticsearch_url, shares) as proxy:
+        for role in ("index", "detect"):
+            assert road.end(role, road.roles[role][0]) == 0
+            road.start(role, elasticsearch={"url": proxy.url})
+        await publish(road, material(32, "throttled", 2500), during_s=8)
+        expected, _ = await settled(road, "throttled")
+        assert expected.received == 2500
+        assert min(proxy.done[fault] for fault in shares) >= 3
+        for role in ("index", "detect"):
+            assert road.end(role, road.roles[role][0]) == 0
+
+
+async def test_a_read_only_index_is_waited_for_until_the_block_is_lifted(road: Road) -> None:
+    events = material(33, "readonly", 1200)
+    await publish(road, events[:10])
+    await settled(road, "readonly")
+    await _block(road, "logs-*-readonly-*", blocked=True)
+    await publish(road, events[10:])
+    waiting = road.roles["index"][0]
+    wait_for(lambda: waiting.said("lift the block"), "the index role says what to do about the block")
+    assert waiting.process.poll() is None
+    await _block(road, "logs-*-readonly-*", blocked=None)
+    expected, _ = await settled(road, "readonly")
+    assert expected.received == 1200
+
+
+async def _block(road: Road, index: str, *, blocked: bool | None) -> None:
+    state = road.state
+    client = AsyncElasticsearch(state.elasticsearch_url, basic_auth=("admin", state.elasticsearch_users["admin"]))
+    try:
+        await client.indices.put_settings(index=index, settings={"index.blocks.write": blocked})
+    finally:
+        await client.close()
