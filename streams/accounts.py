@@ -17,8 +17,8 @@ async def read_compacted(settings: KafkaSettings, topic: str) -> list[tuple[byte
     """Every (key, value) of a topic up to its present end, oldest first; deleted keys are left out."""
     found: list[tuple[bytes, bytes]] = []
     consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
-    await consumer.start()
     try:
+        await consumer.start()
         partitions = [
             TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or await _fetch(consumer, topic)
         ]

@@ -37,7 +37,7 @@ from streams.observing import BulkObserver
 from streams.preparing import Limits
 from streams.refetch import Refetch
 from streams.runtime import Runtime, utc_now
-from streams.self_test import self_test
+from streams.rights_check import check_rights
 from streams.settings import DetectionSettings, WorkerSettings
 from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
 from streams.windows import Windows
@@ -84,7 +84,7 @@ def run_role(role: str, parts: Parts) -> NoReturn:
     Raises:
         ConfigError: Something is set wrongly, or an identity may do more than its duty; nothing was started.
     """
-    self_test(role, parts.elasticsearch)
+    check_rights(role, parts.elasticsearch)
     composed = COMPOSERS[role](parts)
 
     async def assigned(*_: Any, **__: Any) -> None:

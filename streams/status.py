@@ -70,9 +70,7 @@ async def read_status(kafka: KafkaSettings, formats: Sequence[str], namespace: s
         values = [value for _, value in await read_compacted(kafka, ACCOUNTING)]
         ends = await _ends(kafka, [*(raw_topic(f) for f in formats), DEAD_LETTERS, CONFLICTS, DETECTIONS])
     except KafkaError as exc:
-        raise BrokerUnavailable(
-            f"reading accounts: {exc!r}", where=kafka.bootstrap_servers, mend="`skytrail topics` creates the topics"
-        ) from exc
+        raise BrokerUnavailable(f"reading accounts: {exc!r}", where=kafka.bootstrap_servers) from exc
     return summarise(list(merge_latest(values).values()), ends, formats, namespace)
 
 

@@ -10,9 +10,11 @@ from ingest.schema.errors import (
     Refused,
     RejectedRecord,
     SkytrailError,
-    SourceRefused,
     TransientError,
 )
+
+
+_DENIED = ("security_exception", "authentication", "unauthorized", "topicauthorization", "permission", "credential")
 
 
 class Exit(IntEnum):
@@ -34,7 +36,7 @@ class Exit(IntEnum):
 
 def exit_of(error: SkytrailError) -> Exit:
     """The exit code of an error."""
-    if isinstance(error, Refused | SourceRefused) or _is_denial(error):
+    if isinstance(error, Refused) or _is_denial(error):
         return Exit.DENIED
     if isinstance(error, RejectedRecord):
         return Exit.BAD_INPUT
@@ -47,4 +49,4 @@ def exit_of(error: SkytrailError) -> Exit:
 def _is_denial(error: SkytrailError) -> bool:
     """Whether a server refused our identity: such errors keep their branch (retry), but a person must know."""
     text = error.what.lower()
-    return any(word in text for word in ("security_exception", "authentication", "unauthorized", "topicauthorization"))
+    return any(word in text for word in _DENIED)

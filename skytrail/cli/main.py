@@ -77,6 +77,9 @@ def main() -> None:
 def _log_to_stderr(*, verbose: bool) -> None:
     """Structured log lines on stderr, ECS names, never event content."""
     level = logging.DEBUG if verbose else logging.INFO
+    # These clients repeat every failed attempt of theirs; what matters of it is told by our own errors.
+    for noisy in ("aiokafka", "kafka", "elastic_transport"):
+        logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

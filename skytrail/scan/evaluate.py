@@ -18,6 +18,7 @@ from detectors.rule import Rule
 from detectors.sigma.choose import build_engine
 from detectors.sigma.engine import known_aliases
 from detectors.sigma.fields import Fields
+from ingest.document import Receipt, complete
 from ingest.formats.contract import Format, Reading, View
 from ingest.schema.errors import RejectedRecord
 from ingest.schema.identity import leaf_hash
@@ -25,6 +26,10 @@ from skytrail.scan.found import MOST_NAMED, Match, Refusal
 from skytrail.scan.timesketch import entry
 
 BATCH = 256  # records evaluated at once; more leave the processor's caches
+_RECEIPT = Receipt(
+    namespace="default", collector="scan", received_at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC), locator="", ordinal=0
+)
+"""Of records that nobody collected; what it says reaches no output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +91,33 @@ class Evaluator:
         for record in records:
             ordinal = self.counts.events
             self.counts.events += 1
-            try:
-                reading = format_.read(record)
-                view = reading.view()
-            except RejectedRecord as exc:
-                self.counts.refused += 1
-                self._name(ordinal, exc)
-                continue
-            if not view.final:
-                continue
-            try:
-                view.ecs = reading.normalise()
-            except RejectedRecord as exc:
-                self.counts.undated += 1
-                self._name(ordinal, exc)
-            views.append(view)
-            readings.append((ordinal, reading))
+            reading = self._read(format_, record, ordinal)
+            if reading and reading[1].final:
+                views.append(reading[1])
+                readings.append((ordinal, reading[0]))
         for place, rule in self._engine.match(views, format_.log_source):
             found = self._match(format_, rule, *readings[place], views[place])
             if found:
                 yield found
+
+    def _read(self, format_: Format, record: bytes, ordinal: int) -> tuple[Reading, View] | None:
+        """A record as rules see it in the stream; without a document where normalising refuses it."""
+        try:
+            event = complete(format_, record, _RECEIPT, _RECEIPT.received_at)
+        except RejectedRecord as exc:
+            try:
+                reading = format_.read(record)
+            except RejectedRecord:
+                self.counts.refused += 1
+                return None
+            else:
+                self.counts.undated += 1
+                return reading, reading.view()
+            finally:
+                self._name(ordinal, exc)
+        view = event.reading.view()
+        view.ecs = event.document
+        return event.reading, view
 
     def _match(self, format_: Format, rule: Rule, ordinal: int, reading: Reading, view: View) -> Match | None:
         at = view.ecs.get("@timestamp")

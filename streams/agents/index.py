@@ -132,6 +132,9 @@ class IndexAgent:
             source = source_key(message.header)
             count.add(message.position, source, **work.tally[message.position])
             self._runtime.telemetry.bytes.labels(ROLE, source).inc(message.size)
+            if message.header is not None:
+                delay = (self._runtime.now() - message.header.received_at).total_seconds()
+                self._runtime.telemetry.delay.labels(ROLE).observe(max(0.0, delay))
         await self._accounts.save(count.finish(message.position for message in work.messages))
         for event in work.batch:
             event.ack()

@@ -46,31 +46,29 @@ class SealAgent:
         for event in batch:
             message = event.message
             values.setdefault((message.topic, message.partition), {})[message.offset] = message.value or b""
-        reports = {}
+        sealed_messages: dict[tuple[str, int], list[SealedMessage]] = {}
         with self._runtime.telemetry.stage.labels(ROLE, "seal").time():
-            for place, messages in values.items():
+            for place, of_partition in values.items():
                 try:
-                    reports[place] = await self._seal(place, messages)
+                    sealed_messages[place] = await self._seal(place, of_partition)
                 except BaseException:
                     self._sealers.pop(place, None)  # it may hold half a batch; a new one reads where the chains end
                     raise
         accounts = await self._accounts.of(partitions_of(batch))
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
-        for (topic, partition), report in reports.items():
-            for sealed in report.messages:
+        for (topic, partition), messages in sealed_messages.items():
+            for sealed in messages:
                 self._count(count, topic, partition, sealed, values[topic, partition][sealed.offset])
         await self._accounts.save(count.finish(place_of(event) for event in batch))
         for event in batch:
             event.ack()
         self._runtime.progress.done()
 
-    async def _seal(self, partition: tuple[str, int], messages: dict[int, bytes]) -> SealReport:
-        """Seal one partition's messages; waits for a store that is away or full, for ever."""
+    async def _seal(self, partition: tuple[str, int], messages: dict[int, bytes]) -> list[SealedMessage]:
+        """Seal one partition's messages, in segments within the limits; waits for a store that is away, for ever."""
         sealer = self._sealers.get(partition)
         if sealer is None:
             sealer = self._sealers[partition] = self._open(*partition)
-        for offset, value in sorted(messages.items()):
-            sealer.add(offset, value)
 
         async def attempt() -> SealReport:
             try:
@@ -79,7 +77,12 @@ class SealAgent:
                 self._runtime.waiting(f"archive: {exc}")
                 raise
 
-        return await Backoff().forever(attempt)
+        sealed: list[SealedMessage] = []
+        for offset, value in sorted(messages.items()):
+            sealer.add(offset, value)
+            if sealer.due():
+                sealed += (await Backoff().forever(attempt)).messages
+        return [*sealed, *(await Backoff().forever(attempt)).messages]
 
     def _count(self, count: BatchCount, topic: str, partition: int, sealed: SealedMessage, value: bytes) -> None:
         """Book one message; a letter of stage `collect` is the only trace of what it refused: it counts as received."""

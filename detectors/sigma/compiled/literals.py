@@ -6,7 +6,7 @@ which the leaf holds has it in its bytes:
 * `"`, `\\`, `/`, control characters and everything beyond ASCII may be written in several ways, so a literal ends there;
 * numbers are compared as texts but written in many ways (`1e3`), and objects are compared as compact JSON whatever the
   white space of the record: a literal needs a character that stands only inside a JSON string;
-* a string may spell any character as `\\uXXXX`, and two characters beyond ASCII are lower-cased to ASCII letters: records
+* a string may spell any character as `\\uXXXX`, and three characters beyond ASCII equal ASCII letters when case is ignored: records
   that hold such go past the gate (`bypasses`).
 
 Beside texts, the name of a field inside a body is such a literal: without the name there is no value.
@@ -26,13 +26,14 @@ _VERBATIM = re.compile(r"[ !#-.0-\[\]-~]+")
 _OUTSIDE_STRINGS = frozenset("0123456789+-.{}[]:, truefalsnxabcd")
 """What numbers, `true`, `false`, `null` and the structure of JSON are made of, huge numbers in hexadecimal included."""
 _ESCAPE = b"\\u"
-_LOWERED_TO_ASCII = ("\u0130".encode(), "\u212a".encode())
-"""The only characters beyond ASCII whose `str.lower` has ASCII letters in it: İ and the sign of Kelvin."""
+_FOLDED_TO_ASCII = ("\u0130".encode(), "\u212a".encode(), "\u017f".encode())
+"""The only characters beyond ASCII that equal ASCII letters when case is ignored: İ and the sign of Kelvin for
+`str.lower`, the latter and the long s for RE2."""
 
 
 def bypasses(record: bytes) -> bool:
     """Whether a record may hold a literal that a search of its bytes does not see."""
-    return _ESCAPE in record or (not record.isascii() and any(each in record for each in _LOWERED_TO_ASCII))
+    return _ESCAPE in record or (not record.isascii() and any(each in record for each in _FOLDED_TO_ASCII))
 
 
 def literals_of(leaf: Leaf, paths: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -81,37 +82,32 @@ def _best(runs: Iterable[str]) -> str | None:
     return max(usable, key=len) if usable else None
 
 
-_ESCAPED_MARK = re.compile(r"\\([.\-_@:#=%&~!,;<> ])")
-_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+_SPECIAL = frozenset("^$.|?*+()[]{}")
+_MARKS = frozenset(".-_@:#=%&~!,;<> ")
+_BEYOND = re.compile(r"\||\(\?|\[|\\[QEpPx0-9]")
+"""Alternatives, flags, classes and numeric escapes: patterns with these are not taken apart."""
 
 
 def _in_regex(test: Regex) -> str | None:
-    """The longest run of plain characters outside of groups, classes and repetitions; None for what is not plain."""
-    pattern = _ESCAPED_MARK.sub(lambda match: "\x01" + match[1], test.pattern)
-    if any(mark in pattern for mark in ("|", "(?", "[", "\\Q", "\\p", "\\P", "\\x")) or "x" in test.flags:
+    """The longest run of plain characters outside of groups and repetitions; None when the pattern is not so plain."""
+    if _BEYOND.search(test.pattern):
         return None
-    runs: list[str] = []
-    depth, run, place = 0, "", 0
-    while place < len(pattern):
-        char = pattern[place]
-        if char == "\x01":
-            place += 1
-            char = pattern[place]
-        elif _SPECIAL.match(char):
-            depth += (char == "(") - (char == ")")
-            if char in "?*{":
-                run = run[:-1]  # what stands before may be absent
-            if char == "\\":
-                place += 1
-            if char == "{":
-                place = max(place, pattern.find("}", place))
-            runs.append(run)
-            run, char = "", ""
-        run += char if depth == 0 else ""
-        place += 1
-    runs.append(run)
-    found = [each.lower() for run in runs for each in _VERBATIM.findall(run)]
-    return _best(found)
+    runs, depth, characters = [""], 0, iter(test.pattern)
+    for char in characters:
+        plain = char not in _SPECIAL
+        if char == "\\":
+            char = next(characters, "")  # noqa: PLW2901 - the escaped character stands for both
+            plain = char in _MARKS
+        if plain and depth == 0:
+            runs[-1] += char
+            continue
+        depth += (char == "(") - (char == ")")
+        if char in {"?", "*", "{"}:
+            runs[-1] = runs[-1][:-1]  # what stands before may be absent
+        if char == "{":
+            char = next((each for each in characters if each == "}"), "")  # noqa: PLW2901 - the count is no text
+        runs.append("")
+    return _best(each.lower() for run in runs for each in _VERBATIM.findall(run))
 
 
 def _name_in(path: str) -> str | None:

@@ -9,7 +9,7 @@ from ingest.schema.errors import BrokerUnavailable
 from ingest.settings import KafkaSettings
 from storage.settings import ElasticsearchSettings, Login
 from streams.brokers import knock
-from streams.self_test import IDENTITIES, self_test
+from streams.rights_check import IDENTITIES, self_test
 from streams.status import ROLES
 
 AWAY = ElasticsearchSettings(
@@ -21,13 +21,13 @@ AWAY = ElasticsearchSettings(
 @pytest.mark.parametrize("role", ROLES)
 def test_an_elasticsearch_that_is_away_does_not_keep_a_role_from_starting(role: str) -> None:
     began = time.monotonic()
-    self_test(role, AWAY)
+    check_rights(role, AWAY)
     assert time.monotonic() - began < 5
 
 
 def test_the_sealer_needs_no_login_to_elasticsearch() -> None:
     assert "seal" not in IDENTITIES
-    self_test("seal", ElasticsearchSettings())
+    check_rights("seal", ElasticsearchSettings())
 
 
 @pytest.mark.parametrize(

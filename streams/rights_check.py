@@ -20,7 +20,7 @@ IDENTITIES: dict[str, tuple[Identity, ...]] = {
 log = structlog.get_logger("skytrail.worker")
 
 
-def self_test(role: str, settings: ElasticsearchSettings) -> None:
+def check_rights(role: str, settings: ElasticsearchSettings) -> None:
     """Test every identity of a role. An Elasticsearch that is away delays nothing: the log says what is unproven.
 
     Raises:
