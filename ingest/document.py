@@ -7,6 +7,7 @@ Pure: the clock is an argument. `complete` is the only place where these fields 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from dataclasses import dataclass
 
 from ingest.formats.contract import Document, Format, Reading
@@ -51,8 +52,12 @@ class Identified:
     reading: Reading
 
 
+@functools.lru_cache(maxsize=1024)
 def utc_millis(moment: dt.datetime) -> str:
-    """ISO 8601 in UTC with milliseconds (truncated, as Elasticsearch does) and `Z`."""
+    """ISO 8601 in UTC with milliseconds (truncated, as Elasticsearch does) and `Z`.
+
+    Memoised: the records of a message share the moments of receipt and of indexing.
+    """
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
@@ -69,30 +74,29 @@ def complete(format_: Format, record: bytes, receipt: Receipt, now: dt.datetime)
     uid = uid_of(reading.identify(), record, receipt.repeat)
     document = reading.normalise()
     leaf = leaf_hash(record)
+    leaf_hex, dataset = leaf.hex(), format_.dataset
     event = document.setdefault("event", {})
-    event.update(
-        hash=leaf.hex(),
-        created=utc_millis(receipt.received_at),
-        ingested=utc_millis(now),
-        original=reading.shown.decode("utf-8", "replace"),
-    )
-    event.setdefault("dataset", format_.dataset)
-    event.setdefault("module", format_.dataset.partition(".")[0])
+    event["hash"] = leaf_hex
+    event["created"] = utc_millis(receipt.received_at)
+    event["ingested"] = utc_millis(now)
+    event["original"] = reading.shown.decode("utf-8", "replace")
+    event.setdefault("dataset", dataset)
+    event.setdefault("module", dataset.partition(".")[0])
     document["ecs"] = {"version": "8.11.0"}
-    document["data_stream"] = {"type": "logs", "dataset": format_.dataset, "namespace": receipt.namespace}
+    document["data_stream"] = {"type": "logs", "dataset": dataset, "namespace": receipt.namespace}
     document["observer"] = {"vendor": "Skytrail", "product": "Skytrail", "version": PRODUCT_VERSION}
     document.setdefault("log", {}).update(file={"path": receipt.locator}, offset=receipt.ordinal)
-    document.setdefault("skytrail", {}).update(_provenance(format_, receipt, uid, leaf))
+    document.setdefault("skytrail", {}).update(_provenance(format_, receipt, uid, leaf_hex))
     return Identified(document_id(format_.name, receipt.namespace, uid), uid, leaf, document, reading)
 
 
-def _provenance(format_: Format, receipt: Receipt, uid: str, leaf: bytes) -> Document:
+def _provenance(format_: Format, receipt: Receipt, uid: str, leaf_hex: str) -> Document:
     found: Document = {
         "collector": receipt.collector,
         "format": format_.name,
         "format_version": format_.version,
         "uid": uid,
-        "integrity": {"leaf_hash": leaf.hex()},
+        "integrity": {"leaf_hash": leaf_hex},
     }
     if receipt.position:
         place = receipt.position

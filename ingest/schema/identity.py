@@ -24,10 +24,8 @@ def uid_of(own_id: str | None, record: bytes, repeat: int) -> str:
 
 def document_id(format_name: str, namespace: str, uid: str) -> str:
     """base64url(SHA-256(format ‖ 0 ‖ namespace ‖ 0 ‖ uid))[:22], the `_id` of the event's document."""
-    digest = hashlib.sha256(
-        b"\x00".join(part.encode("utf-8", "surrogatepass") for part in (format_name, namespace, uid))
-    )
-    return base64.urlsafe_b64encode(digest.digest())[:22].decode()
+    named = f"{format_name}\x00{namespace}\x00{uid}".encode("utf-8", "surrogatepass")
+    return base64.urlsafe_b64encode(hashlib.sha256(named).digest())[:22].decode()
 
 
 def equivocating_id(format_name: str, namespace: str, uid: str, leaf: bytes) -> str:

@@ -9,7 +9,7 @@ from ingest.schema.errors import BrokerUnavailable
 from ingest.settings import KafkaSettings
 from storage.settings import ElasticsearchSettings, Login
 from streams.brokers import knock
-from streams.rights_check import IDENTITIES, self_test
+from streams.rights_check import IDENTITIES, check_rights
 from streams.status import ROLES
 
 AWAY = ElasticsearchSettings(

@@ -78,7 +78,7 @@ def _event_document(opened: Opened, own_id: str) -> Document:
     related = Related()
     actor = actor_of(event, related)
     resources = resources_of(event)
-    related.add_entities(*(resource.get("arn") for resource in resources))
+    related.entities.update([resource["arn"] for resource in resources if "arn" in resource])
     vendor = _vendor(event, actor, resources)
     document: Document = {
         "@timestamp": moment,
@@ -150,8 +150,8 @@ def _vendor(event: Mapping[str, Any], actor: Actor, resources: list[dict[str, st
     """`aws.cloudtrail`."""
     found = texts(event, _TEXTS)
     for name, target in _ACCOUNTS:
-        if name in event:
-            found[target] = account_of(event[name])
+        if name in event and (account := account_of(event[name])):
+            found[target] = account
     read_only = boolean_of(event.get("readOnly"))
     if read_only is not None:
         found["read_only"] = read_only
