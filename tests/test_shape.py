@@ -26,6 +26,8 @@ PACKAGES = ("ingest", "detectors", "storage", "streams", "skytrail")
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+MOCKS = re.compile(r"^\s*(from unittest import mock|import unittest\.mock|from unittest\.mock import)", re.MULTILINE)
 RULES = sorted(OWN_RULES.rglob("*.yml"))
 
 
@@ -66,7 +68,7 @@ def test_a_package_does_nothing_when_imported(path: Path) -> None:
 def test_every_rule_proves_a_hit_and_a_miss(path: Path) -> None:
     rule = yaml.safe_load(path.read_text("utf-8"))
     assert {test["fires"] for test in rule["tests"]} == {True, False}
-    assert rule["falsepositives"] and rule["runbook"] and rule["level"]
+    assert all(rule[key] for key in ("falsepositives", "runbook", "level"))
     assert any(tag.startswith("attack.t") for tag in rule["tags"])
 
 
@@ -159,12 +161,13 @@ def test_the_layers_hold() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    broken = []
-    pages = [p for p in ROOT.glob("*.md")] + sorted((ROOT / "docs").rglob("*.md"))
-    for page in pages:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
-            if not (page.parent / target).exists():
-                broken.append(f"{named(page)} → {target}")
+    pages = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+    broken = [
+        f"{named(page)} → {target}"
+        for page in pages
+        for target in LINK.findall(page.read_text("utf-8"))
+        if not (page.parent / target).exists()
+    ]
     assert broken == []
 
 
@@ -174,7 +177,7 @@ TEST_FILES = sorted(path for path in (ROOT / "tests").rglob("test_*.py"))
 @pytest.mark.parametrize("path", TEST_FILES, ids=named)
 def test_no_test_is_empty_and_none_mocks(path: Path) -> None:
     text = path.read_text("utf-8")
-    assert not re.search(r"^\s*(from unittest import mock|import unittest\.mock|from unittest\.mock import)", text, re.M)
+    assert not MOCKS.search(text)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             body = [part for part in node.body if not isinstance(part, ast.Expr | ast.Pass) or _does_something(part)]
