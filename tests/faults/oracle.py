@@ -1,7 +1,8 @@
-"""What must hold after every fault, derived anew from what Kafka holds: nothing lost, nothing twice, all accounted for."""
+"""What must hold after every fault, derived anew from what Kafka holds: nothing lost or twice, all accounted for."""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import random
 from collections import Counter, defaultdict
@@ -18,17 +19,19 @@ from detectors.sigma.engine import InterpretedEngine
 from detectors.suppression import GroupState, Opened, state_key, step
 from ingest.formats.registry import all_formats
 from ingest.kafka_client import client_options
-from ingest.schema.errors import UnsupportedEnvelope
-from ingest.schema.envelope import Position
 from ingest.schema import envelope as wire
+from ingest.schema.envelope import Position
+from ingest.schema.errors import UnsupportedEnvelope
 from storage.archive.contents import of_envelope, of_letter
 from storage.archive.reader import ArchiveReader
 from storage.archive.stores.filesystem import FilesystemStore
 from storage.verify.archive import check
+from streams.accounting import merge_latest
+from streams.accounts import read_compacted
 from streams.preparing import Limits, PreparedMessage, prepare
 from streams.status import Status, wait_until_caught_up
-from streams.topics import DEAD_LETTERS, raw_topic
-from tests.faults.road import Road
+from streams.topics import ACCOUNTING, DEAD_LETTERS, raw_topic
+from tests.faults.road import ROLES, Road
 
 LIMITS = Limits.of(24, 3660)
 Alerts = dict[tuple[str, str], list[int]]
@@ -166,6 +169,21 @@ async def _search(road: Road, index: str, fields: list[str]) -> list[dict[str, A
     finally:
         await client.close()
     return list(answer["hits"]["hits"])
+
+
+async def counted(road: Road) -> list[int]:
+    """How many messages each role has done so far, in the order of `ROLES`: grows while it works."""
+    accounts = merge_latest([value for _, value in await read_compacted(road.settings.kafka, ACCOUNTING)]).values()
+    return [sum(account.next_offset for account in accounts if account.role == role) for role in ROLES]
+
+
+async def advanced(road: Road, timeout_s: float = 60.0) -> None:
+    """Wait until every role has done more than now: it works, and it is in mid-stream."""
+    before = now = await counted(road)
+    async with asyncio.timeout(timeout_s):
+        while not all(count > then for count, then in zip(now, before, strict=True)):
+            await asyncio.sleep(0.1)
+            now = await counted(road)
 
 
 def archive_holds(road: Road, raw: Mapping[tuple[str, int], Mapping[int, bytes]]) -> None:

@@ -60,7 +60,8 @@ class FaultyElasticsearch:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _stop(self) -> None:
-        assert self._runner is not None and self._session is not None
+        assert self._runner is not None
+        assert self._session is not None
         await self._runner.cleanup()
         await self._session.close()
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from pydantic import SecretStr
 
+from ingest.backoff import Backoff
 from ingest.formats.registry import all_formats
 from ingest.publisher import KafkaPublisher
 from ingest.schema.envelope import Envelope
-from ingest.schema.errors import BrokerUnavailable
 from skytrail.connections import DUTIES, with_engines
 from skytrail.local.engines import EngineState
 from skytrail.settings import Settings, environment_without_settings
@@ -34,6 +35,7 @@ from tests.faults.material import AUDIT, CLOUDTRAIL, audit, cloudtrail, envelope
 ROLES = ("seal", "detect", "index")
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 45.0
+STEP = 100  # records that flow at once
 SESSION_S = 6.0
 """Seconds until the brokers give a killed worker's partitions to another; short, so that the tests need not wait."""
 
@@ -108,19 +110,14 @@ class Road:
         return path
 
     def start(self, role: str, **changes: Mapping[str, Any]) -> Role:
-        """Start one more worker of a role."""
+        """Start one more worker of a role.
+
+        Its output goes through a pipe, so that a test may forbid it to write files without silencing it.
+        """
         self._started += 1
         name = f"{role}-{self._started:03d}"
         log = self.directory / f"{name}.log"
-        with log.open("wb") as sink:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "skytrail", "--config", str(self.config(name, changes)), "worker", role],
-                env=environment_without_settings(),
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-                start_new_session=True,
-            )
+        process = spawn(["--config", str(self.config(name, changes)), "worker", role], log)
         running = Role(name, process, log)
         self.roles[role].append(running)
         return running
@@ -174,23 +171,69 @@ class Road:
         )
 
 
-async def publish(road: Road, messages: Iterable[Envelope], *, during_s: float = 0.0) -> None:
-    """Publish envelopes in small steps over some time, as a collector would: again until the brokers have them."""
-    pending = list(messages)
+def spawn(arguments: Sequence[str], log: Path, module: str = "skytrail") -> subprocess.Popen[bytes]:
+    """Start a module of ours; a thread copies what it says into `log`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        env=environment_without_settings(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    log.touch()
+
+    def copy() -> None:
+        assert process.stdout is not None
+        with log.open("wb", buffering=0) as sink, process.stdout as source:
+            while chunk := source.read1():
+                sink.write(chunk)
+
+    threading.Thread(target=copy, daemon=True).start()
+    return process
+
+
+async def publish(road: Road, messages: Sequence[Envelope]) -> None:
+    """Publish envelopes as a collector would: again until the brokers have them."""
     publisher = road.publisher()
-    pause = during_s / max(1, len(pending) / 4)
     try:
-        for start in range(0, len(pending), 4):
-            step = pending[start : start + 4]
-            while True:
-                try:
-                    await publisher.publish(step)
-                    break
-                except BrokerUnavailable:
-                    await asyncio.sleep(0.3)
-            await asyncio.sleep(pause)
+        for start in range(0, len(messages), 4):
+            await Backoff(cap_s=1.0).forever(functools.partial(publisher.publish, messages[start : start + 4]))
     finally:
         await publisher.close()
+
+
+@dataclass(slots=True)
+class Feed:
+    """What flows during a test.
+
+    Attributes:
+        records: Different records published so far.
+    """
+
+    records: int = 0
+
+
+@contextlib.asynccontextmanager
+async def feeding(road: Road, namespace: str, seed: int) -> AsyncIterator[Feed]:
+    """Publish about 125 records a second until the block ends, so that whatever happens in it is in mid-stream."""
+    feed = Feed()
+    stop = asyncio.Event()
+
+    async def flow() -> None:
+        while not stop.is_set():
+            step = material(seed * 1000 + feed.records, namespace, STEP)
+            await publish(road, step)
+            feed.records += STEP
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 0.8)
+
+    task = asyncio.create_task(flow())
+    try:
+        yield feed
+    finally:
+        stop.set()
+        await task
 
 
 def material(seed: int, namespace: str, count: int) -> list[Envelope]:
@@ -205,7 +248,7 @@ def material(seed: int, namespace: str, count: int) -> list[Envelope]:
     return mixed
 
 
-def wait_for(condition: Any, what: str, timeout_s: float = START_TIMEOUT_S) -> None:
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = START_TIMEOUT_S) -> None:
     """Wait until a condition holds.
 
     Raises:
@@ -215,6 +258,3 @@ def wait_for(condition: Any, what: str, timeout_s: float = START_TIMEOUT_S) -> N
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s for: {what}"
         time.sleep(0.1)
-
-
-__all__ = ["ROLES", "Role", "Road", "SecretStr", "material", "publish", "wait_for"]

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from tests.faults.oracle import settled
-from tests.faults.road import ROLES, Road, material, publish
+from tests.faults.oracle import advanced, settled
+from tests.faults.road import ROLES, Road, feeding
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 KILLS = 3
@@ -16,12 +16,14 @@ KILLS = 3
 
 async def test_roles_killed_again_and_again_lose_nothing_and_count_nothing_twice(road: Road) -> None:
     rng = random.Random(1)
-    feeding = asyncio.create_task(publish(road, material(1, "killed", 4000), during_s=18))
-    for _ in range(KILLS):
-        for role in rng.sample(ROLES, len(ROLES)):
-            await asyncio.sleep(rng.uniform(0.5, 2.5))
-            road.kill(role)
-            road.start(role)
-    await feeding
+    async with feeding(road, "killed", 1) as feed:
+        for _ in range(KILLS):
+            await advanced(road)
+            for role in rng.sample(ROLES, len(ROLES)):
+                await asyncio.sleep(rng.uniform(0.0, 1.0))
+                road.kill(role)
+                road.start(role)
+        await advanced(road)
     expected, _ = await settled(road, "killed")
+    assert len(expected.versions) == feed.records
     assert len(expected.alerts) >= 6

@@ -28,8 +28,10 @@ def log_file(path: Path, records: list[bytes]) -> Path:
 def ingest(road: Road, *paths: Path) -> None:
     config = road.config("ingest", {})
     done = subprocess.run(
-        [sys.executable, "-m", "skytrail", "--config", str(config), "ingest", "files", *map(str, paths)]
-        + ["--format", CLOUDTRAIL, "-n", NAMESPACE],
+        [
+            *(sys.executable, "-m", "skytrail", "--config", str(config)),
+            *("ingest", "files", *map(str, paths), "--format", CLOUDTRAIL, "-n", NAMESPACE),
+        ],
         env=environment_without_settings(),
         capture_output=True,
         text=True,

@@ -31,7 +31,7 @@ def states(checks: list[Check]) -> list[str]:
     ("error", "denied"),
     [
         (ConfigError("reading settings: wrong"), False),
-        (SourceRefused("opening bucket: no"), True),
+        (SourceRefused("opening bucket: permission denied"), True),
         (BrokerUnavailable("reaching broker: SaslAuthenticationFailed: Authentication failed"), True),
         (ZeroDivisionError("oops"), False),
         (TimeoutError(), False),
