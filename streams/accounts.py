@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from ingest.kafka_client import client_options
 from ingest.settings import KafkaSettings
@@ -12,9 +13,18 @@ from streams.accounting import Account, encode, merge_latest
 from streams.produce import Sink
 from streams.topics import ACCOUNTING
 
+Read = Callable[[str], Awaitable[list[tuple[bytes, bytes]]]]
+"""Reads a compacted topic to its present end."""
+
+STALL_S = 20.0
+
 
 async def read_compacted(settings: KafkaSettings, topic: str) -> list[tuple[bytes, bytes]]:
-    """Every (key, value) of a topic up to its present end, oldest first; deleted keys are left out."""
+    """Every (key, value) of a topic up to its present end, oldest first; deleted keys are left out.
+
+    Raises:
+        KafkaError: The brokers do not answer, or went silent for `STALL_S` seconds.
+    """
     found: list[tuple[bytes, bytes]] = []
     consumer = AIOKafkaConsumer(**client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
@@ -27,12 +37,13 @@ async def read_compacted(settings: KafkaSettings, topic: str) -> list[tuple[byte
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         await consumer.seek_to_beginning(*partitions)
-        while True:
-            waiting = [tp for tp in partitions if await consumer.position(tp) < ends[tp]]
-            if not waiting:
-                return found
-            for messages in (await consumer.getmany(*waiting, timeout_ms=500)).values():
+        while waiting := [tp for tp in partitions if await consumer.position(tp) < ends[tp]]:
+            batches = await consumer.getmany(*waiting, timeout_ms=int(STALL_S * 1000))
+            if not batches:
+                raise KafkaTimeoutError(f"reading {topic}: nothing came for {STALL_S:g} s")
+            for messages in batches.values():
                 found.extend((m.key, m.value) for m in messages if m.value is not None and m.key is not None)
+        return found
     finally:
         await consumer.stop()
 
@@ -47,10 +58,10 @@ async def _fetch(consumer: AIOKafkaConsumer, topic: str) -> Iterable[int]:
 class Accounts:
     """The accounts of one role in this worker."""
 
-    def __init__(self, role: str, settings: KafkaSettings, sink: Sink) -> None:
+    def __init__(self, role: str, read: Read, sink: Sink) -> None:
         """Start with nothing known; `of` reads what others saved."""
         self._role = role
-        self._settings = settings
+        self._read = read
         self._sink = sink
         self._known: dict[tuple[str, int], Account] = {}
 
@@ -62,7 +73,7 @@ class Accounts:
         """Accounts of these partitions, read from Kafka where not known yet."""
         wanted = set(partitions)
         if missing := wanted - self._known.keys():
-            saved = merge_latest([value for _, value in await read_compacted(self._settings, ACCOUNTING)])
+            saved = merge_latest([value for _, value in await self._read(ACCOUNTING)])
             for topic, partition in missing:
                 account = saved.get((self._role, topic, partition))
                 self._known[topic, partition] = account or Account(self._role, topic, partition)

@@ -5,29 +5,53 @@ What is set here and why: `docs/adr/0002-faust-pattern.md`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import faust
+import structlog
 from mode import CrashingSupervisor
 
 from ingest.kafka_client import client_options
 from ingest.settings import KafkaSettings
+from streams.settings import WorkerSettings
+
+log = structlog.get_logger("skytrail.worker")
 
 Batch = Sequence[faust.EventT[bytes]]
 Handler = Callable[[Batch], Awaitable[None]]
 
 
-def build_app(role: str, kafka: KafkaSettings, *, buffer: int, data_dir: Path, session_timeout_s: float) -> faust.App:
+class StoppingApp(faust.App):
+    """A Faust app that stops in time.
+
+    Faust waits for every batch in work before it stops, for ever where Elasticsearch or the archive is away. After the
+    grace nothing is acknowledged that is not done: it comes again at the next start.
+    """
+
+    stop_grace_s: float = 30.0
+
+    async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
+        if not self.should_stop:  # a rebalance: whoever gets the partitions would do the same work twice
+            await super()._consumer_wait_empty(consumer, logger)
+            return
+        # Not `wait_for`: Faust swallows the cancellation while it waits. The task ends when the consumer stops.
+        waiting = self.add_future(super()._consumer_wait_empty(consumer, logger))
+        done, _ = await asyncio.wait({waiting}, timeout=self.stop_grace_s)
+        if not done:
+            log.warning("stopping with work unfinished; it comes again at the next start", grace_s=self.stop_grace_s)
+
+
+def build_app(role: str, kafka: KafkaSettings, worker: WorkerSettings, *, buffer: int, data_dir: Path) -> faust.App:
     """An app of its own consumer group `skytrail-<role>`.
 
     Args:
         buffer: Envelopes held per stream; a message is up to 1 MiB, so keep it small.
         data_dir: Where Faust may keep files; we give it none to keep, but it makes the directory.
-        session_timeout_s: Seconds without a heartbeat until the brokers take a worker for dead.
     """
-    return faust.App(
+    app = StoppingApp(
         f"skytrail-{role}",
         broker=[f"kafka://{host.strip()}" for host in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(kafka),
@@ -40,8 +64,8 @@ def build_app(role: str, kafka: KafkaSettings, *, buffer: int, data_dir: Path, s
         agent_supervisor=CrashingSupervisor,
         stream_buffer_maxsize=buffer,
         stream_wait_empty=True,
-        broker_session_timeout=session_timeout_s,
-        broker_heartbeat_interval=session_timeout_s / 10,
+        broker_session_timeout=worker.session_timeout_s,
+        broker_heartbeat_interval=worker.session_timeout_s / 10,
         broker_commit_interval=1.0,
         broker_max_poll_interval=600,
         consumer_max_fetch_size=kafka.max_message_bytes,
@@ -50,6 +74,8 @@ def build_app(role: str, kafka: KafkaSettings, *, buffer: int, data_dir: Path, s
         worker_redirect_stdouts=False,
         producer_compression_type="zstd",
     )
+    app.stop_grace_s = worker.stop_grace_s
+    return app
 
 
 def _credentials(kafka: KafkaSettings) -> Any:

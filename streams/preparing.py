@@ -159,7 +159,7 @@ def letter_of(
 
 
 def letter_of_document(
-    message: PreparedMessage, prepared: PreparedRecord, refusal: str, index: str, now: dt.datetime
+    message: PreparedMessage, position: Position, record: bytes, refusal: str, index: str, now: dt.datetime
 ) -> DeadLetter:
     """The dead letter of a record whose document Elasticsearch refused for good."""
     return DeadLetter(
@@ -167,13 +167,13 @@ def letter_of_document(
         reason="RefusedDocument",
         message=f"indexing: {refusal}; mend the mapping or the record, then redrive",
         refused_at=now,
-        body=prepared.record,
-        size=len(prepared.record),
+        body=record,
+        size=len(record),
         header=message.header,
-        position=prepared.position,
+        position=position,
         format_version=message.format.version if message.format else "",
         index=index,
-        repeat=message.repeats.get(prepared.position.index, 0),
+        repeat=message.repeats.get(position.index, 0),
     )
 
 

@@ -14,7 +14,8 @@ class Progress:
     Attributes:
         lag: Messages not yet done per (topic, partition), as last seen.
         waiting_for: Why the worker waits, in words; empty while it works.
-        failed: Why background work ended, in words; the worker ends then, and the batch comes again.
+        failed: Why background work ended, in words; the worker is ending then, and the batch comes again.
+        retired: The worker has ended by itself; nobody is to watch it any more.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -24,6 +25,8 @@ class Progress:
     wait_beat: float = 0.0
     waiting_for: str = ""
     failed: str = ""
+    failed_at: float = 0.0
+    retired: bool = False
     assigned: bool = False
     lag: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
@@ -40,6 +43,11 @@ class Progress:
         self.wait_beat = self.clock()
         self.waiting_for = reason
 
+    def fail(self, reason: str) -> None:
+        """Background work ended for good; the first reason counts."""
+        if not self.failed:
+            self.failed, self.failed_at = reason, self.clock()
+
     def looped(self, lag: Mapping[tuple[str, int], int], *, assigned: bool) -> None:
         """The event loop runs, and this is the lag."""
         self.loop_beat = self.clock()
@@ -54,8 +62,10 @@ class Progress:
         It should end when its event loop stands still, or when it has lag, finishes nothing and gives no reason.
         """
         now = self.clock()
-        if self.failed:
-            return self.failed
+        if self.retired:
+            return ""
+        if self.failed and now - self.failed_at > limit_s:
+            return f"{self.failed}, and the worker has not ended for {now - self.failed_at:.0f} s"
         if now - self.loop_beat > limit_s:
             return f"the event loop has not run for {now - self.loop_beat:.0f} s"
         last = max(self.done_beat, self.wait_beat, self.started)

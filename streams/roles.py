@@ -31,13 +31,14 @@ from streams.agents.index import IndexAgent
 from streams.agents.resolve import ResolveAgent
 from streams.agents.seal import SealAgent
 from streams.app import attach, build_app
+from streams.garbage import collect_seldom
 from streams.keep_out import keep_out
 from streams.naming import namer
 from streams.observing import BulkObserver
 from streams.preparing import Limits
 from streams.refetch import Refetch
-from streams.runtime import Runtime, utc_now
 from streams.rights_check import check_rights
+from streams.runtime import Runtime, utc_now
 from streams.settings import DetectionSettings, WorkerSettings
 from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
 from streams.windows import Windows
@@ -97,13 +98,13 @@ def run_role(role: str, parts: Parts) -> NoReturn:
         for one in composed.close:
             await one()
 
+    collect_seldom()
     pulse = Pulse(composed.runtime, composed.app, ready=composed.ready, ruleset=composed.ruleset, close=close)
     run(composed.runtime, composed.app, pulse)
 
 
 def _begin(role: str, parts: Parts, buffer: int) -> Composed:
-    timeout_s = parts.worker.session_timeout_s
-    app = build_app(role, parts.kafka, buffer=buffer, data_dir=parts.state_dir, session_timeout_s=timeout_s)
+    app = build_app(role, parts.kafka, parts.worker, buffer=buffer, data_dir=parts.state_dir)
     return Composed(app, Runtime(role, parts.kafka, parts.worker))
 
 
@@ -145,7 +146,7 @@ def compose_detect(parts: Parts) -> Composed:
     alerter = AlertAgent(
         runtime,
         runtime.accounts("alert"),
-        Windows(parts.kafka, runtime.producer),
+        Windows(runtime.read, runtime.producer),
         AlertStore(writer, parts.elasticsearch.period),
         rule_of=known.get,
     )
@@ -194,7 +195,7 @@ def compose_index(parts: Parts) -> Composed:
     attach(composed.app, "index", list(map(raw_topic, all_formats())), agent.handle, size=size, wait_s=wait_s)
     attach(composed.app, "resolve", [CONFLICTS], resolver.handle, size=size, wait_s=wait_s)
     composed.on_assigned += [accounts.forget, resolving.forget]
-    composed.close += [agent.drain, *(client.close for client in clients)]
+    composed.close += [client.close for client in clients]
 
     async def ready() -> str:
         try:

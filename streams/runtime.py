@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 
+from ingest.backoff import Backoff
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.dead_letter import encode as encode_letter
 from ingest.schema.envelope import Position
+from ingest.schema.errors import BrokerUnavailable, TransientError
 from ingest.settings import KafkaSettings
 from streams.accounting import Account
-from streams.accounts import Accounts
+from streams.accounts import Accounts, read_compacted
 from streams.produce import Producer
 from streams.progress import Progress
 from streams.settings import WorkerSettings
 from streams.telemetry import Telemetry
 from streams.topics import DEAD_LETTERS
+
+T = TypeVar("T")
 
 log = structlog.get_logger("skytrail.worker")
 
@@ -31,7 +37,11 @@ def utc_now() -> dt.datetime:
 
 @dataclass(slots=True)
 class Runtime:
-    """Everything a role's agents need and none of them owns."""
+    """Everything a role's agents need and none of them owns.
+
+    Attributes:
+        on_failure: Ends the worker when work in the background failed; set by whoever runs it.
+    """
 
     role: str
     kafka: KafkaSettings
@@ -40,6 +50,7 @@ class Runtime:
     progress: Progress = field(default_factory=Progress)
     now: Callable[[], dt.datetime] = utc_now
     producer: Producer = field(init=False)
+    on_failure: Callable[[BaseException], None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.producer = Producer(self.kafka, self.waiting)
@@ -51,13 +62,37 @@ class Runtime:
         self.telemetry.waits.labels(self.role, reason.partition(" ")[0]).inc()
         self.progress.waiting(reason)
 
+    def fail(self, error: BaseException) -> None:
+        """Work in the background failed: end the worker, nothing of it was acknowledged."""
+        self.progress.fail(f"work in the background failed: {error!r}")
+        self.on_failure(error)
+
     def complain(self, doing: str, place: Position, error: Exception) -> None:
         """Note something unreadable that is not a record: it is kept by Kafka and seen by people in the log."""
         log.error(doing, place=str(place), error=str(error))
 
     def accounts(self, role: str) -> Accounts:
         """The accounts of an agent of this worker."""
-        return Accounts(role, self.kafka, self.producer)
+        return Accounts(role, self.read, self.producer)
+
+    async def read(self, topic: str) -> list[tuple[bytes, bytes]]:
+        """Read a compacted topic to its end; waits for brokers that are away."""
+        return await self.patiently(lambda: read_compacted(self.kafka, topic))
+
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Call until Kafka and everything else answers; says what it waits for."""
+
+        async def one() -> T:
+            try:
+                return await attempt()
+            except TransientError as exc:
+                self.waiting(str(exc))
+                raise
+            except KafkaError as exc:
+                self.waiting(f"Kafka does not answer: {exc!r}")
+                raise BrokerUnavailable(f"reading from Kafka: {exc!r}", where=self.kafka.bootstrap_servers) from exc
+
+        return await Backoff().forever(one)
 
     async def bury(self, letters: Iterable[DeadLetter]) -> None:
         """Write dead letters; returns when the brokers have them."""

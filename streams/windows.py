@@ -11,8 +11,7 @@ from detectors.detection import Detection
 from detectors.suppression import GroupState, Outcome, state_key, step
 from ingest.schema.envelope import Position
 from ingest.schema.errors import IntegrityError
-from ingest.settings import KafkaSettings
-from streams.accounts import read_compacted
+from streams.accounts import Read
 from streams.produce import Sink
 from streams.topics import ALERT_STATE
 
@@ -36,9 +35,9 @@ _keys = msgspec.json.Decoder(Key)
 class Windows:
     """The groups of the partitions that this worker has."""
 
-    def __init__(self, settings: KafkaSettings, sink: Sink) -> None:
+    def __init__(self, read: Read, sink: Sink) -> None:
         """Start empty; `load` brings what others saved."""
-        self._settings = settings
+        self._read = read
         self._sink = sink
         self._states: dict[Key, GroupState] = {}
         self._partition_of: dict[Key, int] = {}
@@ -60,7 +59,7 @@ class Windows:
         missing = set(partitions) - self._loaded
         if not missing:
             return
-        saved: dict[bytes, bytes] = dict(await read_compacted(self._settings, ALERT_STATE))
+        saved: dict[bytes, bytes] = dict(await self._read(ALERT_STATE))
         try:
             for raw_key, value in saved.items():
                 if not value:

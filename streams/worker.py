@@ -1,34 +1,41 @@
 """Runs one role: the Faust worker, its endpoints, its pulse and its watchdog.
 
-SIGTERM stops pulling, finishes the batch in work, commits and leaves the group. A worker that has lag, commits nothing
-and gives no reason ends with exit code 1, so that whoever supervises it starts a new one (Faust consumers are known to
-die slowly).
+SIGTERM stops pulling, finishes the batch in work, commits and leaves the group: exit code 0. A worker that Kafka's
+absence ended starts again in place (`streams/revival.py`). One that has lag, commits nothing and gives no reason, or
+that crashed for another reason, ends with exit code 1, so that whoever supervises it starts a new one (Faust consumers
+are known to die slowly).
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
+from faust.types import TP
 from mode import Service
 
 from ingest.document import PRODUCT_VERSION
 from ingest.schema.errors import ConfigError
 from streams.health import Check, HealthServer
 from streams.progress import Progress
+from streams.revival import broker_reason, restart_in_place
 from streams.runtime import Runtime
 
 log = structlog.get_logger("skytrail.worker")
 
 EXIT_STUCK = 1
+CLOSE_S = 5.0
+STARTS_S = 1.0
 
 
 async def always_ready() -> str:
@@ -51,13 +58,15 @@ class Pulse(Service):
         """Beat for this app.
 
         Args:
-            close: Finishes what the agents have in work and closes their connections.
+            close: Closes the agents' connections; called when nothing is in work any more.
         """
         super().__init__()
         self._runtime = runtime
         self._app = app
         self._ruleset = ruleset
         self._close = close
+        self._starts: dict[tuple[str, int], int] = {}
+        app.on_before_shutdown.connect(self._work_ended, weak=False)
         self._health = HealthServer(
             runtime.progress,
             runtime.telemetry,
@@ -83,13 +92,17 @@ class Pulse(Service):
         self.add_future(self._beat())
 
     async def on_stop(self) -> None:
-        """Finish the batch in work within the grace period, then close."""
-        try:
-            await asyncio.wait_for(self._close(), self._runtime.worker.stop_grace_s)
-        except TimeoutError:
-            log.warning("stopping with work unfinished; it comes again at the next start")
+        """Close the endpoints. Services stop in the reverse order of their start: the app works on for a while."""
         await self._health.close()
-        await self._runtime.producer.close()
+
+    async def _work_ended(self, *_: Any, **__: Any) -> None:
+        """The agents have finished, or their grace is over: close what they wrote to."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._close()
+                await self._runtime.producer.close()
+        except TimeoutError:
+            log.warning("closing connections took too long; they end with the process")
 
     async def _beat(self) -> None:
         while not self.should_stop:
@@ -98,11 +111,24 @@ class Pulse(Service):
             progress.looped(lag, assigned=bool(lag))
             for (topic, partition), number in lag.items():
                 telemetry.lag.labels(topic, partition).set(number)
-            telemetry.commit_age.set(progress.clock() - progress.done_beat)
+            idle_s = progress.clock() - progress.done_beat
+            telemetry.commit_age.set(idle_s)
+            if idle_s > self._runtime.worker.watchdog_s / 3 and any(lag.values()):
+                await self._learn_starts([place for place, number in lag.items() if number])
             await self.sleep(1.0)
 
+    async def _learn_starts(self, lagging: Sequence[tuple[str, int]]) -> None:
+        """Where partitions begin: what the brokers have deleted by age is no lag, and nobody will ever commit it."""
+        consumer: Any = self._app.consumer
+        try:
+            async with asyncio.timeout(STARTS_S):
+                found = await consumer.earliest_offsets(*(TP(*place) for place in lagging))
+        except (KafkaError, ConsumerNotStarted, TimeoutError):
+            return  # asked again a second later, as long as it matters
+        self._starts.update({(tp.topic, tp.partition): offset for tp, offset in found.items()})
+
     def _lag(self) -> dict[tuple[str, int], int]:
-        """Messages beyond the committed offset per assigned partition of ours."""
+        """Messages beyond the committed offset, as far as they still exist, per assigned partition of ours."""
         consumer: Any = self._app.consumer
         found: dict[tuple[str, int], int] = {}
         try:
@@ -111,8 +137,9 @@ class Pulse(Service):
             return found
         for tp in assigned:
             if tp.topic.startswith("skytrail."):
-                end = consumer.highwater(tp) or 0
-                found[tp.topic, tp.partition] = max(0, end - (consumer._committed_offset.get(tp) or 0))  # noqa: SLF001
+                place, end = (tp.topic, tp.partition), consumer.highwater(tp) or 0
+                done = max(consumer._committed_offset.get(tp) or 0, self._starts.get(place, 0))  # noqa: SLF001
+                found[place] = max(0, end - done)
         return found
 
 
@@ -135,9 +162,32 @@ def watch(progress: Progress, limit_s: float) -> threading.Thread:
 
 
 def run(runtime: Runtime, app: faust.App, pulse: Pulse) -> NoReturn:
-    """Run until a signal or a failure; exits with 0, or 1 when an agent or the consumer crashed."""
+    """Run until a signal or a failure; exits with 0, or 1 when an agent or the consumer crashed.
+
+    Raises:
+        ConfigError: The brokers went away and came back refusing our credentials.
+    """
     watch(runtime.progress, runtime.worker.watchdog_s)
     worker = faust.Worker(
         app, pulse, loglevel="WARNING", console_port=0, redirect_stdouts=False, quiet=True, stdout=sys.stderr
     )
-    worker.execute_from_commandline()
+    worker.spinner = None  # it writes terminal codes into the log
+
+    def end(error: BaseException) -> None:
+        pulse.add_future(app.crash(error))
+
+    runtime.on_failure = end
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        reason = broker_reason(worker.crash_reason or ended) if ended.code else ""
+        if not reason:
+            raise
+    runtime.progress.retired = True
+    signal.signal(signal.SIGTERM, stop_at_once)
+    restart_in_place(runtime.kafka, reason)
+
+
+def stop_at_once(*_: object) -> NoReturn:
+    """Signal handler for times when nothing is in work."""
+    sys.exit(0)

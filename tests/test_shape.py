@@ -66,14 +66,14 @@ def test_a_package_does_nothing_when_imported(path: Path) -> None:
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
 def test_every_rule_proves_a_hit_and_a_miss(path: Path) -> None:
-    rule = yaml.safe_load(path.read_text("utf-8"))
+    rule = next(yaml.safe_load_all(path.read_text("utf-8")))
     assert {test["fires"] for test in rule["tests"]} == {True, False}
     assert all(rule[key] for key in ("falsepositives", "runbook", "level"))
     assert any(tag.startswith("attack.t") for tag in rule["tags"])
 
 
 def test_every_rule_has_its_own_name_and_id() -> None:
-    rules = [yaml.safe_load(path.read_text("utf-8")) for path in RULES]
+    rules = [next(yaml.safe_load_all(path.read_text("utf-8"))) for path in RULES]
     assert len(rules) >= 25
     assert len({rule["name"] for rule in rules}) == len(rules)
     assert len({rule["id"] for rule in rules}) == len(rules)
@@ -156,7 +156,9 @@ def test_only_the_settings_read_the_environment() -> None:
 
 
 def test_the_layers_hold() -> None:
-    done = subprocess.run([str(Path(sys.executable).with_name("lint-imports"))], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports"))], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-2000:]
 
 

@@ -38,12 +38,14 @@ class Engine(Protocol):
 def applies(rule: LogSource, source: LogSource) -> bool:
     """Whether a rule for one log source is to see events of another; a part that the rule leaves out matches any.
 
+    A format may serve further services (`LogSource.also`) where public rules split finer than the logs do.
     Where our format declares no service or no category, a rule's demand for one can't be refused by it: such a rule
     must at least name the product.
     """
     if rule.product and rule.product.lower() != source.product.lower():
         return False
-    parts = ((rule.service, source.service), (rule.category, source.category))
+    service = rule.service if rule.service and rule.service.lower() in source.also else source.service
+    parts = ((rule.service, service), (rule.category, source.category))
     if not rule.product:
         return any(wanted for wanted, _ in parts) and all(
             not wanted or wanted.lower() == (given or "").lower() for wanted, given in parts

@@ -18,11 +18,16 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """The Sigma log source of a format; a rule that leaves a part out applies to all of it."""
+    """The Sigma log source of a format; a rule that leaves a part out applies to all of it.
+
+    Attributes:
+        also: Further services whose rules are about events of this format, where the public rules split finer.
+    """
 
     product: str
     service: str | None = None
     category: str | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -14,9 +14,7 @@ def java_text(value: Any) -> str:
     if value.__class__ is str:
         return value
     if isinstance(value, dict):
-        parts = []
-        for key, item in value.items():
-            parts.append(f"{key}={item if item.__class__ is str else java_text(item)}")
+        parts = [f"{key}={item if item.__class__ is str else java_text(item)}" for key, item in value.items()]
         return "{" + ", ".join(parts) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(java_text, value)) + "]"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,9 @@ END: Final = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 """End of the generated day; fixed, so that every run measures the same bytes."""
 EVERYDAY: Final = "everyday"
 _LARGE_SHARE: Final = 100  # 100 KB bodies are so much larger that fewer of them take as long
-_RECEIPT: Final = Receipt("bench", "bench", END, "AWSLogs/777788889999/CloudTrail/eu-west-1/2026/11/22/bench.json.gz", 17)
+_RECEIPT: Final = Receipt(
+    "bench", "bench", END, "AWSLogs/777788889999/CloudTrail/eu-west-1/2026/11/22/bench.json.gz", 17
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +97,19 @@ def measure(
             few = records[: max(1, count // _LARGE_SHARE)] if str(LARGE_BYTES // 1000) in kind else records
             sets[kind] = hard(kind, name, few)
         for kind, chosen in sets.items():
-            label = f"{name}, {kind}"
-            yield from _rows(name, kind, chosen, rounds, clock, lambda d, a, label=label: tell(label, d, a))
+            yield from _rows(name, kind, chosen, rounds, clock, functools.partial(tell, f"{name}, {kind}"))
 
 
 def _rows(name: str, kind: str, records: Sequence[bytes], rounds: int, clock: Clock, tell: Tell) -> Iterator[Row]:
     todo = stages(format_named(name))
     # one list each: a stage must not find its records in the caches because the one before it has just read them
-    contenders = [Contender(stage, _over(run, list(map(bytes, map(bytearray, records))))) for stage, run in todo.items()]
+    contenders = [
+        Contender(stage, _over(run, list(map(bytes, map(bytearray, records))))) for stage, run in todo.items()
+    ]
     best = best_of(contenders, rounds, clock=clock, tell=tell)
     parsing = best["parse only"]
-    for stage, seconds in best.items():
+    for stage in todo:
+        seconds = best[stage]
         yield Row(
             format=name,
             records=kind,

@@ -13,7 +13,6 @@ from ingest.schema.errors import (
     TransientError,
 )
 
-
 _DENIED = ("security_exception", "authentication", "unauthorized", "topicauthorization", "permission", "credential")
 
 

@@ -144,7 +144,8 @@ def _explain_transport(exc: TransportError, doing: str, where: str) -> IndexUnav
         mend = "Elasticsearch is slow or unreachable; if it is slow for long, raise elasticsearch.request_timeout_s"
     else:
         mend = "start it (`skytrail up`) or correct elasticsearch.url; `skytrail doctor` tells more"
-    return IndexUnavailable(f"{doing}: {type(exc).__name__}: {exc.message}", where=where, mend=mend)
+    told = str(exc.message)[:200]  # it may quote an answer, and with it events
+    return IndexUnavailable(f"{doing}: {type(exc).__name__}: {told}", where=where, mend=mend)
 
 
 def _checked_url(settings: ElasticsearchSettings) -> str:

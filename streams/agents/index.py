@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import faust
 
@@ -20,7 +20,7 @@ from streams.accounting import CONFLICT, CREATED, DEAD_LETTERED, FILTERED, RECEI
 from streams.accounts import Accounts
 from streams.conflicts import Conflict, encode_conflicts
 from streams.naming import Namer
-from streams.preparing import Limits, PreparedMessage, PreparedRecord, letter_of_document, prepare
+from streams.preparing import Limits, PreparedMessage, letter_of_document, prepare
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.topics import CONFLICTS
 
@@ -40,19 +40,28 @@ class Writer(Protocol):
         ...
 
 
+class Owner(NamedTuple):
+    """What an item stands for; the document itself is gone once it is bytes, a batch of them would fill the memory."""
+
+    message: PreparedMessage
+    position: Position
+    record: bytes
+    leaf: bytes
+
+
 @dataclass(slots=True)
 class Work:
     """One batch on its way.
 
     Attributes:
-        owners: The message and record that each item stands for.
+        owners: What each item stands for.
         tally: Outcomes per message offset.
     """
 
     batch: Batch
     messages: list[PreparedMessage]
     items: list[BulkItem] = field(default_factory=list)
-    owners: list[tuple[PreparedMessage, PreparedRecord]] = field(default_factory=list)
+    owners: list[Owner] = field(default_factory=list)
     tally: dict[Position, Counter[str]] = field(default_factory=dict)
 
 
@@ -79,15 +88,10 @@ class IndexAgent:
         self._pending = asyncio.create_task(self._finish(work))
         self._pending.add_done_callback(self._note_failure)
 
-    async def drain(self) -> None:
-        """Finish what is in work."""
-        if self._pending is not None:
-            await self._pending
-
     def _note_failure(self, task: asyncio.Task[None]) -> None:
         """A batch that could not be finished must end the worker even if no other batch follows."""
-        if not task.cancelled() and task.exception() is not None:
-            self._runtime.progress.failed = f"finishing a batch: {task.exception()!r}"
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._runtime.fail(error)
 
     async def _prepare(self, batch: Batch) -> Work:
         work = Work(batch, [])
@@ -112,7 +116,8 @@ class IndexAgent:
             stream = document["data_stream"]
             index = self._namer(stream["dataset"], stream["namespace"], prepared.event_time)
             work.items.append(BulkItem(index=index, id=prepared.identified.id, body=serialise(document)))
-            work.owners.append((message, prepared))
+            work.owners.append(Owner(message, prepared.position, prepared.record, prepared.identified.leaf))
+        message.records.clear()
 
     async def _finish(self, work: Work) -> None:
         """Write, bury, note conflicts, count, acknowledge: in this order, each durable before the next."""
@@ -143,10 +148,11 @@ class IndexAgent:
     def _settle(self, work: Work, outcome: Outcome, count: BatchCount) -> list[Conflict]:
         """Book the outcome of each item; returns the conflicts of messages that were not counted before."""
         for position in outcome.created:
-            work.tally[work.owners[position][0].position][CREATED] += 1
+            work.tally[work.owners[position].message.position][CREATED] += 1
         conflicts = []
         for position in sorted([*outcome.duplicate, *outcome.uncertain]):
-            message, prepared = work.owners[position]
+            owner = work.owners[position]
+            message = owner.message
             work.tally[message.position][CONFLICT] += 1
             if count.is_new(message.position):
                 item = work.items[position]
@@ -155,12 +161,13 @@ class IndexAgent:
                         source=source_key(message.header),
                         index=item.index,
                         id=item.id,
-                        leaf=prepared.identified.leaf.hex(),
-                        position=prepared.position,
+                        leaf=owner.leaf.hex(),
+                        position=owner.position,
                     )
                 )
         for position, kind, reason in outcome.refused:
-            message, prepared = work.owners[position]
+            owner = work.owners[position]
             index, now = work.items[position].index, self._runtime.now()
-            message.letters.append(letter_of_document(message, prepared, f"{kind}: {reason}", index, now))
+            letter = letter_of_document(owner.message, owner.position, owner.record, f"{kind}: {reason}", index, now)
+            owner.message.letters.append(letter)
         return conflicts

@@ -15,9 +15,8 @@ import faust
 import msgspec
 
 from detectors.equivocation import equivocation
-from ingest.backoff import Backoff
 from ingest.schema.envelope import Position
-from ingest.schema.errors import IndexUnavailable, UnsupportedEnvelope
+from ingest.schema.errors import UnsupportedEnvelope
 from ingest.schema.identity import equivocating_id
 from storage.index import conflicts as stored
 from storage.index.bulk import BulkItem
@@ -100,15 +99,8 @@ class ResolveAgent:
     async def _verdicts(self, conflicts: Sequence[Conflict]) -> list[stored.Verdict]:
         asked = [stored.Conflict(index=c.index, id=c.id, leaf_hex=c.leaf, position=c.position) for c in conflicts]
 
-        async def attempt() -> list[stored.Verdict]:
-            try:
-                return await self._compare(asked)
-            except IndexUnavailable as exc:
-                self._runtime.waiting(f"Elasticsearch: {exc}")
-                raise
-
         for _ in range(MISSING_TRIES):
-            verdicts = await Backoff().forever(attempt)
+            verdicts = await self._runtime.patiently(lambda: self._compare(asked))
             if "missing" not in verdicts:
                 return verdicts
             await asyncio.sleep(0.5)
@@ -156,7 +148,9 @@ class ResolveAgent:
         if not outcome.refused:
             return "known"
         _, kind, reason = outcome.refused[0]
-        letter = letter_of_document(message, prepared, f"{kind}: {reason}", index, self._runtime.now())
+        letter = letter_of_document(
+            message, prepared.position, prepared.record, f"{kind}: {reason}", index, self._runtime.now()
+        )
         await self._runtime.bury([letter])
         return "refused"
 
@@ -166,7 +160,7 @@ class ResolveAgent:
 
     async def _again(self, place: Position) -> tuple[PreparedMessage, PreparedRecord] | None:
         """The record at a place, prepared anew, and the message it is in."""
-        value = await self._fetch(place)
+        value = await self._runtime.patiently(lambda: self._fetch(place))
         if value is None:
             return None
         message = prepare(

@@ -85,6 +85,7 @@ class FaultyElasticsearch:
             return web.Response(status=503, text="no upstream")
         assert self._session is not None
         headers = {name: value for name, value in request.headers.items() if name.lower() in _KEPT_HEADERS}
+        headers["accept-encoding"] = "identity"
         body = await request.read()
         url = self._target + request.raw_path
         async with self._session.request(request.method, url, data=body, headers=headers) as answer:

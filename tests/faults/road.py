@@ -54,7 +54,7 @@ class Role:
 
     def tail(self) -> str:
         """The end of its log, for messages of failed tests."""
-        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-25:])
+        return "\n".join(line[:300] for line in self.log.read_text("utf-8", "replace").splitlines()[-12:])
 
 
 @dataclass(slots=True)
@@ -123,13 +123,15 @@ class Road:
         return running
 
     def start_all(self) -> None:
-        """Make exactly one worker of each role run, with plain settings."""
+        """Make exactly one worker of each role run, with plain settings; returns when they are up."""
         for role in ROLES:
             for running in self.roles[role][1:]:
                 self.end(role, running)
             if not self.roles[role] or self.roles[role][0].process.poll() is not None:
                 self.roles[role].clear()
                 self.start(role)
+        for running in (each for role in ROLES for each in self.roles[role]):
+            wait_for(functools.partial(running.said, "worker started"), f"{running.name} is up")
 
     def kill(self, role: str) -> None:
         """`kill -9` the oldest worker of a role."""

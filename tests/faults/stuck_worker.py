@@ -24,9 +24,9 @@ def main(config: str, how: str, directory: str) -> None:
     app = build_app(
         runtime.role,
         settings.kafka,
+        settings.worker,
         buffer=32,
         data_dir=Path(directory),
-        session_timeout_s=settings.worker.session_timeout_s,
     )
 
     async def handle(_: object) -> None:

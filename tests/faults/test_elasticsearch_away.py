@@ -11,7 +11,7 @@ from elasticsearch import AsyncElasticsearch
 
 from skytrail.local import engines as local
 from tests.faults.oracle import advanced, settled
-from tests.faults.proxy import FaultyElasticsearch
+from tests.faults.proxy import Fault, FaultyElasticsearch
 from tests.faults.road import ROLES, Road, feeding, material, publish, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
@@ -33,7 +33,7 @@ async def test_elasticsearch_that_is_stopped_in_mid_stream_is_waited_for(road: R
 
 
 async def test_throttled_and_cut_bulks_leave_each_document_once(road: Road) -> None:
-    shares = {"busy": 0.25, "failing": 0.15, "applied": 0.25}
+    shares: dict[Fault, float] = {"busy": 0.15, "failing": 0.1, "applied": 0.2}
     with FaultyElasticsearch(road.state.elasticsearch_url, shares) as proxy:
         for role in ("index", "detect"):
             assert road.end(role, road.roles[role][0]) == 0

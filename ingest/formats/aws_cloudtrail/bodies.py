@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.formats.aws_cloudtrail.values import text_of
+from ingest.parsing.java_text import java_text
 
 TERM_BYTES = 32_766
 _DEEPEST = 20
@@ -35,15 +36,16 @@ def bodies_of(event: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     flattened: dict[str, Any] = {}
     for name, target in _BODIES:
-        value = event.get(name)
-        if value is None:
+        if name not in event:
             continue
-        text = text_of(value)
-        found[target] = text
+        value = event[name]
         if value.__class__ is dict:
+            found[target] = text = java_text(value)
             held = flattened_of(value, text)
             if held is not None:
                 flattened[target] = held
+        else:
+            found[target] = text_of(value)
     if flattened:
         found["flattened"] = flattened
     return found

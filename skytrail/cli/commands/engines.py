@@ -38,7 +38,7 @@ def up(context: typer.Context, docker: DockerOption = False, output: OutputOptio
     settings = context_of(context).settings
     if docker:
         compose.up(Path.cwd(), say)
-        say("The engines are up. Next: docker compose --profile skytrail up -d --wait, docker compose run --rm cli status")
+        say("Engines are up. Next: docker compose --profile skytrail up -d --wait; docker compose run --rm cli status")
         return
     if settings.kafka.bootstrap_servers and settings.elasticsearch.url:
         say("The settings point to engines of your own: nothing to start.")

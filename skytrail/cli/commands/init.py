@@ -22,9 +22,7 @@ def init(
     directory: Annotated[Path, typer.Argument(help="Where; made if it is not there.")] = Path(),
     host: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Name or address under which API servers reach the audit webhook; repeatable."
-        ),
+        typer.Option(help="Name or address under which API servers reach the audit webhook; repeatable."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there, passwords included.")] = False,
     output: OutputOption = None,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from enum import StrEnum
 
 import typer
 
 from ingest.formats.registry import all_formats
 from skytrail.cli.context import context_of
-from streams.topic_admin import ensure_topics
 from streams.topics import all_topics
 
 
@@ -29,12 +29,18 @@ def register(app: typer.Typer) -> None:
 def worker(context: typer.Context, role: RoleName) -> None:
     """Run a role until SIGTERM: seal (archive), detect (rules, alerts) or index (Elasticsearch). Start more to scale.
 
+    Kafka may be away: at its start a worker waits for it and says so; later it waits, or starts again in place.
+    Exit code 1: it crashed or was stuck, and must be started again by its supervisor.
+
     Examples:  skytrail worker seal   |   skytrail worker detect   |   skytrail worker index
     """
+    from streams.broker_wait import prepare_topics  # noqa: PLC0415 - as below
     from streams.roles import Parts, run_role  # noqa: PLC0415 - Faust is heavy, and only workers need it
+    from streams.worker import stop_at_once  # noqa: PLC0415 - same
 
+    signal.signal(signal.SIGTERM, stop_at_once)  # until Faust has its own
     settings = context_of(context).connected(elasticsearch=role is not RoleName.SEAL)
-    asyncio.run(ensure_topics(settings.kafka, all_topics(list(all_formats()))))
+    asyncio.run(prepare_topics(settings.kafka, all_topics(list(all_formats()))))
     parts = Parts(
         kafka=settings.kafka,
         elasticsearch=settings.elasticsearch,

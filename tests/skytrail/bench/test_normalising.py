@@ -1,0 +1,51 @@
+"""The cost of a record relative to parsing it; absolute times would judge the machine."""
+
+import pytest
+
+from skytrail.bench.normalising import EVERYDAY, Row, measure
+from skytrail.bench.samples import FORMATS, HARD
+
+ALARM = {
+    "identify": 16,
+    "view": 16,
+    "normalise": 45,
+    "complete": 55,
+    "complete + view (role detect, before its rules)": 60,
+    "complete + serialise (role index)": 65,
+}
+"""Times the cost of parsing; about twice what a quiet machine shows."""
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return list(measure(FORMATS, 400, 5))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_stage_costs_more_than_twice_what_it_should_in_terms_of_parsing(rows: list[Row], name: str) -> None:
+    found = {row.stage: row.times_parsing for row in rows if (row.format, row.records) == (name, EVERYDAY)}
+    assert found.pop("parse only") == 1
+    assert {stage: times for stage, times in found.items() if times > ALARM[stage]} == {}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_view_beside_the_document_does_not_parse_again(rows: list[Row], name: str) -> None:
+    found = {row.stage: row.us_per_event for row in rows if (row.format, row.records) == (name, EVERYDAY)}
+    apart = found["complete"] + found["view"]
+    assert found["complete + view (role detect, before its rules)"] < apart
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_large_bodies_cost_in_proportion_to_their_bytes(rows: list[Row], name: str) -> None:
+    cost = {
+        row.records: row.us_per_event / row.record_bytes
+        for row in rows
+        if row.format == name and row.stage == "complete + serialise (role index)"
+    }
+    assert cost["100 KB bodies"] < 6 * cost[EVERYDAY]
+
+
+def test_every_kind_of_records_is_measured_for_every_stage(rows: list[Row]) -> None:
+    stages = {row.stage for row in rows}
+    assert len(rows) == len(FORMATS) * len(stages) * (1 + len(HARD))
+    assert all(row.events_per_s == pytest.approx(1e6 / row.us_per_event, rel=0.05) for row in rows)

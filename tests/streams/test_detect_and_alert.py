@@ -1,0 +1,145 @@
+"""The detect role dies at any step, again and again: every alert is told, with the exact count."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import functools
+import random
+from typing import Any, Literal
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.rule import Rule
+from detectors.rulebook import OWN_RULES, load
+from detectors.sigma.engine import InterpretedEngine
+from ingest.schema import dead_letter
+from ingest.schema.envelope import encode, pack
+from storage.index.alert_store import AlertStore
+from storage.settings import ElasticsearchSettings
+from streams.agents.alert import AlertAgent
+from streams.agents.detect import DetectAgent, Rules
+from streams.naming import namer
+from streams.preparing import Limits
+from streams.status import summarise
+from streams.topics import ALERTS, DEAD_LETTERS, DETECTIONS, raw_topic
+from streams.windows import Windows
+from tests.faults.material import CLOUDTRAIL, cloudtrail, header
+from tests.faults.oracle import expectation
+from tests.streams.fakes import PARTITIONS, Brokers, Faults, Index, Killed, accounts_on, runtime_on
+
+RAW = raw_topic(CLOUDTRAIL)
+RECORDS = [r for r in cloudtrail(random.Random(3), 400, dt.datetime.now(dt.UTC)) if b'"readOnly":false' in r][:8]
+LIVES = st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["lost", "applied"])), max_size=5)
+STREAMS = st.lists(
+    st.tuples(st.integers(0, PARTITIONS - 1), st.lists(st.sampled_from(RECORDS), min_size=1, max_size=4)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@functools.cache
+def rules() -> dict[str, Rule]:
+    return {rule.id: rule for rule in load([OWN_RULES], {}).rules}
+
+
+async def detect_life(brokers: Brokers, size: int) -> None:
+    agent = DetectAgent(
+        runtime_on("detect", brokers),
+        accounts_on("detect", brokers),
+        Rules(InterpretedEngine(list(rules().values())), "1"),
+        namer=namer(ElasticsearchSettings()),
+        limits=Limits.of(24, 3660),
+    )
+    for batch in brokers.batches("detect", RAW, size):
+        await agent.handle(batch)
+
+
+async def alert_life(brokers: Brokers, index: Index, size: int) -> None:
+    agent = AlertAgent(
+        runtime_on("detect", brokers),
+        accounts_on("alert", brokers),
+        Windows(brokers.read, brokers),
+        AlertStore(index, {}),
+        rule_of=rules().get,
+    )
+    for batch in brokers.batches("alert", DETECTIONS, size):
+        await agent.handle(batch)
+
+
+async def until_done(brokers: Brokers, index: Index, size: int) -> None:
+    while True:
+        try:
+            await detect_life(brokers, size)
+            await alert_life(brokers, index, size)
+        except Killed:
+            brokers.faults.reborn()
+        else:
+            return
+
+
+def told(index: Index) -> dict[tuple[str, str], list[int]]:
+    found: dict[tuple[str, str], list[int]] = {}
+    for (name, _), document in index.documents.items():
+        if name == "skytrail-alert-state":
+            alert: Any = document["skytrail"]["alert"]
+            rule = next(d for (_, key), d in index.documents.items() if key == alert_id(document))["rule"]["id"]
+            found.setdefault((rule, alert["group_key"]), []).append(alert["count"])
+    return found
+
+
+def alert_id(state: dict[str, Any]) -> str:
+    return str(state["skytrail"]["alert"]["id"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(stream=STREAMS, lives=LIVES, size=st.integers(1, 4))
+def test_alerts_and_their_counts_are_exact_wherever_the_role_dies(
+    stream: list[tuple[int, list[bytes]]], lives: list[tuple[int, Literal["lost", "applied"]]], size: int
+) -> None:
+    brokers = Brokers(Faults(list(lives)))
+    index = Whole(brokers.faults)
+    for partition, records in stream:
+        brokers.append(RAW, (None, encode(pack(header("unit", CLOUDTRAIL), records)[0]), partition))
+    asyncio.run(until_done(brokers, index, size))
+    raw = {
+        (RAW, partition): {offset: value for offset, (_, value) in enumerate(brokers.topics.get((RAW, partition), []))}
+        for partition in range(PARTITIONS)
+    }
+    assert told(index) == expectation(raw, "unit").alerts
+    alerts = {key for name, key in index.documents if name.startswith("logs-skytrail.alert-unit-")}
+    assert alerts == {key for name, key in index.documents if name == "skytrail-alert-state"}
+    assert alerts == {orjson.loads(value)["event"]["id"] for value in brokers.values(ALERTS)}
+    (row,) = summarise(brokers.accounts(), {}, [CLOUDTRAIL], "unit").sources
+    assert row.evaluated == sum(len(records) for _, records in stream)
+
+
+class Whole(Index):
+    """Keeps whole states: an update replaces parts of what is there, as Elasticsearch merges it."""
+
+    def _apply(self, items: Any, part: range, outcome: Any) -> None:
+        for place in part:
+            item = items[place]
+            before = self.documents.get((item.index, item.id))
+            super()._apply(items, range(place, place + 1), outcome)
+            if item.operation == "update" and before is not None:
+                self.documents[item.index, item.id] = merged(before, orjson.loads(item.body)["doc"])
+
+
+def merged(old: Any, new: Any) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {key: merged(old.get(key), new[key]) if key in new else old[key] for key in old | new}
+
+
+async def test_a_message_that_holds_no_detections_is_a_dead_letter_and_the_next_ones_go_on() -> None:
+    brokers = Brokers()
+    index = Whole(brokers.faults)
+    brokers.append(DETECTIONS, (None, b"\x09garbage", 0))
+    brokers.append(DETECTIONS, (None, b"", 0))
+    brokers.append(RAW, (None, encode(pack(header("unit", CLOUDTRAIL), RECORDS)[0]), 0))
+    await until_done(brokers, index, 2)
+    assert [dead_letter.decode(value).stage for value in brokers.values(DEAD_LETTERS)] == ["alert", "alert"]
+    assert sum(map(sum, told(index).values())) == len(RECORDS)
