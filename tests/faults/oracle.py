@@ -12,6 +12,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from elasticsearch import AsyncElasticsearch
+from elasticsearch.helpers import async_scan
 
 from detectors.detection import Detection, detect
 from detectors.rulebook import OWN_RULES, load
@@ -163,12 +164,14 @@ async def _search(road: Road, index: str, fields: list[str]) -> list[dict[str, A
     )
     try:
         await client.indices.refresh(index=index, ignore_unavailable=True, allow_no_indices=True)
-        answer = await client.search(
-            index=index, size=10_000, source_includes=fields, ignore_unavailable=True, allow_no_indices=True
-        )
+        return [
+            hit
+            async for hit in async_scan(
+                client, index=index, size=5_000, source_includes=fields, ignore_unavailable=True, allow_no_indices=True
+            )
+        ]
     finally:
         await client.close()
-    return list(answer["hits"]["hits"])
 
 
 async def counted(road: Road) -> list[int]:
