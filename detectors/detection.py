@@ -8,12 +8,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from detectors.reason import clean, word_reason
+from detectors.rule import Rule
 from detectors.sigma.engine import Engine, known_aliases
 from detectors.sigma.fields import Fields
 from detectors.sigma.values import text_of
@@ -64,6 +65,10 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
         member: What an alert counts once (stages and replays of one action have one member).
         at: Event time, UTC.
         context: Parts of the ECS document that the alert repeats.
+        alert: Id of the alert it belongs to, where the detection knows it (correlations); "": the suppression decides.
+        events: Every event that a correlation matched when it opened the alert.
+        since: Time of the first of them.
+        threshold: How many matches it took.
     """
 
     rule_id: str
@@ -79,6 +84,10 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     principal: Principal
     reason: str
     context: Mapping[str, Any]
+    alert: str = ""
+    events: tuple[EventRef, ...] = ()
+    since: dt.datetime | None = None
+    threshold: int = 1
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -128,8 +137,23 @@ def detect(
         ruleset_version: Version of the rule set behind the engine.
         index_of: Name of the index in which an event's document lies.
     """
+    return word_matches(
+        engine.match(views, source), views, identified, source, ruleset_version=ruleset_version, index_of=index_of
+    )
+
+
+def word_matches(
+    matches: Iterable[tuple[int, Rule]],
+    views: Sequence[View],
+    identified: Sequence[Identified],
+    source: LogSource,
+    *,
+    ruleset_version: str,
+    index_of: Callable[[Identified], str],
+) -> list[Detection]:
+    """The detections of matches, as `Engine.match` gives them; other arguments as for `detect`."""
     aliases, found = known_aliases().get(source, {}), []
-    for place, rule in engine.match(views, source):
+    for place, rule in matches:
         event, fields = identified[place], Fields(views[place], aliases)
         found.append(
             Detection(
@@ -140,7 +164,7 @@ def detect(
                 format=event.document["skytrail"]["format"],
                 group_key=group_key(fields, rule.suppression.by),
                 window_seconds=rule.suppression.window_seconds,
-                member=_short(views[place].member or event.uid),
+                member=short_member(views[place].member or event.uid),
                 event=EventRef(index=index_of(event), id=event.id, hash=event.leaf.hex()),
                 at=dt.datetime.fromisoformat(event.document["@timestamp"]),
                 principal=principal_of(event.document),
@@ -151,7 +175,7 @@ def detect(
     return found
 
 
-def _short(member: str) -> str:
+def short_member(member: str) -> str:
     """A member as it is remembered: hashed when long, because an alert keeps up to 10,000 of them."""
     if len(member) <= MAX_MEMBER:
         return member

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from detectors.attack import read_tags
+from detectors.correlation.loading import Loaded, is_correlation, load_correlations, silent_in
+from detectors.correlation.model import Correlation
+from detectors.correlation.parse import Draft, parse_correlation
 from detectors.findings import Finding
 from detectors.known_fields import fills
 from detectors.reason import UNKNOWN, places_of
@@ -38,13 +41,28 @@ class Rulebook:
     """A set of rules.
 
     Attributes:
+        rules: Those that raise alerts event by event.
         version: First 12 hex digits of the SHA-256 over ids and contents of the rules; in every alert.
-        findings: What was found while loading, in the order of the files.
+        findings: What was found while loading: rules in the order of the files, then correlations.
+        bases: Rules that only serve correlations.
+        correlations: Each behind those it builds upon.
     """
 
     rules: tuple[Rule, ...]
     version: str
     findings: tuple[Finding, ...]
+    bases: tuple[Rule, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
+
+    @property
+    def evaluated(self) -> tuple[Rule, ...]:
+        """The rules an engine has to run, so that correlations get their signals, too."""
+        return (*self.rules, *self.bases)
+
+    @property
+    def everything(self) -> tuple[Rule, ...]:
+        """Every rule that may raise an alert, correlations included."""
+        return (*self.rules, *(one.rule for one in self.correlations if not one.silent))
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -52,8 +70,8 @@ class Rulebook:
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
     def get(self, rule_id: str) -> Rule | None:
-        """The rule of this id."""
-        return next((rule for rule in self.rules if rule.id == rule_id), None)
+        """The rule of this id, be it a correlation's."""
+        return next((rule for rule in self.everything if rule.id == rule_id), None)
 
 
 def load(
@@ -79,7 +97,7 @@ def load(
     for path in paths:
         for file in _files(path):
             loader.read(file)
-    book = Rulebook(tuple(loader.rules), _version(loader.rules), tuple(loader.findings))
+    book = loader.book()
     if strict and book.errors:
         more = f" (and {len(book.errors) - 1} more)" if len(book.errors) > 1 else ""
         raise ConfigError(f"loading rules: {book.errors[0]}{more}", mend="correct what `skytrail rules lint` lists")
@@ -117,6 +135,9 @@ class _Loader:
         self._placeholders = placeholders
         self._formats = formats
         self._places: dict[str, str] = {}
+        self._drafts: list[Draft] = []
+        self._bases: list[Rule] = []
+        self._correlations: list[Correlation] = []
         self.rules: list[Rule] = []
         self.findings: list[Finding] = []
 
@@ -129,31 +150,75 @@ class _Loader:
             return
         if not documents:
             self._note(where, "", "warning", "the file holds no rule")
+        silent = silent_in(documents)
         for document in documents:
             try:
+                if is_correlation(document):
+                    draft = parse_correlation(document, where=where)
+                    self._drafts.append(replace(draft, silent=bool(silent & set(draft.names))))
+                    continue
                 parsed = parse(document, where=where, placeholders=self._placeholders)
                 rule = build_rule(parsed, where=where)
             except ConfigError as exc:
-                inside = exc.where.removeprefix(where).lstrip(": ")
                 name = str(document.get("name") or document.get("id") or "") if isinstance(document, Mapping) else ""
-                self._note(where, name, "error", f"{exc.what}" + (f" at {inside}" if inside else ""))
+                self._refuse(where, name, exc)
             else:
-                self._judge(rule, parsed)
+                self._judge(rule, parsed, base=bool(silent & {rule.id, rule.uuid}))
 
-    def _judge(self, rule: Rule, parsed: ParsedSigma) -> None:
+    def book(self) -> Rulebook:
+        """The set, once every file is read."""
+        refused: set[str] = set()
+        for found in load_correlations(self._drafts, (*self.rules, *self._bases), self._formats):
+            if not isinstance(found, Loaded):
+                self._refuse(found[0].where, found[0].name, found[1])
+            elif not self._judge_correlation(found, refused):
+                refused.add(found.correlation.id)
+        used = {name for one in self._correlations for name in one.rules}
+        bases = [rule for rule in self._bases if rule.id in used]
+        everything = [*self.rules, *bases, *(one.rule for one in self._correlations)]
+        return Rulebook(
+            tuple(self.rules), _version(everything), tuple(self.findings), tuple(bases), tuple(self._correlations)
+        )
+
+    def _judge_correlation(self, found: Loaded, refused: set[str]) -> bool:
+        """Keep a correlation that is sound; whether it was."""
+        one, rule = found.correlation, found.correlation.rule
+        errors = [*self._doubles(rule), *_failures(found.results)]
+        errors += [f"it builds upon {name}, which was refused" for name in sorted(one.chained & refused)]
+        warnings = [*found.oddities, *_gaps(found.results)]
+        if not one.silent:
+            promises = _broken_promises(rule, found.document, {result.expected for result in found.results})
+            (errors if rule.own else warnings).extend(promises)
+        if self._noted(rule, errors, warnings):
+            self._correlations.append(one)
+        return not errors
+
+    def _refuse(self, where: str, name: str, error: ConfigError) -> None:
+        inside = error.where.removeprefix(where).lstrip(": ")
+        self._note(where, name, "error", f"{error.what}" + (f" at {inside}" if inside else ""))
+
+    def _judge(self, rule: Rule, parsed: ParsedSigma, *, base: bool) -> None:
         results = run_tests(rule, self._formats)
         errors = [*self._doubles(rule), *_failures(results)]
         warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats)), *_gaps(results)]
-        promises = list(_broken_promises(rule, parsed.document))
-        (errors if rule.own else warnings).extend(promises)
+        if not base:  # what raises no alert needs nothing that an alert shows; its correlation is tested
+            promises = _broken_promises(rule, parsed.document, {test.fires for test in rule.tests})
+            (errors if rule.own else warnings).extend(promises)
+        if self._noted(rule, errors, warnings):
+            (self._bases if base else self.rules).append(rule)
+
+    def _noted(self, rule: Rule, errors: Iterable[str], warnings: Iterable[str]) -> bool:
+        """Note what was found about a rule; whether it is kept."""
+        sound = True
         for message in errors:
             self._note(rule.source, rule.id, "error", message)
+            sound = False
         for message in warnings:
             self._note(rule.source, rule.id, "warning", message)
-        if not errors:
-            self.rules.append(rule)
+        if sound:
             for identity in filter(None, (rule.id, rule.uuid)):
                 self._places[identity] = rule.source
+        return sound
 
     def _doubles(self, rule: Rule) -> Iterator[str]:
         for identity in dict.fromkeys(filter(None, (rule.id, rule.uuid))):
@@ -197,9 +262,8 @@ def _oddities(rule: Rule, formats: Sequence[Format]) -> Iterator[str]:
             yield f"the reason or suppression reads the field {field}, which no event has"
 
 
-def _broken_promises(rule: Rule, document: Mapping[str, Any]) -> Iterator[str]:
+def _broken_promises(rule: Rule, document: Mapping[str, Any], proven: set[bool]) -> Iterator[str]:
     """What we promise of every rule of ours and advise for all others."""
-    proven = {test.fires for test in rule.tests}
     if proven != {True, False}:
         yield "it needs a test that fires and one that does not"
     if str(document.get("level")).lower() not in SEVERITIES:

@@ -54,6 +54,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, detection: Detection) -> bool:
         """Whether a new member belongs here."""
+        if detection.alert or self.opened_by.alert:
+            return detection.alert == self.opened_by.alert and self.count < MAX_MEMBERS
         length = dt.timedelta(seconds=detection.window_seconds)
         return abs(detection.at - self.start) < length and self.count < MAX_MEMBERS
 
@@ -114,8 +116,9 @@ Outcome = Opened | Folded | Known
 
 
 def state_key(detection: Detection) -> tuple[str, str, str]:
-    """Which state a detection belongs to: (rule id, namespace, group key)."""
-    return detection.rule_id, detection.namespace, detection.group_key
+    """Which state a detection belongs to: (rule id, namespace, group key), and its alert where it knows that."""
+    group = f"{detection.group_key}\n{detection.alert}" if detection.alert else detection.group_key
+    return detection.rule_id, detection.namespace, group
 
 
 def step(
@@ -137,11 +140,17 @@ def step(
             grown = _grown(window, detection)
             return GroupState((*windows[:place], grown, *windows[place + 1 :])), Folded(grown)
     opened = _opened(detection, position)
+    if any(window.alert_id == opened.alert_id for window in windows):  # the alert it names is full: one more
+        opened = msgspec.structs.replace(opened, alert_id=_hashed(detection))
     return GroupState((opened, *windows)[:KEPT_WINDOWS]), Opened(opened)
 
 
 def alert_id(detection: Detection) -> str:
     """Hex SHA-256 that names the alert which this detection opens; a replay in equal order gives the same."""
+    return detection.alert or _hashed(detection)
+
+
+def _hashed(detection: Detection) -> str:
     parts = (
         detection.rule_id,
         detection.rule_version,

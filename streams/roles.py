@@ -11,7 +11,9 @@ from typing import Any, NoReturn
 import faust
 
 from detectors import equivocation
+from detectors.correlation.signals import Router
 from detectors.rulebook import OWN_RULES, Rulebook, load
+from detectors.sigma.choose import build_engine
 from detectors.sigma.engine import InterpretedEngine
 from ingest.formats.registry import all_formats
 from ingest.schema.errors import IndexUnavailable
@@ -26,11 +28,13 @@ from storage.index.product import product_mend
 from storage.index.writer import Writer
 from storage.settings import ArchiveSettings, ElasticsearchSettings
 from streams.agents.alert import AlertAgent
+from streams.agents.correlate import CorrelateAgent
 from streams.agents.detect import DetectAgent, Rules
 from streams.agents.index import IndexAgent
 from streams.agents.resolve import ResolveAgent
 from streams.agents.seal import SealAgent
 from streams.app import attach, build_app
+from streams.correlation_state import CorrelationStates
 from streams.garbage import collect_seldom
 from streams.keep_out import keep_out
 from streams.naming import namer
@@ -38,13 +42,15 @@ from streams.observing import BulkObserver
 from streams.preparing import Limits
 from streams.refetch import Refetch
 from streams.rights_check import check_rights
+from streams.rule_reload import RuleReload
 from streams.runtime import Runtime, utc_now
 from streams.settings import DetectionSettings, WorkerSettings
-from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
+from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, SIGNALS, raw_topic
 from streams.windows import Windows
 from streams.worker import Pulse, always_ready, run
 
 SEAL_ENVELOPES = 20  # about one segment
+CLOCK_INTERVAL_S = 5.0
 Close = Callable[[], Awaitable[None]]
 
 
@@ -133,16 +139,15 @@ def compose_detect(parts: Parts) -> Composed:
     runtime = composed.runtime
     book = load_rules(parts.detection)
     composed.ruleset = book.version
-    raised = runtime.telemetry.rule_errors
-    engine = InterpretedEngine(book.rules, on_error=lambda rule, _: raised.labels(rule.id).inc())
-    runtime.telemetry.rules.set(len(book.rules))
+    build = rules_builder(runtime)
+    runtime.telemetry.rules.set(len(book.evaluated))
     accounts = runtime.accounts("detect")
     detector = DetectAgent(
-        runtime, accounts, Rules(engine, book.version), namer=namer(parts.elasticsearch), limits=limits(parts.worker)
+        runtime, accounts, build(book), namer=namer(parts.elasticsearch), limits=limits(parts.worker)
     )
     client = connect(parts.elasticsearch, "alerter")
     writer = Writer(client, observer=BulkObserver(runtime), mend=product_mend())
-    known = {rule.id: rule for rule in (*book.rules, equivocation.rule())}
+    known = {rule.id: rule for rule in (*book.everything, equivocation.rule())}
     alerter = AlertAgent(
         runtime,
         runtime.accounts("alert"),
@@ -153,9 +158,59 @@ def compose_detect(parts: Parts) -> Composed:
     wait_s = parts.worker.batch_wait_s
     attach(composed.app, "detect", list(map(raw_topic, all_formats())), detector.handle, size=size, wait_s=wait_s)
     attach(composed.app, "alert", [DETECTIONS], alerter.handle, size=size, wait_s=wait_s)
-    composed.on_assigned += [accounts.forget, alerter.forget]
+    states = CorrelationStates(detector.rules.router, runtime.read, runtime.producer)
+    correlator = CorrelateAgent(runtime, runtime.accounts("correlate"), states)
+    attach(composed.app, "correlate", [SIGNALS], correlator.handle, size=8 * size, wait_s=wait_s)
+    composed.on_assigned += [detector.forget, alerter.forget, correlator.forget]
     composed.close.append(client.close)
+
+    def use(changed: Rulebook, rules: Rules) -> None:
+        known.update((rule.id, rule) for rule in changed.everything)
+        detector.rules = rules
+        correlator.use(rules.router)
+
+    reload_rules(composed, book, parts.detection, build, use)
+
+    @composed.app.task  # type: ignore[untyped-decorator]
+    async def tell_the_time() -> None:
+        while not composed.app.should_stop:
+            await asyncio.sleep(CLOCK_INTERVAL_S)
+            await detector.tick()
+
     return composed
+
+
+def rules_builder(runtime: Runtime) -> Callable[[Rulebook], Rules]:
+    """Makes of a rule set what evaluates it; rules that raise are counted."""
+    raised = runtime.telemetry.rule_errors
+
+    def build(book: Rulebook) -> Rules:
+        engine = build_engine(book.evaluated, lambda rule, _: raised.labels(rule.id).inc())
+        return Rules(engine, book.version, Router(book.correlations), frozenset(rule.id for rule in book.bases))
+
+    return build
+
+
+def reload_rules(
+    composed: Composed,
+    book: Rulebook,
+    detection: DetectionSettings,
+    build: Callable[[Rulebook], Rules],
+    use: Callable[[Rulebook, Rules], None],
+) -> None:
+    """Watch the rule files while the role runs."""
+    watched = RuleReload(
+        book,
+        rule_paths(detection),
+        load=lambda: load_rules(detection),
+        build=build,
+        use=use,
+        telemetry=composed.runtime.telemetry,
+    )
+
+    @composed.app.task  # type: ignore[untyped-decorator]
+    async def watch_rules() -> None:
+        await watched.watch(detection.reload_interval_s)
 
 
 def compose_index(parts: Parts) -> Composed:
@@ -219,8 +274,12 @@ def load_rules(detection: DetectionSettings) -> Rulebook:
     Raises:
         ConfigError: A rule directory of the settings does not exist.
     """
-    shipped = [OWN_RULES] if detection.shipped_rules else []
-    return load([*shipped, *detection.rules], detection.placeholders)
+    return load(rule_paths(detection), detection.placeholders)
+
+
+def rule_paths(detection: DetectionSettings) -> list[Path]:
+    """Where the rules in force lie."""
+    return [*([OWN_RULES] if detection.shipped_rules else []), *detection.rules]
 
 
 COMPOSERS: dict[str, Callable[[Parts], Composed]] = {

@@ -43,6 +43,11 @@ class DetectionSettings(BaseModel, extra="forbid", frozen=True):
 
     rules: tuple[Path, ...] = Field(default=(), description="Directories of Sigma rules besides the shipped ones.")
     shipped_rules: bool = Field(default=True, description="Evaluate the rules that come with Skytrail.")
+    reload_interval_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds between looks for changed rules, which are taken without a restart; 0: only on SIGHUP.",
+    )
     placeholders: dict[str, tuple[str, ...]] = Field(
         default={}, description="Values for Sigma's %placeholders% (modifier `expand`)."
     )

@@ -19,7 +19,7 @@ from ingest.settings import KafkaSettings
 from streams import accounting as a
 from streams.accounting import Account, merge_latest
 from streams.accounts import read_compacted
-from streams.topics import ACCOUNTING, CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
+from streams.topics import ACCOUNTING, CONFLICTS, DEAD_LETTERS, DETECTIONS, SIGNALS, raw_topic
 
 ROLES = ("seal", "detect", "index")
 
@@ -68,7 +68,7 @@ async def read_status(kafka: KafkaSettings, formats: Sequence[str], namespace: s
     """
     try:
         values = [value for _, value in await read_compacted(kafka, ACCOUNTING)]
-        ends = await _ends(kafka, [*(raw_topic(f) for f in formats), DEAD_LETTERS, CONFLICTS, DETECTIONS])
+        ends = await _ends(kafka, [*(raw_topic(f) for f in formats), DEAD_LETTERS, CONFLICTS, DETECTIONS, SIGNALS])
     except KafkaError as exc:
         raise BrokerUnavailable(f"reading accounts: {exc!r}", where=kafka.bootstrap_servers) from exc
     return summarise(list(merge_latest(values).values()), ends, formats, namespace)
@@ -134,7 +134,7 @@ def _lag(accounts: Sequence[Account], ends: Mapping[tuple[str, int], int], forma
     raw = [raw_topic(name) for name in formats]
     reads = {
         "seal": [("seal", topic) for topic in [*raw, DEAD_LETTERS]],
-        "detect": [*(("detect", topic) for topic in raw), ("alert", DETECTIONS)],
+        "detect": [*(("detect", topic) for topic in raw), ("alert", DETECTIONS), ("correlate", SIGNALS)],
         "index": [*(("index", topic) for topic in raw), ("resolve", CONFLICTS)],
     }
     return {

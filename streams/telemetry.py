@@ -30,7 +30,16 @@ class Telemetry:
         self.rule_errors = Counter(
             "skytrail_rule_errors", "Events on which a rule raised", ("rule_id",), registry=self.registry
         )
+        self.signals_left_out = Counter(
+            "skytrail_signals_left_out",
+            "Signals of correlations not counted, by reason",
+            ("why",),
+            registry=self.registry,
+        )
         self.rules = Gauge("skytrail_rules_loaded", "Rules evaluated", registry=self.registry)
+        self.rule_reloads = Counter(
+            "skytrail_rule_reloads", "Changed rule sets by outcome", ("outcome",), registry=self.registry
+        )
         self.lag = Gauge(
             "skytrail_kafka_consumer_lag_messages",
             "Messages not yet done",

@@ -11,6 +11,10 @@ PREFIX = "skytrail."
 RAW_PREFIX = "skytrail.raw."
 DETECTIONS = "skytrail.detections.v1"
 """Matches of rules, keyed by what an alert folds on."""
+SIGNALS = "skytrail.signals.v1"
+"""Matches that correlations build upon, by group, and clocks of the raw partitions."""
+CORRELATION_STATE = "skytrail.correlation-state.v1"
+"""Compacted: the groups of correlations, by correlation, namespace and group."""
 ALERTS = "skytrail.alerts.v1"
 """Alerts as told to people: opened and counted."""
 ALERT_STATE = "skytrail.alert-windows.v1"
@@ -61,10 +65,12 @@ def all_topics(formats: list[str]) -> list[Topic]:
     return [
         *(Topic(raw_topic(name)) for name in formats),
         Topic(DETECTIONS),
+        Topic(SIGNALS),
         Topic(ALERTS, retention_ms=30 * DAY_MS),
         Topic(CONFLICTS),
         Topic(DEAD_LETTERS, retention_ms=-1),
         Topic(ALERT_STATE, compacted=True, retention_ms=-1),
+        Topic(CORRELATION_STATE, compacted=True, retention_ms=-1),
         Topic(REDRIVES, compacted=True, retention_ms=-1),
         Topic(ACCOUNTING, compacted=True, retention_ms=-1),
     ]

@@ -1,5 +1,7 @@
 """Detect: every record of a raw topic is evaluated by every rule of its log source; matches go to the detections topic.
 
+Where correlations build upon a rule, its matches go to the signals topic, too.
+
 A record that can't be normalised is a dead letter of the index role, which refuses it for the same reason; here it is
 only counted. Detections travel in batches, placed by what an alert folds on, so that one alert agent sees them all.
 """
@@ -9,22 +11,28 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime as dt
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 import faust
 
-from detectors.detection import Detection, detect, encode
+from detectors.correlation.signals import Router
+from detectors.correlation.state import Signal
+from detectors.correlation.wire import encode as encode_signal
+from detectors.detection import Detection, encode, word_matches
 from detectors.sigma.engine import Engine
 from detectors.suppression import state_key
 from ingest.document import Identified
 from streams.accounting import DEAD_LETTERED, EVALUATED, RECEIVED, source_key
 from streams.accounts import Accounts
+from streams.event_clock import EventClock
 from streams.naming import Namer
 from streams.preparing import Limits, PreparedMessage, prepare
 from streams.produce import Message, Sink, partition_for
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
-from streams.topics import DETECTIONS
+from streams.signal_messages import place_signals
+from streams.topics import DETECTIONS, RAW_PREFIX, SIGNALS
 
 ROLE = "detect"
 MAX_PER_MESSAGE = 500
@@ -33,10 +41,17 @@ Batch = Sequence[faust.EventT[bytes]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules in force; swapped whole."""
+    """The rules in force; swapped whole.
+
+    Attributes:
+        router: Knows the correlations that build upon rules.
+        silent: Ids of rules that only serve correlations.
+    """
 
     engine: Engine
     version: str
+    router: Router = dataclasses.field(default_factory=lambda: Router(()))
+    silent: frozenset[str] = frozenset()
 
 
 class DetectAgent:
@@ -49,36 +64,62 @@ class DetectAgent:
         self._accounts = accounts
         self._namer = namer
         self._limits = limits
+        self._clock = EventClock()
+
+    def forget(self) -> None:
+        """After a rebalance."""
+        self._accounts.forget()
+        self._clock.forget()
+
+    async def tick(self) -> None:
+        """Tell every partition of the signals topic how far this worker is; needed where correlations wait for time."""
+        correlations = self.rules.router.correlations.values()
+        lag = {key: number for key, number in self._runtime.progress.lag.items() if key[0].startswith(RAW_PREFIX)}
+        if not lag or not correlations:
+            return
+        clock = self._clock.tick(lag, self._runtime.now(), time.monotonic())
+        producer = self._runtime.producer
+        partitions = range(await producer.partitions(SIGNALS))
+        await producer.send(SIGNALS, [(None, encode_signal(clock), partition) for partition in partitions])
 
     async def handle(self, batch: Batch) -> None:
         """Evaluate a batch; detections are with the brokers and the count is saved before it is acknowledged."""
         found: list[Detection] = []
+        signals: list[Signal] = []
         tallies: list[tuple[PreparedMessage, Counter[str]]] = []
         rules = self.rules
         with self._runtime.telemetry.stage.labels(ROLE, "detect").time():
             for event in batch:
                 message = prepare(event.message.value, place_of(event), self._runtime.now(), self._limits)
-                found.extend(self._evaluate(message, rules))
+                self._evaluate(message, rules, found, signals)
                 dead = len(message.letters)
                 evaluated = message.received - dead
                 tallies.append(
                     (message, Counter({RECEIVED: message.received, EVALUATED: evaluated, DEAD_LETTERED: dead}))
                 )
                 await asyncio.sleep(0)
-        await self._runtime.producer.send(DETECTIONS, await place_detections(self._runtime.producer, found))
+        producer = self._runtime.producer
+        await producer.send(SIGNALS, await place_signals(producer, signals))
+        await producer.send(DETECTIONS, await place_detections(producer, found))
+        for message, _ in tallies:
+            newest = max((prepared.event_time for prepared in message.records), default=None)
+            if newest:
+                self._clock.saw(message.position.topic, message.position.partition, newest)
         accounts = await self._accounts.of(partitions_of(batch))
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
         for message, tally in tallies:
             count.add(message.position, source_key(message.header), **tally)
         await self._accounts.save(count.finish(message.position for message, _ in tallies))
+        self._runtime.telemetry.signals_left_out.labels("ungrouped").inc(rules.router.left_out.total())
+        rules.router.left_out.clear()
         for event in batch:
             event.ack()
         self._runtime.progress.done()
 
-    def _evaluate(self, message: PreparedMessage, rules: Rules) -> list[Detection]:
-        """Detections of one message."""
+    def _evaluate(self, message: PreparedMessage, rules: Rules, found: list[Detection], signals: list[Signal]) -> None:
+        """Add the detections and signals of one message."""
         if message.format is None:
-            return []
+            return
         views = []
         identified: list[Identified] = []
         for prepared in message.records:
@@ -87,13 +128,12 @@ class DetectAgent:
                 view.ecs = prepared.identified.document
                 views.append(view)
                 identified.append(prepared.identified)
-        return detect(
-            rules.engine,
-            views,
-            identified,
-            message.format.log_source,
-            ruleset_version=rules.version,
-            index_of=self._index_of,
+        source = message.format.log_source
+        matches = list(rules.engine.match(views, source))
+        loud = [match for match in matches if match[1].id not in rules.silent]
+        found += word_matches(loud, views, identified, source, ruleset_version=rules.version, index_of=self._index_of)
+        signals += rules.router.signals(
+            matches, views, identified, source, ruleset_version=rules.version, index_of=self._index_of
         )
 
     def _index_of(self, identified: Identified) -> str:

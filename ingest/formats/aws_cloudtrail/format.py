@@ -106,7 +106,8 @@ def _is_cloudtrail(opened: Opened) -> bool:
     event = opened.event
     if is_digest(event) or "insightDetails" in event:
         return True
-    return isinstance(event.get("eventName"), str) and isinstance(event.get("eventSource"), str)
+    named = isinstance(event.get("eventName"), str) and isinstance(event.get("eventSource"), str)
+    return named and "compartmentId" not in event  # Oracle's audit events of version 1 have both names, too
 
 
 FORMAT = AwsCloudTrail()

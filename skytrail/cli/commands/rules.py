@@ -19,10 +19,12 @@ PathsArgument = Annotated[
     list[Path] | None, typer.Argument(metavar="[PATH…]", help="Files or directories; default: the rules in force.")
 ]
 
+group = typer.Typer(help="Detection rules.", no_args_is_help=True)
+"""The group `rules`; other files of this package add their verbs to it."""
+
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    group = typer.Typer(help="Detection rules.", no_args_is_help=True)
+    """Add the group with its first commands."""
     group.command("list")(rules_list)
     group.command("lint")(rules_lint)
     group.command("test")(rules_test)

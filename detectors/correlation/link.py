@@ -1,0 +1,185 @@
+"""Links correlations to the rules they refer to, and to each other; refuses what can't stand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from detectors.correlation.model import NUMERIC, TEMPORAL, Correlation
+from detectors.correlation.parse import MEND, Draft
+from detectors.rule import Rule, build_rule
+from detectors.sigma.ast import Or
+from detectors.sigma.parse import ParsedSigma
+from ingest.formats.contract import LogSource
+from ingest.schema.errors import ConfigError
+
+MAX_KEPT = 100_000
+KEPT = 500  # signals per group; the state of a group is written whole whenever it changes
+KEPT_NUMBERS = 2000
+_NEVER = Or(())
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A correlation that can't stand."""
+
+    draft: Draft
+    error: ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Correlations with their drafts, each behind those it builds upon, and what was refused."""
+
+    pairs: tuple[tuple[Draft, Correlation], ...]
+    refused: tuple[Refused, ...]
+
+
+def link(drafts: Iterable[Draft], rules: Mapping[str, Rule]) -> Linked:
+    """Link drafts.
+
+    Args:
+        drafts: All correlations; their references may be to each other.
+        rules: Every rule that correlations may refer to, by id and by UUID.
+    """
+    linker = _Linker(list(drafts), rules)
+    for draft in linker.drafts:
+        linker.link(draft, ())
+    by_identity = {id(draft): draft for draft in linker.drafts}
+    pairs = tuple((by_identity[key], one) for key, one in linker.done.items())
+    return Linked(pairs, tuple(linker.refused.values()))
+
+
+class _Linker:
+    """Goes through the references from the bottom up."""
+
+    def __init__(self, drafts: Sequence[Draft], rules: Mapping[str, Rule]) -> None:
+        self.drafts = drafts
+        self.rules = rules
+        self.done: dict[int, Correlation] = {}
+        self.refused: dict[int, Refused] = {}
+        self._named: dict[str, Draft] = {}
+        for draft in drafts:
+            for name in draft.names:
+                self._named.setdefault(name, draft)
+
+    def link(self, draft: Draft, above: tuple[Draft, ...]) -> Correlation | None:
+        """The linked correlation; None when it is refused."""
+        if id(draft) in self.done or id(draft) in self.refused:
+            return self.done.get(id(draft))
+        if any(draft is one for one in above):
+            circle = [one.name for one in above[next(i for i, one in enumerate(above) if one is draft) :]]
+            self._refuse(draft, "rules", f"it refers to itself: {' → '.join([*circle, draft.name])}")
+            return None
+        try:
+            targets = [self._target(draft, reference, above) for reference in draft.references]
+            if id(draft) not in self.refused:
+                self.done[id(draft)] = _joined(draft, targets)
+        except ConfigError as exc:
+            self.refused[id(draft)] = Refused(draft, exc)
+        return self.done.get(id(draft))
+
+    def _target(self, draft: Draft, reference: str, above: tuple[Draft, ...]) -> Rule | Correlation:
+        rule = self.rules.get(reference)
+        if rule is not None:
+            return rule
+        other = self._named.get(reference)
+        if other is None:
+            raise _refusal(draft, "rules", f"there is no rule {reference}, or it was refused")
+        linked = self.link(other, (*above, draft))
+        if linked is None:
+            known = self.refused.get(id(draft))
+            raise known.error if known else _refusal(draft, "rules", f"the correlation {reference} was refused")
+        return linked
+
+    def _refuse(self, draft: Draft, place: str, why: str) -> None:
+        self.refused[id(draft)] = Refused(draft, _refusal(draft, place, why))
+
+
+def _joined(draft: Draft, targets: Sequence[Rule | Correlation]) -> Correlation:
+    """The correlation of a draft and what it refers to."""
+    ids = tuple(target.id for target in targets)
+    if len(set(ids)) != len(ids):
+        raise _refusal(draft, "rules", "two references lead to one rule")
+    by_reference = dict(zip(draft.references, ids, strict=True))
+    aliases = {
+        name: {by_reference[reference]: field for reference, field in fields.items()}
+        for name, fields in draft.aliases.items()
+    }
+    below = [target for target in targets if isinstance(target, Correlation)]
+    grows = draft.threshold is not None and draft.threshold.grows
+    counted = draft.kind in ("event_count", "value_count", "value_sum") and grows
+    sure = draft.kind in TEMPORAL and not any(one.lacks for one in draft.alternatives)
+    rule = _metadata(draft, targets)
+    cell_ms = max(rule.suppression.window_seconds * 1000, draft.timespan_ms)
+    made = Correlation(
+        rule=rule,
+        kind=draft.kind,
+        rules=ids,
+        group_by=draft.group_by,
+        timespan_ms=draft.timespan_ms,
+        lateness_ms=draft.lateness_ms + max((one.delay_ms for one in below), default=0),
+        cell_ms=draft.timespan_ms if draft.rate or draft.terms else cell_ms,
+        at_once=counted or sure,
+        generate=draft.generate,
+        silent=draft.silent,
+        chained=frozenset(one.id for one in below),
+        aliases=aliases,
+        fields=draft.fields,
+        threshold=draft.threshold,
+        percentile=draft.percentile,
+        alternatives=draft.alternatives,
+        terms=draft.terms,
+        rate=draft.rate,
+        limit=_limit(draft),
+        state_version=_state_version(draft, rule),
+    )
+    for one in below:
+        _fits(draft, made, one)
+    return made
+
+
+def _fits(draft: Draft, made: Correlation, below: Correlation) -> None:
+    """Refuse fields that a match of a correlation does not have: it has those it groups by."""
+    for place, names in (("group-by", made.group_by), ("condition.field", made.fields)):
+        for name in names:
+            if made.field_for(name, below.id) not in below.group_by:
+                raise _refusal(draft, place, f"{below.id} does not group by {made.field_for(name, below.id)}")
+
+
+def _state_version(draft: Draft, rule: Rule) -> str:
+    """Changes with what the state means, not with a word of the description: what was learnt is kept."""
+    meaning = msgspec.json.encode((rule.version, draft.document["correlation"]), order="sorted", enc_hook=str)
+    return hashlib.sha256(meaning).hexdigest()[:16]
+
+
+def _limit(draft: Draft) -> int:
+    """Signals kept per group: more than any condition asks for."""
+    wanted = KEPT_NUMBERS if draft.kind in NUMERIC else KEPT
+    if draft.kind in ("event_count", "value_count") and draft.threshold:
+        wanted = max(wanted, 2 * int(draft.threshold.bound))
+    if draft.rate:
+        wanted = max(200, 4 * draft.rate.minimum)
+    if wanted > MAX_KEPT:
+        raise _refusal(draft, "condition", f"it would have to remember more than {MAX_KEPT} matches of a group")
+    return wanted
+
+
+def _metadata(draft: Draft, targets: Sequence[Rule | Correlation]) -> Rule:
+    """What people read; the product is that of all rules it refers to, if they have one in common."""
+    suppression = draft.document.get("suppression")
+    if isinstance(suppression, Mapping) and "by" in suppression:
+        error = "a correlation folds what has one `group-by`; only window_seconds can be set"
+        raise ConfigError(f"reading rule: {error}", where=f"{draft.where}: suppression.by", mend=MEND)
+    sources = [target.log_source if isinstance(target, Rule) else target.rule.log_source for target in targets]
+    products = {source.product for source in sources}
+    document = {key: value for key, value in draft.document.items() if key != "tests"}
+    product = products.pop() if len(products) == 1 else ""
+    return build_rule(ParsedSigma(document, LogSource(product), _NEVER), where=draft.where)
+
+
+def _refusal(draft: Draft, place: str, why: str) -> ConfigError:
+    return ConfigError(f"reading correlation: {why}", where=f"{draft.where}: correlation.{place}", mend=MEND)

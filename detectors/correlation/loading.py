@@ -1,0 +1,105 @@
+"""Loads the correlations of a rule set: links, judges and tests them; a broken one is named and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detectors.correlation.alerts import PLACES, field_places
+from detectors.correlation.link import link
+from detectors.correlation.model import Correlation
+from detectors.correlation.parse import Draft, parse_correlation
+from detectors.correlation.rule_tests import run_correlation_tests, tests_of
+from detectors.known_fields import fills
+from detectors.reason import SHORTHANDS
+from detectors.rule import Rule
+from detectors.rule_tests import TestResult, formats_of
+from ingest.formats.contract import Format
+from ingest.schema.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A correlation that could be linked, its document, and what became of its tests."""
+
+    correlation: Correlation
+    document: Mapping[str, Any]
+    results: tuple[TestResult, ...]
+    oddities: tuple[str, ...]
+
+
+def is_correlation(document: Any) -> bool:
+    """Whether a YAML document is a correlation."""
+    return isinstance(document, Mapping) and "correlation" in document
+
+
+def silent_in(documents: Iterable[Any]) -> frozenset[str]:
+    """Names of the rules that only serve correlations of their own file: they raise no alert by themselves.
+
+    A rule that a correlation of another file refers to keeps its alerts: adding a correlation mutes nothing.
+    """
+    quiet: set[str] = set()
+    loud: set[str] = set()
+    for document in documents:
+        body = document.get("correlation") if is_correlation(document) else None
+        if isinstance(body, Mapping):
+            try:
+                draft = parse_correlation(document, where="")
+            except ConfigError:  # told when the document is read
+                continue
+            (loud if draft.generate else quiet).update(draft.references)
+    return frozenset(quiet - loud)
+
+
+def load_correlations(
+    drafts: Sequence[Draft], rules: Sequence[Rule], formats: Mapping[str, Format]
+) -> Iterator[Loaded | tuple[Draft, ConfigError]]:
+    """Link drafts to the rules and run their tests, each behind those it builds upon; yields what can't stand, too."""
+    by_name = {name: rule for rule in rules for name in (rule.uuid, rule.id) if name}
+    linked = link(drafts, by_name)
+    known = {one.id: one for _, one in linked.pairs}
+    plain = {rule.id: rule for rule in rules}
+    for draft, one in linked.pairs:
+        below = list(_below(one, known))
+        bases = [plain[name] for name in dict.fromkeys(n for c in (*below, one) for n in c.rules) if name in plain]
+        try:
+            tests = tests_of(draft.document, draft.where)
+        except ConfigError as exc:
+            yield draft, exc
+            continue
+        results = run_correlation_tests(one, tests, below, bases, formats)
+        yield Loaded(one, draft.document, tuple(results), tuple(_oddities(one, plain, formats)))
+    for refused in linked.refused:
+        yield refused.draft, refused.error
+
+
+def _below(one: Correlation, known: Mapping[str, Correlation]) -> Iterator[Correlation]:
+    """The correlations that one builds upon, deepest first, each once."""
+    seen: dict[str, Correlation] = {}
+    for name in one.rules:
+        if name in known:
+            seen |= {deeper.id: deeper for deeper in _below(known[name], known)}
+            seen.setdefault(name, known[name])
+    yield from seen.values()
+
+
+def _oddities(one: Correlation, plain: Mapping[str, Rule], formats: Mapping[str, Format]) -> Iterator[str]:
+    """Fields that no event of a rule can have: such a match is never counted."""
+    everywhere: list[Format] = []
+    for name in one.rules:
+        rule = plain.get(name)
+        if rule is None:
+            everywhere = list(formats.values())
+            continue
+        readers = formats_of(rule, formats)
+        everywhere += readers
+        for field in (*one.group_by, *one.fields):
+            wanted = one.field_for(field, name)
+            if not any(fills(reader, wanted) for reader in readers):
+                yield f"no event of the rule {name} has the field {wanted}: its matches are left out"
+    for place in field_places(one.rule.reason):
+        for field in place.split("|"):
+            wanted = SHORTHANDS.get(field, field)
+            if field not in PLACES and not any(fills(reader, wanted) for reader in everywhere):
+                yield f"the reason reads the field {wanted}, which no event has"

@@ -1,0 +1,127 @@
+"""What a correlation remembers of a group. Plain values that msgpack writes as they are; times are ms since 1970."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from detectors.detection import EventRef, Principal
+
+OWN_CELL = 1
+NEXT_CELL = 2
+FIRED = 4
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """A match of a rule that a correlation builds upon.
+
+    Attributes:
+        correlation: Id of the correlation; a match of a rule in several of them is one signal for each.
+        by: The values of the group's fields, each as JSON text, in the order of the correlation's `group_by`.
+        rule: Id of the rule that matched.
+        member: What counts once: the action, see `View.member`.
+        unit: What a count counts once: the member, or the alert of the correlation that matched.
+        values: Of the correlation's value fields.
+        words: What stands in the places of the correlation's reason, for this event.
+        context: Parts of the event that an alert repeats.
+    """
+
+    correlation: str
+    namespace: str
+    by: tuple[str, ...]
+    rule: str
+    at: int
+    member: str
+    unit: str
+    event: EventRef
+    format: str
+    ruleset_version: str
+    values: tuple[str | float, ...] = ()
+    principal: Principal = Principal()
+    words: tuple[str, ...] = ()
+    context: Mapping[str, Any] = {}
+
+    @property
+    def group(self) -> str:
+        """Key of the group within correlation and namespace."""
+        return f"[{','.join(self.by)}]"
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A signal as a group keeps it.
+
+    Attributes:
+        rule: Position of its rule in `Correlation.rules`.
+        told: Of which alerts it is a member already (`OWN_CELL`: that of its own time), and whether its window `FIRED`.
+    """
+
+    at: int
+    member: str
+    rule: int
+    event: EventRef
+    values: tuple[str | float, ...] = ()
+    unit: str = ""
+    told: int = 0
+
+    @property
+    def place(self) -> tuple[int, str, int]:
+        """Where it stands among the others; equal for the same signal only."""
+        return self.at, self.member, self.rule
+
+
+class GroupState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One group of one correlation.
+
+    Attributes:
+        version: Of the correlation that wrote it; another starts anew.
+        entries: Kept signals, ordered by `Entry.place`.
+        newest: Latest event time of a signal.
+        settled: Up to and with this time everything is decided (not for correlations that decide at once).
+        face: The latest signal, for the alert of a decision that no signal triggers.
+        pending: `new_terms`: signals that wait for the day before theirs to be over.
+        cut: Signals beyond the limit, no longer kept.
+        late: Signals that came too late to count.
+        terms: `new_terms`: value → last day it was used.
+        counts: `rate`: bucket → signals in it, for those that are over.
+        first: `new_terms`: first day, `rate`: first bucket of the group.
+    """
+
+    version: str
+    entries: tuple[Entry, ...] = ()
+    newest: int = 0
+    settled: int = 0
+    face: Signal | None = None
+    pending: tuple[Signal, ...] = ()
+    cut: int = 0
+    late: int = 0
+    terms: dict[str, int] = {}
+    counts: dict[int, int] = {}
+    first: int | None = None
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step found: an alert, or more members of one.
+
+    Attributes:
+        cell: Which alert of the group.
+        at: Event time of the match that satisfied the condition.
+        member: Its member.
+        events: New members of the alert, ordered by time.
+        opens: Whether the group did not tell of this alert before.
+        signal: Whose words and context the alert shows.
+        seen: Every match in the satisfying window, when `opens`.
+        measure: The number that was compared, when there is one.
+        fired: The matches that satisfy the condition since this step; correlations build upon them.
+    """
+
+    cell: str
+    at: int
+    member: str
+    events: tuple[Entry, ...]
+    opens: bool
+    signal: Signal
+    seen: tuple[Entry, ...] = ()
+    measure: float | None = None
+    fired: tuple[Entry, ...] = ()

@@ -1,0 +1,266 @@
+"""The fast way: rules of one format over the bytes of its records.
+
+Of a regular record only short names are decoded, bodies stay bytes. A key of few different values says which rules can
+hold at all (worked out once per key), memos say it for fields like the user agent, the literal gate for what stands in
+bodies. Keys and values that interest no rule are known as quiet, so that most events cost a look for each. Only an
+event that a rule is still interested in is parsed as a whole; and no match is reported of a record that does not parse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+from detectors.rule import Rule
+from detectors.sigma.compiled.counts import Counts
+from detectors.sigma.compiled.document import DocumentOf, view_of
+from detectors.sigma.compiled.gate import BuildSearch, Gate, Seen, best_search
+from detectors.sigma.compiled.judge import Judge
+from detectors.sigma.compiled.literals import literals_of
+from detectors.sigma.compiled.memo import LONGEST_TEXT, Memo
+from detectors.sigma.compiled.prepared import Decision, Prepared, prepare
+from detectors.sigma.compiled.regular import FieldMemo, RegularEvent, Sources
+from detectors.sigma.compiled.shape import Getter, Resolver, Shape
+from detectors.sigma.compiled.tree import Anywhere, Leaf
+from detectors.sigma.compiled.views import KEYS_REMEMBERED, ViewProgram
+from detectors.sigma.engine import OnError
+from ingest.formats.contract import Format, View
+from ingest.formats.registry import registry_of
+from ingest.schema.errors import RejectedRecord
+
+BATCH: Final = 50  # records; more fall out of the second-level cache, fewer make each batch's overhead count
+
+Read = Callable[[], View]
+"""Parses the whole of a record; raises RejectedRecord when it is not one of its format."""
+
+
+class RawProgram:
+    """Rules of one format with a shape.
+
+    Attributes:
+        counts: What happened.
+        prepared: The rules under their witnesses.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[tuple[int, Rule]],
+        format_: Format,
+        shape: Shape,
+        general: ViewProgram,
+        on_error: OnError | None,
+        search: BuildSearch | None = None,
+    ) -> None:
+        self._format = format_
+        self._shape = shape
+        self._general = general
+        self._decode = shape.decoder()
+        self._irregular = shape.blank()
+        self._resolver = Resolver(shape, format_.aliases, registry_of(format_))
+        alone = self._resolver.from_document
+        self._implied_names = frozenset(filter(alone, shape.implied(_any_key(shape))))
+        derived = {name: _when_placed(get, shape) for name, get in shape.derived.items() if alone(name)}
+        self._getters: Mapping[str, Getter] = {**self._resolver.getters, **derived}
+        self.counts = Counts()
+        self.prepared = self._prepare(rules)
+        names = frozenset(name for each in self.prepared.candidates.values() for name in each.fields)
+        vendors = frozenset(name for name in names if self._resolver.paths_of(name) is not None)
+        self._sources = Sources(self._getters, vendors, format_.aliases)
+        self._judge = Judge(self.prepared, on_error)
+        self._decisions: Memo[tuple[Any, ...], Decision] = Memo(KEYS_REMEMBERED)
+        tests = self.prepared.remembered
+        self._memos = [FieldMemo(name, each, self.counts) for name, each in tests.items()]
+        self._key_source = attrgetter(*shape.key_source)
+        self._quiet: Memo[tuple[Any, ...], bool] = Memo(KEYS_REMEMBERED)
+        self._columns = [
+            (self._key_source, self._quiet.young),
+            *((memo.value_of, memo.quiet.young) for memo in self._memos),
+        ]
+        build = search or best_search()
+        self._gates = [(bodies, Gate(wanted, build)) for bodies, wanted in _by_bodies(self.prepared)]
+
+    def match(self, records: Sequence[bytes], document_of: DocumentOf | None = None) -> Iterator[tuple[int, int]]:
+        """Yield (place of the record, number of the rule) for every match, in order."""
+        self.counts.records += len(records)
+        for start in range(0, len(records), BATCH):
+            yield from self._match_batch(start, records[start : start + BATCH], document_of)
+
+    def remembered(self) -> dict[str, int]:
+        """How many entries each memory has."""
+        return {
+            "decisions": len(self._decisions),
+            "quiet keys": len(self._quiet),
+            **{memo.name: len(memo) for memo in self._memos},
+        }
+
+    def _match_batch(
+        self, start: int, records: Sequence[bytes], document_of: DocumentOf | None
+    ) -> Iterator[tuple[int, int]]:
+        shown = records if self._shape.shown is None else list(map(self._shape.shown, records))
+        decoded = self._decoded(shown)
+        suspects = self._scan(shown, decoded) if self._gates else {}
+        interesting = set(suspects)
+        for value_of, quiet in self._columns:
+            if not all(map(quiet.__contains__, map(value_of, decoded))):
+                interesting.update(at for at, value in enumerate(map(value_of, decoded)) if value not in quiet)
+        for place in sorted(interesting):
+            record, event = records[place], decoded[place]
+
+            def read(place: int = start + place, record: bytes = record) -> View:
+                return view_of(place, self._format.read(record), document_of)
+
+            if event is self._irregular:
+                numbers: Sequence[int] = self._general_way(read)
+            else:
+                numbers = self._consider(event, suspects.get(place, ()), read)
+            for number in numbers:
+                yield start + place, number
+
+    def _decoded(self, records: Sequence[bytes]) -> list[Any]:
+        """The records decoded, one that stands for all irregular ones in the place of each of those."""
+        decode = self._decode
+        try:
+            return list(map(decode, records))
+        except (ValueError, RecursionError):
+            found = list[Any]()
+        for record in records:
+            try:
+                found.append(decode(record))
+            except (ValueError, RecursionError):
+                found.append(self._irregular)
+        return found
+
+    def _general_way(self, read: Read) -> list[int]:
+        self.counts.irregular += 1
+        try:
+            return self._general.match(read())
+        except RejectedRecord:
+            return []  # no record of this format; the indexer reports it
+
+    def _consider(self, event: Any, suspected: Iterable[int], read: Read) -> Sequence[int]:
+        """The rules that hold on a regular record, in order."""
+        key = self._shape.key(event)
+        decision = self._decisions.young.get(key) or self._decide(key)
+        numbers = [*suspected]
+        for memo in self._memos:
+            numbers.extend(memo.numbers(event))
+        if not (decision.sure or decision.open_ or decision.late):
+            self._keep_quiet(self._key_source(event))
+            if not numbers:
+                return ()
+        return self._settle(event, key, decision, numbers, read)
+
+    def _keep_quiet(self, facts: tuple[Any, ...]) -> None:
+        if facts not in self._quiet.young and self._quiet.older(facts) is None and _short(facts):
+            self._quiet.put(facts, value=True)
+
+    def _decide(self, key: tuple[Any, ...]) -> Decision:
+        found = self._decisions.older(key)
+        if found is not None:
+            return found
+        self.counts.decisions += 1
+        if not self._shape.final(key):
+            found = Decision((), (), late=False)
+        else:
+            known = {
+                name: () if key[place] is None else (key[place],) for name, place in self._shape.key_fields.items()
+            }
+            known = {name: values for name, values in known.items() if name in self._getters}
+            implied = self._shape.implied(key)
+            late = {name: values for name, values in implied.items() if name in self._implied_names}
+            found = self.prepared.decide(known, late)
+        if _short(key):
+            self._decisions.put(key, found)
+        return found
+
+    def _settle(
+        self, event: Any, key: tuple[Any, ...], decision: Decision, numbers: Iterable[int], read: Read
+    ) -> Sequence[int]:
+        if decision.late and not self._shape.placed(event):
+            return self._general_way(read)
+        if not self._shape.final(key):
+            return ()
+        self.counts.considered += 1
+        whole = RegularEvent(event, self._sources, lambda: self._counted(read))
+        found = list(decision.sure)
+        try:
+            self._judge.add_holding(found, decision.open_, whole)
+            if numbers:
+                self._judge.add_candidates(found, numbers, whole)
+            if found:
+                whole.whole()  # no match without a record that parses
+        except RejectedRecord:
+            return ()  # as on the general way
+        found.sort()
+        return found
+
+    def _counted(self, read: Read) -> View:
+        self.counts.parsed += 1
+        return read()
+
+    def _scan(self, records: Sequence[bytes], decoded: Sequence[Any]) -> Seen:
+        """Rules of which a literal was seen, for each record; those of irregular ones say nothing."""
+        seen: Seen = {}
+        for bodies, gate in self._gates:
+            for place, numbers in gate.scan(records if bodies is None else list(map(bodies, decoded))).items():
+                self.counts.gate_candidates += len(numbers)
+                seen[place] = seen[place] | numbers if place in seen else numbers
+        return seen
+
+    def _prepare(self, rules: Sequence[tuple[int, Rule]]) -> Prepared:
+        keys = frozenset(self._shape.key_fields) & self._getters.keys() | self._implied_names
+        return prepare(
+            rules,
+            name_of=self._resolver.name_of,
+            key_fields=lambda _trees: keys,
+            cheap=frozenset(self._getters),
+            remembered=self._resolver.getters.__contains__,
+            literals=self._literals,
+        )
+
+    def _literals(self, leaf: Leaf) -> list[tuple[str | None, str]] | None:
+        if isinstance(leaf, Anywhere):
+            found = literals_of(leaf, None)
+            return [(None, literal) for literal in found] if found else None
+        places = self._resolver.paths_of(leaf.field)
+        if not places:
+            return None
+        bodies = {place.body for place in places}
+        body = bodies.pop() if len(bodies) == 1 else None
+        # names above a body are not in its bytes; those at the top are in every record
+        inside = [place.path[len(body) + 1 :] if body else place.path.partition(".")[2] for place in places]
+        found = literals_of(leaf, inside)
+        if found is None:
+            return None
+        return [(body, literal) for literal in found]
+
+
+def _short(texts: tuple[Any, ...]) -> bool:
+    """Whether remembering these is no gift to who sends long texts."""
+    return all(text.__class__ is not str or len(text) <= LONGEST_TEXT for text in texts)
+
+
+def _when_placed(get: Getter, shape: Shape) -> Getter:
+    """Values of the document only where there is one; else the whole record tells."""
+    return lambda event: get(event) if shape.placed(event) else None
+
+
+def _any_key(shape: Shape) -> tuple[Any, ...]:
+    """A key, to learn which fields follow from keys."""
+    return ("-",) * (max(shape.key_fields.values()) + 2)
+
+
+def _by_bodies(prepared: Prepared) -> Iterator[tuple[Callable[[Any], Any] | None, dict[str, list[int]]]]:
+    """Literals for whole records, and those for bodies together, with the function that gives their bytes."""
+    whole = prepared.gated.get(None)
+    if whole:
+        yield None, whole
+    bodies = sorted(body for body in prepared.gated if body)
+    wanted: dict[str, list[int]] = {}
+    for body in bodies:
+        for literal, numbers in prepared.gated[body].items():
+            wanted.setdefault(literal, []).extend(numbers)
+    if bodies:
+        get = attrgetter(*bodies)
+        yield get if len(bodies) == 1 else (lambda event: b"\n".join(get(event))), wanted

@@ -1,0 +1,127 @@
+"""A regular record as conditions read it, and what is remembered of its decoded fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from detectors.sigma.compiled.counts import Counts
+from detectors.sigma.compiled.memo import LONGEST_TEXT, Memo
+from detectors.sigma.compiled.predicates import ValueTest
+from detectors.sigma.compiled.prepared import witnessed_by
+from detectors.sigma.compiled.shape import Getter
+from detectors.sigma.compiled.views import VALUES_REMEMBERED
+from detectors.sigma.fields import Fields
+from ingest.formats.contract import View
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the values of fields come from in regular records of a format.
+
+    Attributes:
+        getters: Field → its values in a decoded record.
+        vendors: Fields that no ECS document can have, so that none is made for them.
+        aliases: As `Format.aliases`.
+    """
+
+    getters: Mapping[str, Getter]
+    vendors: frozenset[str]
+    aliases: Mapping[str, str]
+
+
+class RegularEvent:
+    """Decoded values at once, everything else after parsing the whole."""
+
+    __slots__ = ("_all", "_event", "_read", "_sources", "_vendors")
+
+    def __init__(self, event: Any, sources: Sources, read: Callable[[], View]) -> None:
+        """Wrap a decoded record.
+
+        Args:
+            event: The decoded record.
+            sources: Where to find what.
+            read: Parses the whole; raises RejectedRecord when the record is not one of its format.
+        """
+        self._event = event
+        self._sources = sources
+        self._read = read
+        self._all: Fields | None = None
+        self._vendors: Fields | None = None
+
+    def values(self, name: str) -> tuple[Any, ...]:
+        """As `Fields.values`."""
+        get = self._sources.getters.get(name)
+        if get is not None:
+            found = get(self._event)
+            if found is not None:
+                return found
+        whole = self.whole()
+        if name in self._sources.vendors and self._vendors is not None:
+            return self._vendors.values(name)
+        return whole.values(name)
+
+    def everything(self) -> Iterator[Any]:
+        """As `Fields.everything`."""
+        return self.whole().everything()
+
+    def whole(self) -> Fields:
+        """All fields.
+
+        Raises:
+            RejectedRecord: The record is not one of its format.
+        """
+        if self._all is None:
+            view = self._read()
+            self._all = Fields(view, self._sources.aliases)
+            self._vendors = Fields(View(view.vendor), self._sources.aliases)
+        return self._all
+
+
+class FieldMemo:
+    """Which rules the value of one decoded field brings up.
+
+    Attributes:
+        name: Of the field.
+        value_of: The value in a decoded record; None when it is not there.
+        quiet: Values that bring up none.
+    """
+
+    __slots__ = ("_counts", "_loud", "_tests", "name", "quiet", "value_of")
+
+    def __init__(self, path: str, tests: Sequence[tuple[ValueTest, int]], counts: Counts) -> None:
+        """Remember nothing yet.
+
+        Args:
+            path: Of the field in a decoded record.
+            tests: Tests on a value, each with the rule that it brings up.
+            counts: Where new values are counted.
+        """
+        self.name = path
+        self.value_of = attrgetter(path)
+        self.quiet: Memo[Any, bool] = Memo(VALUES_REMEMBERED)
+        self._loud: Memo[Any, tuple[int, ...]] = Memo(VALUES_REMEMBERED)
+        self._tests = tests
+        self._counts = counts
+
+    def __len__(self) -> int:
+        return len(self.quiet) + len(self._loud)
+
+    def numbers(self, event: Any) -> tuple[int, ...]:
+        """The rules for a decoded record."""
+        value = self.value_of(event)
+        if value in self.quiet.young or self.quiet.older(value):
+            return ()
+        found = self._loud.young.get(value) or self._loud.older(value)
+        if found is None:
+            self._counts.values += 1
+            found = tuple(dict.fromkeys(witnessed_by(self._tests, (value,))))
+            if value.__class__ is str and len(value) > LONGEST_TEXT:
+                return found
+            if found:
+                self._loud.put(value, found)
+            else:
+                self.quiet.put(value, value=True)
+        return found

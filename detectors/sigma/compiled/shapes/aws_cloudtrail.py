@@ -1,0 +1,123 @@
+"""Regular CloudTrail records: an event that no channel has wrapped, with AWS's spelling and types of names.
+
+Digest files, Insight events and anything with a name that AWS does not document are irregular. What is said of the ECS
+document here must be what `ingest/formats/aws_cloudtrail/` writes; tests compare them on every golden event.
+
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from detectors.sigma.compiled.shape import Getter, Kind, Names, Shape, Values
+from ingest.formats.aws_cloudtrail.classify import is_denied, kinds_of
+from ingest.formats.aws_cloudtrail.when import iso_time
+from ingest.parsing.addresses import ip_of
+
+_TEXTS = """
+    awsRegion errorCode errorMessage eventCategory eventSource eventTime eventType recipientAccountId sourceIPAddress
+    userAgent
+"""
+_BODIES = """
+    additionalEventData addendum apiVersion awsAccountId edgeDeviceDetails eventContext eventID eventVersion
+    managementEvent readOnly requestID requestParameters resources responseElements serviceEventDetails
+    sessionCredentialFromConsole sharedEventID tlsDetails vpcEndpointAccountId vpcEndpointId
+"""
+_IDENTITY_TEXTS = "accessKeyId accountId arn invokedBy principalId type userName"
+_IDENTITY_BODIES = "credentialId identityProvider inScopeOf onBehalfOf userId"
+_SESSION_BODIES = "assumedRoot attributes ec2RoleDelivery sourceIdentity webIdFederationData"
+_ISSUER_TEXTS = "accountId arn principalId type userName"
+_LONGEST_NAME = 128  # characters that decide on the kind of an event, as in the format's mapping
+_LOGIN = "ConsoleLogin"
+
+_NAMES: Names = {
+    "eventName": Kind.NAME,
+    **dict.fromkeys(_TEXTS.split(), Kind.TEXT),
+    **dict.fromkeys(_BODIES.split(), Kind.BODY),
+    "userIdentity": {
+        **dict.fromkeys(_IDENTITY_TEXTS.split(), Kind.TEXT),
+        **dict.fromkeys(_IDENTITY_BODIES.split(), Kind.BODY),
+        "sessionContext": {
+            **dict.fromkeys(_SESSION_BODIES.split(), Kind.BODY),
+            "sessionIssuer": dict.fromkeys(_ISSUER_TEXTS.split(), Kind.TEXT),
+        },
+    },
+}
+
+
+def _key(event: Any) -> tuple[Any, ...]:
+    return event.eventName, event.eventSource, event.errorCode, event.userIdentity.type, not event.errorMessage
+
+
+def _implied(key: tuple[Any, ...]) -> Mapping[str, Values]:
+    action, source, error, _, silent = key
+    provider = source or "unknown"
+    category, types = kinds_of(provider[:_LONGEST_NAME], action[:_LONGEST_NAME])
+    found: dict[str, Values] = {
+        "event.kind": ("event",),
+        "event.action": (action,),
+        "event.provider": (provider,),
+        "event.category": category,
+        "event.type": (*types, "denied") if is_denied(error) else types,
+        "cloud.provider": ("aws",),
+        "cloud.service.name": (source.removesuffix(".amazonaws.com"),) if source else (),
+    }
+    if action != _LOGIN:  # whose outcome stands in a body
+        found["event.outcome"] = ("failure" if error or not silent else "success",)
+    return found
+
+
+def _placed(event: Any) -> bool:
+    return bool(event.eventTime) and iso_time(event.eventTime) is not None
+
+
+def _text(name: str) -> Getter:
+    return lambda event: (getattr(event, name),) if getattr(event, name) else ()
+
+
+def _source_ip(event: Any) -> Values:
+    ip = ip_of(event.sourceIPAddress) if event.sourceIPAddress else None
+    return (ip,) if ip else ()
+
+
+def _user_name(event: Any) -> Values | None:
+    """The user's own name; that of a role's session stands in a body."""
+    name = event.userIdentity.userName
+    return (name,) if name else None
+
+
+def _user_id(event: Any) -> Values | None:
+    principal = event.userIdentity.principalId
+    return (principal,) if principal else None
+
+
+def _principal(event: Any) -> Values | None:
+    identity = event.userIdentity
+    if identity.type == "Root" and (identity.accountId or identity.principalId):
+        return (f"aws:{identity.accountId or identity.principalId}:root",)
+    return (f"aws:{identity.principalId}",) if identity.principalId else None
+
+
+_DERIVED: Mapping[str, Callable[[Any], Values | None]] = {
+    "source.address": _text("sourceIPAddress"),
+    "source.ip": _source_ip,
+    "user_agent.original": _text("userAgent"),
+    "cloud.region": _text("awsRegion"),
+    "user.name": _user_name,
+    "user.id": _user_id,
+    "skytrail.principal.key": _principal,
+}
+
+SHAPE = Shape(
+    format="aws.cloudtrail",
+    names=_NAMES,
+    key=_key,
+    key_source=("eventName", "eventSource", "errorCode", "userIdentity.type", "errorMessage"),
+    key_fields={"eventName": 0, "eventSource": 1, "errorCode": 2, "userIdentity.type": 3},
+    implied=_implied,
+    placed=_placed,
+    derived=MappingProxyType(_DERIVED),
+)

@@ -1,0 +1,116 @@
+"""From the bytes of a record to a log entry with an audit payload, whatever the channel wrapped around it.
+
+A record is the exact slice of what the channel delivered, so a Pub/Sub message stays part of it (its bytes are
+evidence) and is opened here: pushed (``{"message": {"data": "<base64>"}, "subscription": …}``), pulled
+(``{"ackId": …, "message": {…}}``), or the message alone.
+
+https://cloud.google.com/pubsub/docs/push#receive_push
+https://cloud.google.com/logging/docs/reference/audit/auditlog/rest/Shared.Types/AuditLog
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ingest.formats.gcp_audit.redaction import redact
+from ingest.formats.gcp_audit.spelling import ENTRY
+from ingest.formats.kubernetes_audit.gke import is_kubernetes
+from ingest.parsing.json_value import parse_object
+from ingest.parsing.scalars import NOTHING, mapping_of, text_of
+from ingest.schema.errors import MalformedRecord
+
+LIST_KEYS = ("entries", "receivedMessages")
+"""Keys whose array holds the records: Cloud Logging's `entries.list`, Pub/Sub's `pull`."""
+
+_TYPE = "google.cloud.audit.AuditLog"
+_LEVELS = 200  # a log entry nests about ten deep; what walks a request uses the interpreter's stack
+_MEND = "send only Cloud Audit Logs to this source (log names with cloudaudit.googleapis.com), or choose another format"
+_MEND_KUBERNETES = "send it to a source of the format kubernetes.audit, which reads GKE's records: one set of rules"
+_BASE64_WEB = bytes.maketrans(b"-_", b"+/")
+
+
+class Opened(NamedTuple):
+    """A log entry without secrets, and what came around it.
+
+    Attributes:
+        entry: The entry in Google's spelling.
+        payload: Its `protoPayload`.
+        wrapper: The Pub/Sub message around it, empty when there was none.
+        shown: The record without secrets; the record itself when it holds none.
+    """
+
+    entry: dict[str, Any]
+    payload: Mapping[str, Any]
+    wrapper: Mapping[str, Any]
+    shown: bytes
+
+
+def open_record(record: bytes) -> Opened:
+    """Take a record out of its wrapper, without secrets.
+
+    Raises:
+        MalformedRecord: Not JSON, no log entry, another kind of log, or an event of a Kubernetes API server.
+    """
+    outer = parse_object(record, deepest=_LEVELS)
+    message = _message_of(outer)
+    if message:
+        entry, shown = _inside(message, outer, record)
+    else:
+        shown = redact(record)
+        entry = outer if shown is record else parse_object(shown, deepest=_LEVELS)
+    ENTRY.respell(entry)
+    payload = mapping_of(entry.get("protoPayload"))
+    _judge(entry, payload)
+    return Opened(entry, payload, message, shown)
+
+
+def _message_of(outer: dict[str, Any]) -> Mapping[str, Any]:
+    """The Pub/Sub message that a record is or holds; empty when there is none."""
+    message = mapping_of(outer.get("message")) or outer
+    return message if message.get("data").__class__ is str and "protoPayload" not in message else NOTHING
+
+
+def _inside(message: Mapping[str, Any], outer: dict[str, Any], record: bytes) -> tuple[dict[str, Any], bytes]:
+    """The entry in a message, and what of the whole record may be shown."""
+    try:
+        text = message["data"].encode("ascii", "replace").translate(_BASE64_WEB)
+        inner = base64.b64decode(text, validate=True)
+    except binascii.Error as exc:
+        raise MalformedRecord(f"reading Pub/Sub message: its data is not base64: {exc}", where="data") from exc
+    clean = redact(inner)
+    entry = parse_object(clean, "data of a Pub/Sub message", deepest=_LEVELS)
+    if clean is inner:
+        return entry, record
+    bare = {**message, "data": base64.b64encode(clean).decode()}
+    whole = bare if message is outer else {**outer, "message": bare}
+    return entry, json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _judge(entry: Mapping[str, Any], payload: Mapping[str, Any]) -> None:
+    """Refuse what is no audit record, or one of another format.
+
+    Raises:
+        MalformedRecord: It is.
+    """
+    if not payload:
+        kind = next((name for name in ("jsonPayload", "textPayload") if name in entry), "")
+        raise _foreign(f"a log entry with {kind} is none" if kind else "it has no protoPayload")
+    type_ = text_of(payload.get("@type"))
+    if type_ and not type_.endswith(_TYPE):
+        raise _foreign(f"its payload is a {type_} (of Workspace, sign-in or another log)")
+    if is_kubernetes(payload):
+        raise MalformedRecord(
+            "reading GCP audit record: a Kubernetes API server wrote it, so it belongs to the format kubernetes.audit",
+            where="protoPayload.serviceName",
+            mend=_MEND_KUBERNETES,
+        )
+    if not type_ and not text_of(payload.get("methodName")) and not text_of(payload.get("serviceName")):
+        raise _foreign("its protoPayload names neither a type nor a method nor a service")
+
+
+def _foreign(why: str) -> MalformedRecord:
+    return MalformedRecord(f"reading GCP audit record: {why}", where="protoPayload", mend=_MEND)

@@ -1,0 +1,62 @@
+"""Which rules a command is about: those in force, those of some paths, or one by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from detectors.rule import Rule
+from detectors.rulebook import OWN_RULES, Rulebook, load
+from ingest.schema.errors import ConfigError
+from skytrail.cli.context import context_of
+from skytrail.cli.exits import Exit
+from skytrail.cli.output import say
+
+
+def load_rules(context: typer.Context, paths: Sequence[Path] | None) -> Rulebook:
+    """The rules of these paths, else those in force."""
+    detection = context_of(context).settings.detection
+    shipped = [OWN_RULES] if detection.shipped_rules else []
+    return load(paths or [*shipped, *detection.rules], detection.placeholders)
+
+
+def usable(book: Rulebook, *, strict: bool = False) -> Rulebook:
+    """The rules, if there are any; each that was refused is named.
+
+    Raises:
+        typer.Exit: None could be loaded, or, when strict, not all.
+    """
+    for finding in book.errors:
+        say(str(finding))
+    if not book.rules or (strict and book.errors):
+        say(f"{len(book.rules)} rules loaded, {len(book.errors)} findings kept rules out. Next: skytrail rules lint")
+        raise typer.Exit(Exit.BAD_INPUT)
+    return book
+
+
+def rules_named(context: typer.Context, name: str) -> tuple[Rule, ...]:
+    """The rules of a file or directory, else the one in force with this name or id.
+
+    Raises:
+        ConfigError: There is none.
+        typer.Exit: The file holds none that can be loaded.
+    """
+    if Path(name).exists() or name.endswith((".yml", ".yaml")):
+        return usable(load_rules(context, [Path(name)])).rules
+    book = load_rules(context, None)
+    found = book.get(name) or next(
+        (rule for rule in (*book.everything, *book.bases) if name in (rule.id, rule.uuid)), None
+    )
+    if found is None:
+        raise ConfigError(
+            f"looking for rule {name!r}: it is not in force",
+            mend="`skytrail rules list` shows the ids; a file works, too",
+        )
+    if found not in book.evaluated:
+        raise ConfigError(
+            f"looking for rule {name!r}: it is a correlation, which one event can't answer",
+            mend="name one of the rules that it builds upon; `skytrail rules test` runs a correlation's tests",
+        )
+    return (found,)

@@ -1,0 +1,188 @@
+"""Evaluates rules on records that lie in memory. Pure: no files, no clock.
+
+A record that can be parsed but not normalised (no time, an impossible one) is shown to the rules as the vendor wrote
+it: a hunt must not miss it. Such a match has no time and passes every time range.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detectors.detection import group_key, principal_of, short_member
+from detectors.reason import word_reason
+from detectors.rule import Rule
+from detectors.sigma.choose import build_engine
+from detectors.sigma.compiled.document import DocumentOf
+from detectors.sigma.compiled.engine import CompiledEngine
+from detectors.sigma.engine import known_aliases
+from detectors.sigma.fields import Fields
+from ingest.document import Receipt, complete
+from ingest.formats.contract import Format, Reading, View
+from ingest.schema.errors import RejectedRecord
+from ingest.schema.identity import leaf_hash
+from skytrail.scan.found import MOST_NAMED, Match, Refusal
+from skytrail.scan.timesketch import entry
+
+BATCH = 500  # records evaluated at once, as many as an envelope has
+_RECEIPT = Receipt(
+    namespace="default", collector="scan", received_at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC), locator="", ordinal=0
+)
+"""Of records that nobody collected; what it says reaches no output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is looked for; plain data, so that it can be handed to another process.
+
+    Attributes:
+        since: Only event times from here on.
+        until: Only event times before.
+        entries: Whether matches carry a timeline entry.
+    """
+
+    rules: tuple[Rule, ...]
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    entries: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the records of a piece came to; see `Part`."""
+
+    events: int = 0
+    refused: int = 0
+    undated: int = 0
+
+
+def _document_of(format_: Format) -> DocumentOf:
+    return lambda _, reading: complete(format_, reading.record, _RECEIPT, _RECEIPT.received_at).document
+
+
+class Evaluator:
+    """Runs the rules of a task over records.
+
+    Attributes:
+        counts: Of all records since `begin`.
+        named: The first refused ones.
+        raised: Rule id → records on which it raised.
+    """
+
+    def __init__(self, task: Task) -> None:
+        """Build the engine; takes up to a second for thousands of rules."""
+        self._task = task
+        self._numbers = {id(rule): number for number, rule in enumerate(task.rules)}
+        self._engine = build_engine(task.rules, self._on_error)
+        self._aliases = known_aliases()
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a new piece: counts and ordinals begin at 0."""
+        self.counts = Counts()
+        self.named: list[Refusal] = []
+        self.raised: Counter[str] = Counter()
+
+    def matches(self, format_: Format, records: Sequence[bytes]) -> Iterator[Match]:
+        """Every match in the next records of the piece, in the order of records, then of rules."""
+        for start in range(0, len(records), BATCH):
+            yield from self._batch(format_, records[start : start + BATCH])
+
+    def _batch(self, format_: Format, records: Sequence[bytes]) -> Iterator[Match]:
+        before = self.counts.events
+        self.counts.events += len(records)
+        engine = self._engine
+        if isinstance(engine, CompiledEngine) and engine.arrangement(format_) is not None:
+            yield from self._on_bytes(engine, format_, records, before)
+        else:
+            yield from self._on_views(format_, records, before)
+
+    def _on_bytes(
+        self, engine: CompiledEngine, format_: Format, records: Sequence[bytes], before: int
+    ) -> Iterator[Match]:
+        """The fast way: only records that match are read as a whole."""
+        irregular = engine.counts.irregular
+        seen: tuple[int, tuple[Reading, View] | None] = (-1, None)
+        for place, rule in engine.match_raw(records, format_, _document_of(format_)):
+            if seen[0] != place:
+                seen = (place, self._read(format_, records[place], before + place))
+            if seen[1] and (found := self._match(format_, rule, before + place, *seen[1])):
+                yield found
+        if engine.counts.irregular == irregular:
+            return  # every record was decoded, so none is refused
+        for place, record in enumerate(records):
+            try:
+                format_.read(record)
+            except RejectedRecord as exc:
+                self.counts.refused += 1
+                self._name(before + place, exc, partly=False)
+
+    def _on_views(self, format_: Format, records: Sequence[bytes], before: int) -> Iterator[Match]:
+        views: list[View] = []
+        readings: list[tuple[int, Reading]] = []
+        for ordinal, record in enumerate(records, before):
+            reading = self._read(format_, record, ordinal)
+            if reading and reading[1].final:
+                views.append(reading[1])
+                readings.append((ordinal, reading[0]))
+        for place, rule in self._engine.match(views, format_.log_source):
+            found = self._match(format_, rule, *readings[place], views[place])
+            if found:
+                yield found
+
+    def _read(self, format_: Format, record: bytes, ordinal: int) -> tuple[Reading, View] | None:
+        """A record as rules see it in the stream; without a document where normalising refuses it."""
+        try:
+            event = complete(format_, record, _RECEIPT, _RECEIPT.received_at)
+        except RejectedRecord as exc:
+            try:
+                reading = format_.read(record)
+            except RejectedRecord:
+                self.counts.refused += 1
+                self._name(ordinal, exc, partly=False)
+                return None
+            self.counts.undated += 1
+            self._name(ordinal, exc, partly=True)
+            return reading, reading.view()
+        view = event.reading.view()
+        view.ecs = event.document
+        return event.reading, view
+
+    def _match(self, format_: Format, rule: Rule, ordinal: int, reading: Reading, view: View) -> Match | None:
+        at = view.ecs.get("@timestamp")
+        if at is not None and not self._in_range(at):
+            return None
+        fields = Fields(view, self._aliases.get(format_.log_source, {}))
+        own_id = reading.identify()
+        uid = own_id or f"leaf:{leaf_hash(reading.record).hex()}"
+        principal = principal_of(view.ecs)
+        return Match(
+            rule=self._numbers[id(rule)],
+            ordinal=ordinal,
+            uid=uid,
+            by_leaf=own_id is None,
+            at=at,
+            principal=principal.display or principal.key,
+            reason=word_reason(rule.reason or rule.title, fields),
+            member=short_member(view.member or uid),
+            group_key=group_key(fields, rule.suppression.by),
+            entry=entry(format_.name, view, reading.shown) if self._task.entries else "",
+        )
+
+    def _in_range(self, at: str) -> bool:
+        task = self._task
+        if task.since is None and task.until is None:
+            return True
+        moment = dt.datetime.fromisoformat(at)
+        return (task.since is None or moment >= task.since) and (task.until is None or moment < task.until)
+
+    def _name(self, ordinal: int, error: RejectedRecord, *, partly: bool) -> None:
+        if len(self.named) < MOST_NAMED:
+            place = f" at {error.where}" if error.where else ""
+            self.named.append(Refusal(ordinal, f"{error.what}{place}", partly))
+
+    def _on_error(self, rule: Rule, _: Any) -> None:
+        self.raised[rule.id] += 1

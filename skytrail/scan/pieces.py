@@ -1,0 +1,228 @@
+"""Cuts sources into pieces of bounded size, each evaluated by one process; reads no more than it must.
+
+A large plain file of lines is only looked at where it is cut, and read by whoever evaluates the span. Large gzip files,
+standard input and archives can only be read in order, so their pieces carry the bytes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest.formats.registry import all_formats
+from ingest.schema.errors import IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
+from ingest.transports.files_shape import Shape, is_gzip, shape_of
+from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated
+from skytrail.scan.recognition import doubt, recognise
+from skytrail.scan.sources import Source
+from storage.archive.reader import ArchiveReader, Record
+from storage.archive.stores.filesystem import FilesystemStore
+from streams.topics import DEAD_LETTERS
+
+_HEAD_BYTES = 64 * 1024
+SMALL_GZIP_BYTES = 4 * 1024 * 1024  # compressed; a larger one is inflated here, so that all processes share its lines
+_READ_BYTES = 1024 * 1024
+_ARCHIVE_RECORDS = 4096
+_SEEK_BYTES = 64 * 1024
+_MOST_AHEAD = dt.timedelta(days=1)  # an event's clock may be ahead of ours; what is further ahead is no event
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one process evaluates at once: a span of a file, a whole file, a body, or records.
+
+    Attributes:
+        source: Number that all pieces of one file share; they come in the order of its records.
+        file: The name that results carry.
+        size: Bytes on disk that it stands for.
+        format: Name of its format; empty: recognise it.
+        path: The file to read, from `start` to `end` (None: all of it, inflated where it is gzip).
+        records: Records as such; `repeats` tells how often the same bytes came before in their body.
+        fault: Why there is nothing to evaluate.
+        unknown: The fault is that no format knows the file.
+    """
+
+    source: int
+    file: str
+    size: int = 0
+    format: str = ""
+    path: Path | None = None
+    start: int = 0
+    end: int | None = None
+    body: bytes = b""
+    records: tuple[bytes, ...] = ()
+    repeats: Mapping[int, int] = field(default_factory=dict)
+    fault: str = ""
+    unknown: bool = False
+
+
+def pieces(
+    sources: Sequence[Source],
+    format_name: str | None,
+    *,
+    since: dt.datetime | None = None,
+    stdin: BinaryIO | None = None,
+) -> Iterator[Piece]:
+    """Every piece of every source, in order. A source that can't be read gives one piece with its fault.
+
+    Args:
+        sources: What to read.
+        format_name: Format of all of it; None: recognise each file. Of an archive, the only format that is read.
+        since: Event time before which nothing is wanted; spares segments of an archive.
+        stdin: Read for the source `-`.
+    """
+    numbers = itertools.count()
+    for source in sources:
+        if source.kind == "archive":
+            yield from _of_archive(source, numbers, format_name, since)
+            continue
+        number = next(numbers)
+        try:
+            if source.kind == "stdin":
+                yield from _of_stream(number, source, _chunks(stdin or sys.stdin.buffer), format_name)
+            else:
+                yield from _of_file(number, source, format_name)
+        except OSError as exc:
+            yield Piece(number, source.name, fault=f"reading file: {exc.strerror or exc}")
+        except MalformedBody as exc:
+            yield Piece(number, source.name, fault=worded(exc))
+
+
+def _of_file(number: int, source: Source, format_name: str | None) -> Iterator[Piece]:
+    with source.path.open("rb") as handle:
+        head = handle.read(_HEAD_BYTES)
+        if is_gzip(head) and source.size > SMALL_GZIP_BYTES:
+            handle.seek(0)
+            yield from _of_stream(number, source, _chunks(handle), format_name)
+        elif not is_gzip(head) and source.size > BODY_BYTES and _is_lines(head, handle):
+            known = [format_name] if format_name else recognise(head)
+            if len(known) == 1:
+                yield from _spans(number, source, handle, known[0])
+            else:
+                yield Piece(number, source.name, size=source.size, fault=doubt(known), unknown=True)
+        else:
+            yield Piece(number, source.name, size=source.size, format=format_name or "", path=source.path)
+
+
+def _is_lines(head: bytes, handle: BinaryIO) -> bool:
+    shape = shape_of(head, complete=False)
+    while shape is Shape.UNDECIDED and len(head) <= BODY_BYTES and (more := handle.read(_READ_BYTES)):
+        head += more
+        shape = shape_of(head, complete=False)
+    return shape is Shape.LINES
+
+
+def _spans(number: int, source: Source, handle: BinaryIO, name: str) -> Iterator[Piece]:
+    start = 0
+    while start < source.size:
+        end = _line_end(handle, start + BODY_BYTES, source.size)
+        if end - start > DOCUMENT_BYTES:
+            raise MalformedBody(f"reading file: a line is longer than {DOCUMENT_BYTES} bytes", where=f"byte {start}")
+        yield Piece(number, source.name, size=end - start, format=name, path=source.path, start=start, end=end)
+        start = end
+
+
+def _line_end(handle: BinaryIO, at: int, size: int) -> int:
+    """The place behind the first line end from `at` on, or the end of the file."""
+    if at >= size:
+        return size
+    handle.seek(at)
+    while chunk := handle.read(_SEEK_BYTES):
+        found = chunk.find(b"\n")
+        if found >= 0:
+            return min(at + found + 1, size)
+        at += len(chunk)
+    return size
+
+
+def _of_stream(number: int, source: Source, chunks: Iterator[bytes], format_name: str | None) -> Iterator[Piece]:
+    """Pieces with bytes; the size on disk is spread evenly, since nobody knows the inflated one."""
+    name = format_name
+    read = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal read
+        for chunk in chunks:
+            read += len(chunk)
+            yield chunk
+
+    told = 0
+    for body in bodies(inflated(counted())):
+        if not name:
+            known = recognise(body)
+            if len(known) != 1:
+                yield Piece(number, source.name, size=source.size, fault=doubt(known), unknown=True)
+                return
+            name = known[0]
+        yield Piece(number, source.name, size=read - told, format=name, body=body)
+        told = read
+
+
+def _chunks(handle: BinaryIO) -> Iterator[bytes]:
+    while chunk := handle.read(_READ_BYTES):
+        yield chunk
+
+
+def _of_archive(
+    source: Source, numbers: Iterator[int], format_name: str | None, since: dt.datetime | None
+) -> Iterator[Piece]:
+    """Records of every raw topic and partition, each a file of its own; the format is the envelope's."""
+    reader = ArchiveReader(FilesystemStore(source.path))
+    formats = (format_name,) if format_name else tuple(all_formats())
+    received_since = since - _MOST_AHEAD if since else None
+    number, file, batch = next(numbers), source.name, list[Record]()
+    unreadable = 0
+    try:
+        for namespace in reader.namespaces():
+            for record in reader.records(namespace, since=received_since):
+                if record.header is None or record.header.format not in formats:
+                    unreadable += _is_lost(record, format_name)
+                    continue
+                place = f"{source.name}/{namespace}/{record.position.topic}/{record.position.partition}"
+                if batch and (place != file or len(batch) >= _ARCHIVE_RECORDS or not _alike(batch[0], record)):
+                    yield _batch(number, file, batch)
+                    batch = []
+                if place != file:
+                    number, file = next(numbers), place
+                batch.append(record)
+        fault = f"{unreadable} sealed messages are no envelopes that this build reads" if unreadable else ""
+    except (IntegrityError, StoreUnavailable) as exc:
+        fault = worded(exc)
+    if batch:
+        yield _batch(number, file, batch)
+    if fault:
+        yield Piece(next(numbers), source.name, fault=fault)
+
+
+def _is_lost(record: Record, format_name: str | None) -> bool:
+    """Whether a record that is left out should have been read; dead letters lie in the raw topics, too."""
+    if record.header is None:
+        return record.position.topic != DEAD_LETTERS
+    return format_name is None
+
+
+def _alike(first: Record, other: Record) -> bool:
+    return first.header is not None and other.header is not None and first.header.format == other.header.format
+
+
+def _batch(number: int, file: str, batch: Sequence[Record]) -> Piece:
+    header = batch[0].header
+    assert header is not None
+    return Piece(
+        number,
+        file,
+        size=sum(len(record.body) for record in batch),
+        format=header.format,
+        records=tuple(record.body for record in batch),
+        repeats={place: record.repeat for place, record in enumerate(batch) if record.repeat},
+    )
+
+
+def worded(error: SkytrailError) -> str:
+    """What happened and where, without the advice that is meant for other commands."""
+    return f"{error.what} at {error.where}" if error.where else error.what

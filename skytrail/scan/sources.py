@@ -1,0 +1,106 @@
+"""Finds what a scan has to read: files, directories, globs, standard input, archives of ours."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ingest.schema.errors import ConfigError
+
+STDIN = "-"
+_REMOTE = ("s3://", "gs://", "az://", "abfs://", "http://", "https://")
+_GLOB = frozenset("*?[")
+
+Kind = Literal["file", "stdin", "archive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One thing to read.
+
+    Attributes:
+        name: As results name it.
+        size: Bytes on disk; 0 where nobody knows.
+    """
+
+    kind: Kind
+    path: Path
+    name: str
+    size: int = 0
+
+
+def find(paths: Iterable[str]) -> list[Source]:
+    """What some paths stand for, each file once, directories in the order of their names.
+
+    Names that begin with a dot are left out of directories, not when they are given.
+
+    Raises:
+        ConfigError: A path does not exist, no file fits a pattern, or it is an address of a remote store.
+    """
+    found: dict[str, Source] = {}
+    for given in paths:
+        for source in _of(given):
+            found.setdefault(source.name, source)
+    return list(found.values())
+
+
+def _of(given: str) -> Iterator[Source]:
+    if given == STDIN:
+        yield Source("stdin", Path(given), STDIN)
+        return
+    if given.lower().startswith(_REMOTE):
+        raise ConfigError(
+            "looking for input: only local files can be scanned",
+            where=given,
+            mend="copy the objects first, e.g. `aws s3 sync`, and scan the directory; a collector reads buckets",
+        )
+    path = Path(given)
+    if path.exists():
+        yield from _below(path)
+        return
+    fitting = sorted(glob.glob(given, recursive=True)) if _GLOB & set(given) else []  # noqa: PTH207 - may be absolute
+    if not fitting:
+        raise ConfigError(
+            "looking for input: there is no such file or directory",
+            where=printable(given),
+            mend="correct the path; a pattern such as 'logs/**/*.json.gz' must fit at least one file",
+        )
+    for name in fitting:
+        yield from _below(Path(name))
+
+
+def _below(path: Path) -> Iterator[Source]:
+    if not path.is_dir():
+        yield _file(path)
+    elif is_archive(path):
+        yield Source("archive", path, printable(path), _bytes_below(path))
+    else:
+        for entry in sorted(path.iterdir()):
+            if not entry.name.startswith(".") and (entry.is_file() or (entry.is_dir() and not entry.is_symlink())):
+                yield from _below(entry)
+
+
+def _file(path: Path) -> Source:
+    return Source("file", path, printable(path), path.stat().st_size)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a directory is laid out as our archive: ``<namespace>/seg/<topic>/<partition>/…``."""
+    return any(
+        partition.is_dir() and partition.name.isdecimal()
+        for partition in path.glob("*/seg/*/*")
+        if not partition.relative_to(path).parts[0].startswith(".")
+    )
+
+
+def printable(path: Path | str) -> str:
+    """A path as text; bytes in it that are no UTF-8 are replaced."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _bytes_below(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.glob("*/seg/**/*") if file.is_file())

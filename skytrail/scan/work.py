@@ -1,0 +1,104 @@
+"""What a process of a scan does with one piece: reads it where it must, splits it, evaluates its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ingest.formats.registry import format_named
+from ingest.schema.errors import MalformedBody
+from skytrail.scan.bodies import bodies, inflated
+from skytrail.scan.evaluate import Evaluator, Task
+from skytrail.scan.found import Match, Part
+from skytrail.scan.pieces import Piece, worded
+from skytrail.scan.recognition import doubt, recognise
+
+MATCHES_PER_PART = 1000
+_READ_BYTES = 1024 * 1024
+
+
+class Worker:
+    """Evaluates pieces, one at a time."""
+
+    def __init__(self, task: Task) -> None:
+        """Build the engine."""
+        self._evaluator = Evaluator(task)
+        self._doubt = ""
+
+    def evaluate(self, piece: Piece) -> Iterator[Part]:
+        """Everything about a piece; the last part has the counts. Raises for nothing that a piece may hold."""
+        self._evaluator.begin()
+        self._doubt = ""
+        fault = piece.fault
+        found: list[Match] = []
+        try:
+            if not fault:
+                for match in self._matches(piece):
+                    found.append(match)
+                    if len(found) >= MATCHES_PER_PART:
+                        yield Part(tuple(found))
+                        found = []
+        except MalformedBody as exc:
+            fault = worded(exc)
+        except OSError as exc:
+            fault = f"reading file: {exc.strerror or exc}"
+        except Exception as exc:  # noqa: BLE001 - a fault in a format must cost this piece only; it is told
+            fault = f"evaluating records: {type(exc).__name__}: {exc}"
+        counts = self._evaluator.counts
+        yield Part(
+            tuple(found),
+            last=True,
+            events=counts.events,
+            refused=counts.refused,
+            undated=counts.undated,
+            named=tuple(self._evaluator.named),
+            fault=fault or self._doubt,
+            unknown=piece.unknown or bool(self._doubt),
+            raised=dict(self._evaluator.raised),
+        )
+
+    def _matches(self, piece: Piece) -> Iterator[Match]:
+        if piece.records:
+            for match in self._evaluator.matches(format_named(piece.format), piece.records):
+                yield _told_apart(match, piece)
+            return
+        name = piece.format
+        for body in _bodies(piece):
+            if not name:
+                known = recognise(body)
+                if len(known) != 1:
+                    self._doubt = doubt(known)
+                    return
+                name = known[0]
+            format_ = format_named(name)
+            records: list[bytes] = []
+            fault: MalformedBody | None = None
+            try:
+                records.extend(format_.split(body))
+            except MalformedBody as exc:
+                fault = exc  # the records before it are evaluated first
+            yield from self._evaluator.matches(format_, records)
+            if fault:
+                raise fault
+
+
+def _bodies(piece: Piece) -> Iterator[bytes]:
+    if piece.path is None:
+        if piece.body:
+            yield piece.body
+    elif piece.end is None:
+        with piece.path.open("rb") as handle:
+            yield from bodies(inflated(iter(lambda: handle.read(_READ_BYTES), b"")))
+    else:
+        with piece.path.open("rb") as handle:
+            handle.seek(piece.start)
+            yield handle.read(piece.end - piece.start)
+
+
+def _told_apart(match: Match, piece: Piece) -> Match:
+    """The match of a sealed record: of identical ones its envelope says which it is."""
+    if not match.by_leaf:
+        return match
+    uid = f"{match.uid}:{piece.repeats.get(match.ordinal, 0)}"
+    return msgspec.structs.replace(match, uid=uid, by_leaf=False)

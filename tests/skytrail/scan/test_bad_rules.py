@@ -1,0 +1,129 @@
+"""Rules that are broken, hostile or many: named, left out, and the others go on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from detectors.rulebook import load
+from skytrail.cli.exits import Exit
+from skytrail.cli.main import build
+from tests.skytrail.scan.events import RULE, call, lines, rules
+
+RUNNER = CliRunner()
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(9)
+)
+BROKEN = {
+    "syntax.yml": "title: [unclosed\n",
+    "modifier.yml": RULE.replace("{eventName: StopLogging}", "{eventName|shout: StopLogging}"),
+    "lookaround.yml": RULE.replace("{eventName: StopLogging}", "{eventName|re: '(?=a)b'}"),
+    "bomb.yml": BOMB,
+    "binary.yml": "\x00\x01\x02",
+    "no_condition.yml": RULE.replace("  condition: selection\n", ""),
+}
+
+CORRELATION = """\
+title: Many trails stopped
+name: test-many-trails-stopped
+level: high
+correlation:
+  type: event_count
+  rules: [test-trail-stopped]
+  group-by: [recipientAccountId]
+  timespan: 1h
+  condition: {gte: 3}
+  generate: true
+"""
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    monkeypatch.setenv("SKYTRAIL_STATE_DIR", str(tmp_path / "state"))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def trail(tmp_path: Path) -> Path:
+    file = tmp_path / "trail.ndjson"
+    file.write_bytes(lines([call(0), call(1, "StopLogging")]))
+    return file
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_rule_is_named_and_the_others_go_on(tmp_path: Path, trail: Path, name: str) -> None:
+    directory = rules(tmp_path / "rules")
+    (directory / name).write_text(BROKEN[name])
+    began = time.monotonic()
+    result = RUNNER.invoke(build(), ["scan", str(trail), "--rules", str(directory)], catch_exceptions=False)
+    assert result.exit_code == Exit.OK
+    assert name in result.stderr
+    assert len(result.stdout.splitlines()) == 2
+    assert time.monotonic() - began < 30
+
+
+def test_correlations_are_told_to_be_left_out(tmp_path: Path, trail: Path) -> None:
+    directory = rules(tmp_path / "rules")
+    (directory / "many.yml").write_text(CORRELATION)
+    result = RUNNER.invoke(build(), ["scan", str(trail), "--rules", str(directory)], catch_exceptions=False)
+    assert "not evaluated: 1 correlations" in result.stderr
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_strict_stops_before_anything_is_read(tmp_path: Path, trail: Path) -> None:
+    directory = rules(tmp_path / "rules")
+    (directory / "syntax.yml").write_text(BROKEN["syntax.yml"])
+    arguments = ["scan", str(trail), "--rules", str(directory), "--strict"]
+    result = RUNNER.invoke(build(), arguments, catch_exceptions=False)
+    assert result.exit_code == Exit.BAD_INPUT
+    assert result.stdout == ""
+
+
+def test_without_any_rule_there_is_nothing_to_scan_with(tmp_path: Path, trail: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    result = RUNNER.invoke(build(), ["scan", str(trail), "--rules", str(tmp_path / "rules")], catch_exceptions=False)
+    assert result.exit_code == Exit.BAD_INPUT
+
+
+def test_a_catastrophic_pattern_takes_no_longer_than_any_other(tmp_path: Path) -> None:
+    directory = tmp_path / "rules"
+    directory.mkdir()
+    (directory / "catastrophic.yml").write_text(RULE.replace("{eventName: StopLogging}", "{userAgent|re: '^(a+)+$'}"))
+    file = tmp_path / "trail.ndjson"
+    file.write_bytes(lines([call(n, userAgent="a" * 50_000 + "!") for n in range(20)]))
+    began = time.monotonic()
+    result = RUNNER.invoke(build(), ["scan", str(file), "--rules", str(directory)], catch_exceptions=False)
+    assert result.exit_code == Exit.OK
+    assert result.stdout == ""
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_ten_thousand_rules_load_and_scan_in_bounded_time(tmp_path: Path) -> None:
+    directory = tmp_path / "rules"
+    directory.mkdir()
+    for part in range(10):
+        documents = [
+            RULE.replace("test-trail-stopped", f"many-{part}-{n}")
+            .replace("id: 3c1f6a8e-0a5a-4f6e-9b0a-2f3f9c8d7e61\n", "")
+            .replace("{eventName: StopLogging}", f"{{eventName: Call{part}x{n}}}")
+            for n in range(1000)
+        ]
+        (directory / f"{part}.yml").write_text("---\n".join(documents))
+    began = time.process_time()
+    book = load([directory])
+    assert len(book.rules) == 10_000
+    assert time.process_time() - began < 120
+    file = tmp_path / "trail.ndjson"
+    file.write_bytes(lines([call(n, f"Call3x{n}") for n in range(100)]))
+    arguments = ["scan", str(file), "--rules", str(directory), "--jobs", "1"]
+    result = RUNNER.invoke(build(), arguments, catch_exceptions=False)
+    assert [json.loads(line)["rule_id"] for line in result.stdout.splitlines()] == [f"many-3-{n}" for n in range(100)]

@@ -1,0 +1,80 @@
+"""Cutting input into bodies loses no byte and cuts no record."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.schema.errors import MalformedBody
+from skytrail.scan.bodies import bodies, inflated
+
+
+def chunked(data: bytes, sizes: list[int]) -> Iterator[bytes]:
+    at = 0
+    for size in itertools.cycle(sizes):
+        if at >= len(data):
+            return
+        yield data[at : at + size]
+        at += size
+
+
+SIZES = st.lists(st.integers(1, 50), min_size=1, max_size=5)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=40), SIZES, st.integers(1, 200))
+def test_lines_are_cut_at_line_ends_only(numbers: list[int], sizes: list[int], size: int) -> None:
+    data = b"".join(b'{"n":%d}\n' % number for number in numbers)
+    found = list(bodies(chunked(data, sizes), size=size))
+    assert b"".join(found) == data
+    assert all(body.endswith(b"\n") for body in found)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=20, max_size=30), SIZES)
+def test_a_document_over_several_lines_stays_whole(numbers: list[int], sizes: list[int]) -> None:
+    data = b'{"Records": [\n' + b",\n".join(b'{"n":%d}' % number for number in numbers) + b"\n]}"
+    assert list(bodies(chunked(data, sizes), size=10)) == [data]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.binary(max_size=100), min_size=1, max_size=4), SIZES)
+def test_every_member_of_gzip_is_read(parts: list[bytes], sizes: list[int]) -> None:
+    packed = b"".join(map(gzip.compress, parts))
+    assert b"".join(inflated(chunked(packed, sizes))) == b"".join(parts)
+
+
+def test_a_byte_at_a_time_is_recognised_as_gzip() -> None:
+    assert b"".join(inflated(chunked(gzip.compress(b"hello"), [1]))) == b"hello"
+
+
+def test_what_is_not_gzip_passes() -> None:
+    assert b"".join(inflated([b"he", b"", b"llo"])) == b"hello"
+
+
+def test_of_a_cut_gzip_what_came_before_is_given_and_the_cut_is_told() -> None:
+    data = b'{"n":1}\n' * 100_000
+    packed = gzip.compress(data)
+    found: list[bytes] = []
+    with pytest.raises(MalformedBody, match="cut off"):
+        found.extend(bodies(inflated([packed[: len(packed) // 2]]), size=1000))
+    assert 0 < len(b"".join(found)) < len(data)
+    assert data.startswith(b"".join(found))
+
+
+def test_bytes_behind_gzip_are_told() -> None:
+    with pytest.raises(MalformedBody, match="inflating gzip"):
+        list(inflated([gzip.compress(b"hello") + b"smuggled"]))
+
+
+def test_zeros_behind_gzip_are_padding() -> None:
+    assert b"".join(inflated([gzip.compress(b"hello") + b"\0" * 512])) == b"hello"
+
+
+def test_a_bomb_stops_at_the_limit() -> None:
+    packed = gzip.compress(b" " * 50_000_000)
+    with pytest.raises(MalformedBody, match="without a place to cut"):
+        list(bodies(inflated([packed]), limit=1_000_000))

@@ -1,0 +1,64 @@
+"""What paths stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingest.schema.errors import ConfigError
+from skytrail.scan.sources import find, is_archive
+from tests.storage.archive.samples import Clock, open_store, seal_in_batches, stream
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("b/2.json", "b/1.json.gz", "a.ndjson", ".hidden", "b/.git/config"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def test_a_directory_is_walked_in_order_without_hidden_names(tree: Path) -> None:
+    assert [source.name for source in find([str(tree)])] == [
+        str(tree / name) for name in ("a.ndjson", "b/1.json.gz", "b/2.json")
+    ]
+
+
+def test_a_file_that_two_paths_name_is_read_once(tree: Path) -> None:
+    found = find([str(tree / "a.ndjson"), str(tree), f"{tree}/*.ndjson"])
+    assert len(found) == 3
+    assert found[0].name == str(tree / "a.ndjson")
+
+
+def test_a_pattern_reaches_into_directories(tree: Path) -> None:
+    assert [source.path.name for source in find([f"{tree}/**/*.gz"])] == ["1.json.gz"]
+
+
+def test_a_hidden_file_is_read_when_it_is_named(tree: Path) -> None:
+    assert [source.path.name for source in find([str(tree / ".hidden")])] == [".hidden"]
+
+
+@pytest.mark.parametrize("path", ["nowhere", "nowhere/*.json"])
+def test_what_does_not_exist_is_refused(tree: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        find([str(tree), str(tree / path)])
+
+
+def test_a_bucket_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ConfigError) as refused:
+        find(["s3://bucket/AWSLogs/"])
+    assert "aws s3 sync" in refused.value.mend
+
+
+def test_a_link_to_a_directory_above_is_no_endless_walk(tree: Path) -> None:
+    (tree / "b" / "loop").symlink_to(tree)
+    assert len(find([str(tree)])) == 3
+
+
+def test_an_archive_is_recognised_by_its_layout_anywhere_in_a_tree(tree: Path) -> None:
+    seal_in_batches(open_store(tree / "c"), stream(6), [2], Clock())
+    assert is_archive(tree / "c")
+    assert not is_archive(tree / "b")
+    assert [source.kind for source in find([str(tree)])] == ["file", "file", "file", "archive"]

@@ -1,0 +1,224 @@
+"""Correlations over Kafka: a worker may die at any effect, and no alert is lost and none is told twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from detectors.correlation.model import Correlation
+from detectors.correlation.signals import Router
+from detectors.correlation.state import Signal
+from detectors.correlation.wire import Clock, encode
+from detectors.detection import Detection, decode
+from detectors.suppression import GroupState, Opened, state_key, step
+from ingest.schema.errors import IntegrityError
+from streams.agents.correlate import CorrelateAgent
+from streams.correlation_state import CorrelationStates
+from streams.event_clock import IDLE_S, EventClock
+from streams.signal_messages import place_signals
+from streams.status import summarise
+from streams.topics import CORRELATION_STATE, DEAD_LETTERS, DETECTIONS, SIGNALS
+from tests.detectors.correlation.building import START, chain, correlation, draft, run, signal, told
+from tests.streams.fakes import PARTITIONS, Brokers, Faults, Killed, accounts_on, runtime_on
+
+NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
+
+
+def agent_on(brokers: Brokers, correlations: list[Correlation]) -> CorrelateAgent:
+    runtime = runtime_on("detect", brokers)
+    runtime.now = lambda: NOW
+    states = CorrelationStates(Router(correlations), brokers.read, brokers)
+    return CorrelateAgent(runtime, accounts_on("correlate", brokers), states)
+
+
+async def live(brokers: Brokers, correlations: list[Correlation], size: int = 3, lives: int = 60) -> None:
+    """Workers, one after the other, until nothing waits."""
+    for _ in range(lives):
+        agent = agent_on(brokers, correlations)
+        try:
+            while waiting := brokers.batches("correlate", SIGNALS, size):
+                await agent.handle(waiting[0])
+        except Killed:
+            brokers.faults.reborn()
+            continue
+        return
+    raise AssertionError("it never came to an end")
+
+
+async def publish(brokers: Brokers, signals: list[Signal]) -> None:
+    for one in signals:
+        for message in await place_signals(brokers, [one]):
+            brokers.append(SIGNALS, message)
+
+
+def tell_clock(brokers: Brokers, seconds: float, source: str = "raw/0") -> None:
+    at = START + int(seconds * 1000)
+    for partition in range(PARTITIONS):
+        brokers.append(SIGNALS, (None, encode(Clock({source: at}, START)), partition))
+
+
+def detections(brokers: Brokers) -> list[Detection]:
+    return [one for value in brokers.values(DETECTIONS) for one in decode(value)]
+
+
+def opened(found: list[Detection]) -> list[str]:
+    """Alerts as the suppression opens them."""
+    states: dict[Any, GroupState] = {}
+    alerts = []
+    for one in found:
+        states[state_key(one)], outcome = step(states.get(state_key(one)), one)
+        if isinstance(outcome, Opened):
+            alerts.append(outcome.alert_id)
+    return alerts
+
+
+def members(found: list[Detection]) -> dict[str, set[str]]:
+    grouped: dict[str, set[str]] = {}
+    for one in found:
+        grouped.setdefault(one.alert, set()).add(one.member)
+    return grouped
+
+
+def some(one: Correlation) -> list[Signal]:
+    """Bursts of two people."""
+    return [
+        signal(one, at, member=f"{who}{at}", by=(f'["{who}"]',))
+        for who in ("alice", "bob", "carol")
+        for at in (0, 10, 20, 30, 700, 1300, 1310, 1320)
+    ]
+
+
+async def test_the_same_alerts_come_out_as_without_kafka() -> None:
+    one = correlation(condition={"gte": 3})
+    brokers = Brokers()
+    await publish(brokers, some(one))
+    await live(brokers, [one])
+    expected = [d for who in range(3) for d in run([one], some(one)[who * 8 : who * 8 + 8])]
+    assert members(detections(brokers)) == told(expected)
+    assert sorted(opened(detections(brokers))) == sorted(told(expected))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lives=st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["lost", "applied"])), max_size=6),
+    size=st.integers(1, 6),
+    kind=st.sampled_from(["at once", "settled"]),
+)
+async def test_a_worker_may_die_at_any_effect(
+    lives: list[tuple[int, Literal["lost", "applied"]]], size: int, kind: str
+) -> None:
+    one = correlation(condition={"gte": 3} if kind == "at once" else {"eq": 3}, lateness="5m")
+    signals = some(one)
+    undisturbed, brokers = Brokers(), Brokers(Faults(list(lives)))
+    for each in (undisturbed, brokers):
+        await publish(each, signals)
+        tell_clock(each, 600)
+        tell_clock(each, 4000)
+        await live(each, [one], size)
+    assert members(detections(brokers)) == members(detections(undisturbed)) != {}
+    assert sorted(opened(detections(brokers))) == sorted(members(detections(undisturbed)))
+
+
+async def test_a_chain_goes_through_the_signals_topic() -> None:
+    many, both = chain(draft("many", condition={"gte": 3}), draft("both", type="temporal_ordered", rules=["many", "b"]))
+    brokers = Brokers()
+    await publish(brokers, [signal(many, at) for at in (0, 10, 20)])
+    await publish(brokers, [signal(both, 60, "b")])
+    await live(brokers, [many, both])
+    assert {one.rule_id for one in detections(brokers)} == {"many", "both"}
+    assert opened([one for one in detections(brokers) if one.rule_id == "both"]) != []
+
+
+async def test_absence_is_told_when_every_source_has_passed_the_time() -> None:
+    one = correlation(type="temporal_ordered", rules=["a", "b"], condition="a and not b", lateness="5m")
+    brokers = Brokers()
+    await publish(brokers, [signal(one, 0)])
+    tell_clock(brokers, 4000, "raw/0")
+    tell_clock(brokers, 100, "raw/1")
+    agent = agent_on(brokers, [one])
+    for partition in range(PARTITIONS):  # the slower source is heard of first
+        log = brokers.topics[SIGNALS, partition]
+        log.insert(0, log.pop())
+    for batch in brokers.batches("correlate", SIGNALS, 1):
+        await agent.handle(batch)
+    assert detections(brokers) == []
+    tell_clock(brokers, 4000, "raw/1")
+    for batch in brokers.batches("correlate", SIGNALS, 1):
+        await agent.handle(batch)
+    assert [found.member for found in detections(brokers)] == ["a0"]
+
+
+async def test_groups_are_taken_over_after_a_rebalance() -> None:
+    one = correlation(condition={"gte": 3})
+    brokers = Brokers()
+    await publish(brokers, [signal(one, 0), signal(one, 10)])
+    await live(brokers, [one])
+    await publish(brokers, [signal(one, 20)])
+    await live(brokers, [one])
+    assert members(detections(brokers)).popitem()[1] == {"a0", "a10", "a20"}
+
+
+async def test_a_changed_correlation_starts_anew_and_an_equal_one_goes_on() -> None:
+    one = correlation(condition={"gte": 3})
+    other = correlation(condition={"gte": 2})
+    brokers = Brokers()
+    agent = agent_on(brokers, [one])
+    await publish(brokers, [signal(one, 0), signal(one, 10)])
+    for batch in brokers.batches("correlate", SIGNALS, 9):
+        await agent.handle(batch)
+    agent.use(Router([correlation(condition={"gte": 3})]))
+    await publish(brokers, [signal(one, 20)])
+    for batch in brokers.batches("correlate", SIGNALS, 9):
+        await agent.handle(batch)
+    assert len(detections(brokers)) == 3
+    agent.use(Router([other]))
+    await publish(brokers, [signal(one, 30)])
+    for batch in brokers.batches("correlate", SIGNALS, 9):
+        await agent.handle(batch)
+    assert len(detections(brokers)) == 3
+
+
+async def test_an_unreadable_message_is_a_dead_letter_and_its_neighbours_go_on() -> None:
+    one = correlation(condition={"gte": 1})
+    brokers = Brokers()
+    await publish(brokers, [signal(one, 0)])
+    for partition in range(PARTITIONS):
+        brokers.append(SIGNALS, (None, b"\x01\xff nothing", partition))
+    await live(brokers, [one])
+    assert len(detections(brokers)) == 1
+    assert len(brokers.values(DEAD_LETTERS)) == PARTITIONS
+
+
+async def test_unreadable_states_stop_the_worker() -> None:
+    one = correlation(condition={"gte": 1})
+    brokers = Brokers()
+    await publish(brokers, [signal(one, 0)])
+    brokers.append(CORRELATION_STATE, (b"key", b"\xc1", None))
+    with pytest.raises(IntegrityError, match="states of correlations"):
+        await live(brokers, [one])
+
+
+async def test_what_is_not_correlated_yet_counts_as_lag_of_detect() -> None:
+    one = correlation(condition={"gte": 3})
+    brokers = Brokers()
+    await publish(brokers, some(one))
+    assert summarise(brokers.accounts(), brokers.ends(SIGNALS), [], None).lag["detect"] == len(some(one))
+    await live(brokers, [one])
+    assert summarise(brokers.accounts(), brokers.ends(SIGNALS), [], None).lag["detect"] == 0
+
+
+def test_the_clock_of_a_partition_is_its_newest_event_until_it_has_been_idle() -> None:
+    clock = EventClock()
+    seen = dt.datetime(2026, 3, 2, 11, 0, tzinfo=dt.UTC)
+    clock.saw("raw", 0, seen)
+    lag = {("raw", 0): 0, ("raw", 1): 7}
+    first = clock.tick(lag, NOW, 0.0)
+    assert first.sources == {"raw/0": int(seen.timestamp() * 1000), "raw/1": 0}
+    later = clock.tick(lag, NOW, IDLE_S)
+    assert later.sources == {"raw/0": int(NOW.timestamp() * 1000), "raw/1": 0}
+    busy = clock.tick({("raw", 0): 1}, NOW, IDLE_S + 1)
+    assert busy.sources == {"raw/0": int(seen.timestamp() * 1000)}

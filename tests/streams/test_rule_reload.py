@@ -1,0 +1,156 @@
+"""Changed rules come into force whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors.rulebook import Rulebook, load
+from streams.rule_reload import RuleReload
+from streams.telemetry import Telemetry
+from tests.skytrail.scan.events import RULE, rules
+
+
+class Worker:
+    """What the detect role has: a set in force, and whoever reloads it."""
+
+    def __init__(self, directory: Path, build: Callable[[Rulebook], str] = lambda book: book.version) -> None:
+        self.telemetry = Telemetry()
+        self.in_force = ""
+        self.reload = RuleReload(
+            load([directory]),
+            [directory],
+            load=lambda: load([directory]),
+            build=build,
+            use=self._use,
+            telemetry=self.telemetry,
+        )
+
+    def _use(self, book: Rulebook, built: str) -> None:
+        assert book.version == built
+        self.in_force = built
+
+    async def settle(self) -> str:
+        """Look until something was decided."""
+        outcome = await self.reload.look()
+        return await self.reload.look() if outcome == "unsettled" else outcome
+
+    def count(self, outcome: str) -> float:
+        return self.telemetry.registry.get_sample_value("skytrail_rule_reloads_total", {"outcome": outcome}) or 0
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return rules(tmp_path / "rules")
+
+
+async def test_nothing_happens_while_nothing_changes(directory: Path) -> None:
+    worker = Worker(directory)
+    assert [await worker.reload.look() for _ in range(3)] == ["unchanged"] * 3
+    assert worker.in_force == ""
+
+
+async def test_a_new_rule_is_taken_once_the_set_lies_still(directory: Path) -> None:
+    worker = Worker(directory)
+    (directory / "new.yml").write_text(RULE.replace("test-trail", "new-trail").replace("3c1f6a8e", "4c1f6a8e"))
+    assert await worker.reload.look() == "unsettled"
+    assert await worker.reload.look() == "reloaded"
+    assert worker.in_force == worker.reload.book.version == load([directory]).version
+    assert worker.reload.book.get("new-trail-stopped") is not None
+    assert worker.count("reloaded") == 1
+    assert await worker.reload.look() == "unchanged"
+
+
+async def test_a_set_that_still_changes_waits(directory: Path) -> None:
+    worker = Worker(directory)
+    for number in range(3):
+        (directory / f"new{number}.yml").write_text("")
+        assert await worker.reload.look() == "unsettled"
+    assert await worker.reload.look() == "reloaded"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("stopped.yml", "title: [unclosed"),
+        ("stopped.yml", RULE.replace("eventName", "eventName|shout")),
+        ("new.yml", RULE),  # an id that is taken
+        ("new.yml", "\x00"),
+    ],
+)
+async def test_a_broken_set_is_refused_whole_and_the_old_one_goes_on(directory: Path, name: str, content: str) -> None:
+    worker = Worker(directory)
+    before = worker.reload.book
+    (directory / "sound.yml").write_text(RULE.replace("test-trail", "sound").replace("3c1f6a8e", "4c1f6a8e"))
+    (directory / name).write_text(content)
+    assert await worker.settle() == "refused"
+    assert worker.reload.book is before
+    assert worker.in_force == ""
+    assert worker.count("refused") == 1
+    assert await worker.reload.look() == "unchanged", "it is refused once, not at every look"
+    rules(directory)
+    if name == "new.yml":
+        (directory / name).unlink()
+    assert await worker.settle() == "reloaded"
+    assert worker.reload.book.get("sound-stopped") is not None
+
+
+async def test_what_was_broken_before_does_not_keep_a_sound_change_out(directory: Path) -> None:
+    (directory / "broken.yml").write_text("title: [unclosed")
+    worker = Worker(directory)
+    (directory / "listed.yml").unlink()
+    assert await worker.settle() == "reloaded"
+    assert worker.reload.book.get("test-buckets-listed") is None
+
+
+async def test_a_directory_that_vanishes_or_is_emptied_leaves_the_old_set(directory: Path) -> None:
+    worker = Worker(directory)
+    shutil.rmtree(directory)
+    assert await worker.settle() == "refused"
+    rules(directory / "deeper").rename(directory.with_name("elsewhere"))
+    assert await worker.reload.look(at_once=True) == "refused"
+    assert len(worker.reload.book.rules) == 2
+
+
+async def test_an_engine_that_can_not_be_built_leaves_the_old_one(directory: Path) -> None:
+    def fail(_: Rulebook) -> Any:
+        raise MemoryError
+
+    worker = Worker(directory, build=fail)
+    (directory / "listed.yml").unlink()
+    assert await worker.settle() == "refused"
+    assert len(worker.reload.book.rules) == 2
+
+
+async def test_a_hangup_signal_reloads_at_once(directory: Path) -> None:
+    worker = Worker(directory)
+    watching = asyncio.create_task(worker.reload.watch(0))
+    await asyncio.sleep(0.05)
+    (directory / "listed.yml").unlink()
+    os.kill(os.getpid(), signal.SIGHUP)
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if worker.in_force:
+            break
+    watching.cancel()
+    assert worker.in_force == worker.reload.book.version
+    assert len(worker.reload.book.rules) == 1
+
+
+async def test_changed_rules_are_found_by_looking_now_and_then(directory: Path) -> None:
+    worker = Worker(directory)
+    watching = asyncio.create_task(worker.reload.watch(0.02))
+    (directory / "listed.yml").unlink()
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if worker.in_force:
+            break
+    watching.cancel()
+    assert len(worker.reload.book.rules) == 1
