@@ -61,12 +61,10 @@ class Decision:
     Attributes:
         sure: Rules that hold on every event with this key.
         open_: Rules that need more than the key, with what is left of them.
-        late: Whether fields of the ECS document were taken for granted.
     """
 
     sure: tuple[int, ...]
     open_: tuple[tuple[int, Predicate], ...]
-    late: bool
 
 
 @dataclass(slots=True)
@@ -92,32 +90,26 @@ class Prepared:
     interpreted: list[int] = field(default_factory=list)
     cheap: frozenset[str] = frozenset()
 
-    def decide(self, known: Known, late: Known) -> Decision:
+    def decide(self, known: Known) -> Decision:
         """Specialise the rules for a key.
 
         Args:
-            known: Fields of the key with their values.
-            late: Fields of the ECS document that follow from it, where one is made.
+            known: Fields that the key tells, with their values.
         """
-        every = {**known, **late}
         sure: list[int] = []
         open_: list[tuple[int, Predicate]] = []
-        is_late = False
-        for number in sorted({*self._witnessed(every), *self.unwitnessed}):
+        for number in sorted({*self._witnessed(known), *self.unwitnessed}):
             candidate = self.candidates[number]
-            if candidate.tree is None or candidate.fields.isdisjoint(every):
+            if candidate.tree is None or candidate.fields.isdisjoint(known):
                 open_.append((number, candidate.check))
                 continue
             left = _tried(candidate.tree, known)
-            if not isinstance(left, bool) and not candidate.fields.isdisjoint(late):
-                left, is_late = _tried(left, late), True
             if left is True:
                 sure.append(number)
             elif left is not False:
-                open_.append(
-                    (number, predicate_of(left, self.cheap) if left is not candidate.tree else candidate.check)
-                )
-        return Decision(tuple(sure), tuple(open_), is_late)
+                check = candidate.check if left is candidate.tree else predicate_of(left, self.cheap)
+                open_.append((number, check))
+        return Decision(tuple(sure), tuple(open_))
 
     def _witnessed(self, known: Known) -> Iterable[int]:
         for name, texts in self.exact.items():

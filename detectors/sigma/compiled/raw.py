@@ -9,7 +9,8 @@ event that a rule is still interested in is parsed as a whole; and no match is r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, not_
 from typing import Any, Final
 
 from detectors.rule import Rule
@@ -22,7 +23,7 @@ from detectors.sigma.compiled.memo import LONGEST_TEXT, Memo
 from detectors.sigma.compiled.prepared import Decision, Prepared, prepare
 from detectors.sigma.compiled.regular import FieldMemo, RegularEvent, Sources
 from detectors.sigma.compiled.shape import Getter, Resolver, Shape
-from detectors.sigma.compiled.tree import Anywhere, Leaf
+from detectors.sigma.compiled.tree import Anywhere, Leaf, Tree, fields_of
 from detectors.sigma.compiled.views import KEYS_REMEMBERED, ViewProgram
 from detectors.sigma.engine import OnError
 from ingest.formats.contract import Format, View
@@ -30,6 +31,8 @@ from ingest.formats.registry import registry_of
 from ingest.schema.errors import RejectedRecord
 
 BATCH: Final = 50  # records; more fall out of the second-level cache, fewer make each batch's overhead count
+
+_PLACES: Final = range(BATCH)
 
 Read = Callable[[], View]
 """Parses the whole of a record; raises RejectedRecord when it is not one of its format."""
@@ -60,18 +63,22 @@ class RawProgram:
         self._resolver = Resolver(shape, format_.aliases, registry_of(format_))
         alone = self._resolver.from_document
         self._implied_names = frozenset(filter(alone, shape.implied(_any_key(shape))))
-        derived = {name: _when_placed(get, shape) for name, get in shape.derived.items() if alone(name)}
+        derived = {name: get for name, get in shape.derived.items() if alone(name)}
         self._getters: Mapping[str, Getter] = {**self._resolver.getters, **derived}
+        self._few: tuple[str, ...] = ()
         self.counts = Counts()
         self.prepared = self._prepare(rules)
         names = frozenset(name for each in self.prepared.candidates.values() for name in each.fields)
         vendors = frozenset(name for name in names if self._resolver.paths_of(name) is not None)
-        self._sources = Sources(self._getters, vendors, format_.aliases)
+        bodies = {name: body for name in vendors if (body := self._resolver.body_of(name))}
+        self._sources = Sources(self._getters, bodies, vendors, format_.aliases)
         self._judge = Judge(self.prepared, on_error)
         self._decisions: Memo[tuple[Any, ...], Decision] = Memo(KEYS_REMEMBERED)
         tests = self.prepared.remembered
         self._memos = [FieldMemo(name, each, self.counts) for name, each in tests.items()]
-        self._key_source = attrgetter(*shape.key_source)
+        self._key_source = attrgetter(*shape.key_source, *self._few)
+        self._few_of = _tuple_getter(self._few)
+        self._time_of = attrgetter(shape.time)
         self._quiet: Memo[tuple[Any, ...], bool] = Memo(KEYS_REMEMBERED)
         self._columns = [
             (self._key_source, self._quiet.young),
@@ -102,8 +109,7 @@ class RawProgram:
         suspects = self._scan(shown, decoded) if self._gates else {}
         interesting = set(suspects)
         for value_of, quiet in self._columns:
-            if not all(map(quiet.__contains__, map(value_of, decoded))):
-                interesting.update(at for at, value in enumerate(map(value_of, decoded)) if value not in quiet)
+            interesting.update(compress(_PLACES, map(not_, map(quiet.__contains__, map(value_of, decoded)))))
         for place in sorted(interesting):
             record, event = records[place], decoded[place]
 
@@ -119,17 +125,20 @@ class RawProgram:
 
     def _decoded(self, records: Sequence[bytes]) -> list[Any]:
         """The records decoded, one that stands for all irregular ones in the place of each of those."""
-        decode = self._decode
+        decode, time_of, times = self._decode, self._time_of, self._shape.times
         try:
-            return list(map(decode, records))
+            found = list(map(decode, records))
         except (ValueError, RecursionError):
-            found = list[Any]()
-        for record in records:
-            try:
-                found.append(decode(record))
-            except (ValueError, RecursionError):
-                found.append(self._irregular)
-        return found
+            found = list(map(self._decoded_one, records))
+        if times.all_plain(list(map(time_of, found))):
+            return found
+        return [event if times.is_plain(time_of(event)) else self._irregular for event in found]
+
+    def _decoded_one(self, record: bytes) -> Any:
+        try:
+            return self._decode(record)
+        except (ValueError, RecursionError):
+            return self._irregular
 
     def _general_way(self, read: Read) -> list[int]:
         self.counts.irregular += 1
@@ -140,12 +149,12 @@ class RawProgram:
 
     def _consider(self, event: Any, suspected: Iterable[int], read: Read) -> Sequence[int]:
         """The rules that hold on a regular record, in order."""
-        key = self._shape.key(event)
+        key = self._shape.key(event) + self._few_of(event)
         decision = self._decisions.young.get(key) or self._decide(key)
         numbers = [*suspected]
         for memo in self._memos:
             numbers.extend(memo.numbers(event))
-        if not (decision.sure or decision.open_ or decision.late):
+        if not (decision.sure or decision.open_):
             self._keep_quiet(self._key_source(event))
             if not numbers:
                 return ()
@@ -160,25 +169,22 @@ class RawProgram:
         if found is not None:
             return found
         self.counts.decisions += 1
-        if not self._shape.final(key):
-            found = Decision((), (), late=False)
-        else:
-            known = {
-                name: () if key[place] is None else (key[place],) for name, place in self._shape.key_fields.items()
-            }
-            known = {name: values for name, values in known.items() if name in self._getters}
-            implied = self._shape.implied(key)
-            late = {name: values for name, values in implied.items() if name in self._implied_names}
-            found = self.prepared.decide(known, late)
+        found = self.prepared.decide(self._known(key)) if self._shape.final(key) else Decision((), ())
         if _short(key):
             self._decisions.put(key, found)
         return found
 
+    def _known(self, key: tuple[Any, ...]) -> dict[str, tuple[Any, ...]]:
+        """The fields that a key tells."""
+        own = len(key) - len(self._few)
+        places = {**self._shape.key_fields, **{name: at for at, name in enumerate(self._few, own)}}
+        known = {name: () if key[at] is None else (key[at],) for name, at in places.items() if name in self._getters}
+        implied = self._shape.implied(key[:own])
+        return known | {name: values for name, values in implied.items() if name in self._implied_names}
+
     def _settle(
         self, event: Any, key: tuple[Any, ...], decision: Decision, numbers: Iterable[int], read: Read
     ) -> Sequence[int]:
-        if decision.late and not self._shape.placed(event):
-            return self._general_way(read)
         if not self._shape.final(key):
             return ()
         self.counts.considered += 1
@@ -209,15 +215,20 @@ class RawProgram:
         return seen
 
     def _prepare(self, rules: Sequence[tuple[int, Rule]]) -> Prepared:
-        keys = frozenset(self._shape.key_fields) & self._getters.keys() | self._implied_names
         return prepare(
             rules,
             name_of=self._resolver.name_of,
-            key_fields=lambda _trees: keys,
+            key_fields=self._choose_keys,
             cheap=frozenset(self._getters),
             remembered=self._resolver.getters.__contains__,
             literals=self._literals,
         )
+
+    def _choose_keys(self, trees: Sequence[Tree]) -> frozenset[str]:
+        """The fields that keys tell: those of the shape, and of its few-valued ones those that rules test."""
+        tested = frozenset[str]().union(*map(fields_of, trees))
+        self._few = tuple(name for name in self._shape.few if name in tested and name in self._getters)
+        return frozenset(self._shape.key_fields) & self._getters.keys() | self._implied_names | set(self._few)
 
     def _literals(self, leaf: Leaf) -> list[tuple[str | None, str]] | None:
         if isinstance(leaf, Anywhere):
@@ -241,9 +252,12 @@ def _short(texts: tuple[Any, ...]) -> bool:
     return all(text.__class__ is not str or len(text) <= LONGEST_TEXT for text in texts)
 
 
-def _when_placed(get: Getter, shape: Shape) -> Getter:
-    """Values of the document only where there is one; else the whole record tells."""
-    return lambda event: get(event) if shape.placed(event) else None
+def _tuple_getter(paths: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Values of a decoded record at some paths."""
+    if len(paths) > 1:
+        return attrgetter(*paths)
+    get = attrgetter(paths[0]) if paths else None
+    return (lambda event: (get(event),)) if get else lambda _event: ()
 
 
 def _any_key(shape: Shape) -> tuple[Any, ...]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from detectors.sigma.compiled.counts import Counts
 from detectors.sigma.compiled.memo import LONGEST_TEXT, Memo
 from detectors.sigma.compiled.predicates import ValueTest
@@ -16,6 +18,8 @@ from detectors.sigma.compiled.views import VALUES_REMEMBERED
 from detectors.sigma.fields import Fields
 from ingest.formats.contract import View
 
+_decode = msgspec.json.Decoder().decode
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -23,19 +27,21 @@ class Sources:
 
     Attributes:
         getters: Field → its values in a decoded record.
+        bodies: Field → the name whose bytes hold all its values.
         vendors: Fields that no ECS document can have, so that none is made for them.
         aliases: As `Format.aliases`.
     """
 
     getters: Mapping[str, Getter]
+    bodies: Mapping[str, str]
     vendors: frozenset[str]
     aliases: Mapping[str, str]
 
 
 class RegularEvent:
-    """Decoded values at once, everything else after parsing the whole."""
+    """Decoded values at once, those in a body after parsing it, everything else after parsing the whole."""
 
-    __slots__ = ("_all", "_event", "_read", "_sources", "_vendors")
+    __slots__ = ("_all", "_event", "_in_bodies", "_read", "_sources", "_vendors")
 
     def __init__(self, event: Any, sources: Sources, read: Callable[[], View]) -> None:
         """Wrap a decoded record.
@@ -50,6 +56,7 @@ class RegularEvent:
         self._read = read
         self._all: Fields | None = None
         self._vendors: Fields | None = None
+        self._in_bodies: dict[str, Fields | None] = {}
 
     def values(self, name: str) -> tuple[Any, ...]:
         """As `Fields.values`."""
@@ -58,6 +65,11 @@ class RegularEvent:
             found = get(self._event)
             if found is not None:
                 return found
+        body = self._sources.bodies.get(name)
+        if body is not None:
+            inside = self._in_bodies[body] if body in self._in_bodies else self._open(body)
+            if inside is not None:
+                return inside.values(name)
         whole = self.whole()
         if name in self._sources.vendors and self._vendors is not None:
             return self._vendors.values(name)
@@ -78,6 +90,23 @@ class RegularEvent:
             self._all = Fields(view, self._sources.aliases)
             self._vendors = Fields(View(view.vendor), self._sources.aliases)
         return self._all
+
+    def _open(self, body: str) -> Fields | None:
+        """The fields of a tree that holds nothing but one body; None where only the whole record tells."""
+        tree: dict[str, Any] = {}
+        written = bytes(attrgetter(body)(self._event))
+        if written:
+            *above, name = body.split(".")
+            node = tree
+            for each in above:
+                node = node.setdefault(each, {})
+            try:
+                node[name] = _decode(written)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._in_bodies[body] = None
+                return None
+        found = self._in_bodies[body] = Fields(View(tree), self._sources.aliases)
+        return found
 
 
 class FieldMemo:

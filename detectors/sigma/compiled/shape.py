@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import msgspec
 
 from detectors.sigma.compiled import shapes
+from detectors.sigma.compiled.plain_times import PlainTimes
 from ingest.schema.fields import Registry
 
 
@@ -29,6 +30,7 @@ class Kind(Enum):
     NAME = "a text that is there and not empty"
     TEXT = "a text, null, or not there"
     NUMBER = "an integer, null, or not there"
+    FLAG = "true, false, null, or not there"
     BODY = "anything; left as bytes until a rule asks for what is in it"
 
 
@@ -40,6 +42,7 @@ _TYPES: Mapping[Kind, tuple[Any, ...]] = {
     Kind.NAME: (Annotated[str, msgspec.Meta(min_length=1)],),
     Kind.TEXT: (str | None, None),
     Kind.NUMBER: (int | None, None),
+    Kind.FLAG: (bool | None, None),
     Kind.BODY: (msgspec.Raw, msgspec.Raw()),
 }
 
@@ -54,13 +57,15 @@ class Shape:
 
     Attributes:
         format: Name of the format.
-        names: The vendor's names.
+        names: The vendor's names, in the order in which the vendor writes them: decoding is faster then.
         key: From a decoded record to what rules are specialised for: hashable, of few different values.
         key_source: Decoded values that the key is made of.
         key_fields: Vendor's fields in the key → their place in it; texts, integers or None.
-        implied: From a key to the fields of the ECS document that follow from it, where one is made.
-        derived: Fields of the ECS document that follow from a decoded record, where one is made.
-        placed: Whether a document is made of the record, that is, whether it can be placed in time.
+        few: Further fields of few different values; those that rules test become parts of the key.
+        implied: From a key to the fields of the ECS document that follow from it.
+        time: The decoded value that places a record in time.
+        times: The form of that time; records with another are irregular. Of a regular record a document can be made.
+        derived: Fields of the ECS document that follow from a decoded record.
         final: `View.final`, from a key.
         shown: The record without secrets, as the view sees it.
     """
@@ -71,7 +76,9 @@ class Shape:
     key_source: tuple[str, ...]
     key_fields: Mapping[str, int]
     implied: Callable[[tuple[Any, ...]], Mapping[str, Values]]
-    placed: Callable[[Any], bool]
+    time: str
+    times: PlainTimes
+    few: tuple[str, ...] = ()
     derived: Mapping[str, Getter] = field(default_factory=lambda: MappingProxyType({}))
     final: Callable[[tuple[Any, ...]], bool] = lambda _key: True
     shown: Callable[[bytes], bytes] | None = None
@@ -79,7 +86,7 @@ class Shape:
     def blank(self) -> Any:
         """A record with nothing in it but the names it must have, to stand for those that are irregular."""
         needed = {name: _BLANK for name, kind in self.names.items() if kind is Kind.NAME}
-        return self.decoder()(msgspec.json.encode(needed))
+        return self.decoder()(msgspec.json.encode({**needed, self.time: self.times.example}))
 
     def decoder(self) -> Callable[[bytes], Any]:
         """Decodes a regular record; raises ValueError or RecursionError on any other."""
@@ -139,6 +146,12 @@ class Resolver:
             return None
         found = (self._find(path, folded=folded) for path, folded in self._paths(name))
         return tuple({each: None for each in found if each.place is not Place.NOWHERE})
+
+    def body_of(self, name: str) -> str | None:
+        """The decoded name whose bytes hold every value of a field; None when it may come from elsewhere."""
+        places = self.paths_of(name)
+        bodies = {place.body for place in places or ()}
+        return bodies.pop() if len(bodies) == 1 else None
 
     def from_document(self, name: str) -> bool:
         """Whether a field comes from the ECS document alone, under exactly this name."""

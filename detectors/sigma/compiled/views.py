@@ -78,10 +78,10 @@ class ViewProgram:
         known = {name: fields.values(name) for name in self._keys}
         key = tuple(map(_memo_key, known.values()))
         if None in key:
-            return self._prepared.decide(known, {})
+            return self._prepared.decide(known)
         found = self.decisions.young.get(key) or self.decisions.older(key)
         if found is None:
-            found = self._prepared.decide(known, {})
+            found = self._prepared.decide(known)
             self.decisions.put(key, found)
         return found
 

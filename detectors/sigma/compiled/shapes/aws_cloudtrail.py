@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from detectors.sigma.compiled.plain_times import PlainTimes
 from detectors.sigma.compiled.shape import Getter, Kind, Names, Shape, Values
 from ingest.formats.aws_cloudtrail.classify import is_denied, kinds_of
 from ingest.formats.aws_cloudtrail.when import iso_time
@@ -21,28 +22,34 @@ _TEXTS = """
     awsRegion errorCode errorMessage eventCategory eventSource eventTime eventType recipientAccountId sourceIPAddress
     userAgent
 """
-_BODIES = """
-    additionalEventData addendum apiVersion awsAccountId edgeDeviceDetails eventContext eventID eventVersion
-    managementEvent readOnly requestID requestParameters resources responseElements serviceEventDetails
-    sessionCredentialFromConsole sharedEventID tlsDetails vpcEndpointAccountId vpcEndpointId
+_FLAGS = "managementEvent readOnly"
+_TOP = """
+    eventVersion userIdentity eventTime eventSource eventName awsRegion sourceIPAddress userAgent errorCode errorMessage
+    requestParameters responseElements additionalEventData requestID eventID readOnly resources eventType apiVersion
+    managementEvent recipientAccountId sharedEventID vpcEndpointId vpcEndpointAccountId serviceEventDetails
+    eventCategory tlsDetails sessionCredentialFromConsole edgeDeviceDetails addendum awsAccountId eventContext
 """
-_IDENTITY_TEXTS = "accessKeyId accountId arn invokedBy principalId type userName"
+_IDENTITY = """
+    type principalId arn accountId accessKeyId userName sessionContext invokedBy identityProvider credentialId
+    inScopeOf onBehalfOf userId
+"""
 _IDENTITY_BODIES = "credentialId identityProvider inScopeOf onBehalfOf userId"
-_SESSION_BODIES = "assumedRoot attributes ec2RoleDelivery sourceIdentity webIdFederationData"
-_ISSUER_TEXTS = "accountId arn principalId type userName"
+_SESSION = "sessionIssuer webIdFederationData attributes sourceIdentity ec2RoleDelivery assumedRoot"
+_ISSUER = "type principalId arn accountId userName"
 _LONGEST_NAME = 128  # characters that decide on the kind of an event, as in the format's mapping
 _LOGIN = "ConsoleLogin"
 
 _NAMES: Names = {
-    "eventName": Kind.NAME,
+    **dict.fromkeys(_TOP.split(), Kind.BODY),
     **dict.fromkeys(_TEXTS.split(), Kind.TEXT),
-    **dict.fromkeys(_BODIES.split(), Kind.BODY),
+    **dict.fromkeys(_FLAGS.split(), Kind.FLAG),
+    "eventName": Kind.NAME,
     "userIdentity": {
-        **dict.fromkeys(_IDENTITY_TEXTS.split(), Kind.TEXT),
+        **dict.fromkeys(_IDENTITY.split(), Kind.TEXT),
         **dict.fromkeys(_IDENTITY_BODIES.split(), Kind.BODY),
         "sessionContext": {
-            **dict.fromkeys(_SESSION_BODIES.split(), Kind.BODY),
-            "sessionIssuer": dict.fromkeys(_ISSUER_TEXTS.split(), Kind.TEXT),
+            **dict.fromkeys(_SESSION.split(), Kind.BODY),
+            "sessionIssuer": dict.fromkeys(_ISSUER.split(), Kind.TEXT),
         },
     },
 }
@@ -68,10 +75,6 @@ def _implied(key: tuple[Any, ...]) -> Mapping[str, Values]:
     if action != _LOGIN:  # whose outcome stands in a body
         found["event.outcome"] = ("failure" if error or not silent else "success",)
     return found
-
-
-def _placed(event: Any) -> bool:
-    return bool(event.eventTime) and iso_time(event.eventTime) is not None
 
 
 def _text(name: str) -> Getter:
@@ -118,6 +121,8 @@ SHAPE = Shape(
     key_source=("eventName", "eventSource", "errorCode", "userIdentity.type", "errorMessage"),
     key_fields={"eventName": 0, "eventSource": 1, "errorCode": 2, "userIdentity.type": 3},
     implied=_implied,
-    placed=_placed,
+    time="eventTime",
+    times=PlainTimes(lambda text: iso_time(text) is not None, decimals=0),
+    few=("readOnly", "managementEvent", "eventCategory", "eventType"),
     derived=MappingProxyType(_DERIVED),
 )

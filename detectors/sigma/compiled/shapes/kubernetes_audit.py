@@ -9,27 +9,38 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from detectors.sigma.compiled.plain_times import PlainTimes
 from detectors.sigma.compiled.shape import Kind, Names, Shape, Values
 from ingest.formats.kubernetes_audit.redaction import redact
 from ingest.formats.kubernetes_audit.when import time_of
 
-_BODIES = """
-    kind apiVersion level metadata impersonatedUser sourceIPs requestObject responseObject requestReceivedTimestamp
-    annotations authenticationMetadata
+_TOP = """
+    kind apiVersion level auditID stage requestURI verb user impersonatedUser sourceIPs userAgent objectRef
+    responseStatus requestObject responseObject requestReceivedTimestamp stageTimestamp annotations metadata
+    authenticationMetadata
 """
 _NAMES: Names = {
-    "auditID": Kind.NAME,
+    **dict.fromkeys(_TOP.split(), Kind.BODY),
     **dict.fromkeys(["stage", "requestURI", "verb", "userAgent", "stageTimestamp"], Kind.TEXT),
-    **dict.fromkeys(_BODIES.split(), Kind.BODY),
+    "auditID": Kind.NAME,
     "user": {"username": Kind.TEXT, **dict.fromkeys(["uid", "groups", "extra"], Kind.BODY)},
     "objectRef": {
-        **dict.fromkeys(["resource", "namespace", "name", "apiGroup", "subresource"], Kind.TEXT),
-        **dict.fromkeys(["uid", "apiVersion", "resourceVersion"], Kind.BODY),
+        "resource": Kind.TEXT,
+        "namespace": Kind.TEXT,
+        "name": Kind.TEXT,
+        "uid": Kind.BODY,
+        "apiGroup": Kind.TEXT,
+        "apiVersion": Kind.BODY,
+        "resourceVersion": Kind.BODY,
+        "subresource": Kind.TEXT,
     },
     "responseStatus": {
+        "metadata": Kind.BODY,
+        "status": Kind.TEXT,
+        "message": Kind.BODY,
+        "reason": Kind.TEXT,
+        "details": Kind.BODY,
         "code": Kind.NUMBER,
-        **dict.fromkeys(["status", "reason"], Kind.TEXT),
-        **dict.fromkeys(["metadata", "message", "details"], Kind.BODY),
     },
 }
 _EARLY = "RequestReceived"
@@ -48,10 +59,6 @@ def _implied(key: tuple[Any, ...]) -> Mapping[str, Values]:
         "event.action": (verb,) if verb else (),
         "orchestrator.type": ("kubernetes",),
     }
-
-
-def _placed(event: Any) -> bool:
-    return time_of(event.stageTimestamp) is not None
 
 
 def _final(key: tuple[Any, ...]) -> bool:
@@ -81,7 +88,9 @@ SHAPE = Shape(
         "stage": 4,
     },
     implied=_implied,
-    placed=_placed,
+    time="stageTimestamp",
+    times=PlainTimes(lambda text: time_of(text) is not None, decimals=6),
+    few=("objectRef.apiGroup", "objectRef.namespace"),
     derived=MappingProxyType(_DERIVED),
     final=_final,
     shown=redact,
