@@ -81,7 +81,7 @@ def alert_state_document(rule: Rule, window: Window, now: dt.datetime) -> dict[s
                 "count": window.count,
                 "dedup_key": dedup_key(opened_by),
                 "group_key": opened_by.group_key,
-                "events": [_event(event) for event in window.events],
+                "events": [_event(event) for event in window.events if event.id],
                 "suppressed_until": utc_millis(window.until),
                 "opened": utc_millis(window.start),
                 "updated": utc_millis(now),
@@ -98,7 +98,7 @@ def alert_growth(window: Window, now: dt.datetime) -> dict[str, Any]:
         "skytrail": {
             "alert": {
                 "count": window.count,
-                "events": [_event(event) for event in window.events],
+                "events": [_event(event) for event in window.events if event.id],
                 "updated": utc_millis(now),
             }
         },
@@ -157,7 +157,7 @@ def _alert_itself(rule: Rule, detection: Detection) -> dict[str, Any]:
         "confidence": rule.confidence,
         "status": "open",
         "group_key": detection.group_key,
-        "events": [_event(event) for event in detection.events or (detection.event,)],
+        "events": [_event(event) for event in detection.events or (detection.event,) if event.id],
         "false_positives": list(rule.false_positives),
         "runbook": [f"{number}. {text}" for number, text in enumerate(rule.runbook, 1)],
         "suppressed_until": utc_millis(until),

@@ -26,7 +26,7 @@ from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings, KafkaSettings
 from skytrail.local.engines import default_cache
 from storage.settings import ArchiveSettings, ElasticsearchSettings
-from streams.settings import DetectionSettings, WorkerSettings
+from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
 
 SECRETS_DIR = Path("/run/secrets")
 PREFIX = "SKYTRAIL_"
@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     archive: ArchiveSettings = Field(default=ArchiveSettings(), description="The sealed archive.")
     worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect and index.")
     detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")
+    watch: WatchSettings = Field(default=WatchSettings(), description="The watch over sources.")
     collectors: dict[str, CollectorSettings] = Field(
         default={}, description="Collectors by name, started with `skytrail collect NAME`."
     )

@@ -14,7 +14,8 @@ from detectors import equivocation
 from detectors.correlation.signals import Router
 from detectors.rulebook import OWN_RULES, Rulebook, load
 from detectors.sigma.choose import build_engine
-from detectors.sigma.engine import InterpretedEngine
+from detectors.sigma.engine import Engine, InterpretedEngine, applies
+from detectors.source_watch import alerts as source_alerts
 from ingest.formats.registry import all_formats
 from ingest.schema.errors import IndexUnavailable
 from ingest.settings import KafkaSettings
@@ -27,6 +28,7 @@ from storage.index.conflicts import compare
 from storage.index.product import product_mend
 from storage.index.writer import Writer
 from storage.settings import ArchiveSettings, ElasticsearchSettings
+from streams.accounts_feed import AccountsFeed
 from streams.agents.alert import AlertAgent
 from streams.agents.correlate import CorrelateAgent
 from streams.agents.detect import DetectAgent, Rules
@@ -44,7 +46,8 @@ from streams.refetch import Refetch
 from streams.rights_check import check_rights
 from streams.rule_reload import RuleReload
 from streams.runtime import Runtime, utc_now
-from streams.settings import DetectionSettings, WorkerSettings
+from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
+from streams.source_watch import SourceWatch
 from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, SIGNALS, raw_topic
 from streams.windows import Windows
 from streams.worker import Pulse, always_ready, run
@@ -65,6 +68,7 @@ class Parts:
     state_dir: Path
     worker: WorkerSettings
     detection: DetectionSettings
+    watch: WatchSettings
 
 
 @dataclass(slots=True)
@@ -147,7 +151,7 @@ def compose_detect(parts: Parts) -> Composed:
     )
     client = connect(parts.elasticsearch, "alerter")
     writer = Writer(client, observer=BulkObserver(runtime), mend=product_mend())
-    known = {rule.id: rule for rule in (*book.everything, equivocation.rule())}
+    known = {rule.id: rule for rule in (*book.everything, equivocation.rule(), *source_alerts.rules())}
     alerter = AlertAgent(
         runtime,
         runtime.accounts("alert"),
@@ -170,6 +174,8 @@ def compose_detect(parts: Parts) -> Composed:
         correlator.use(rules.router)
 
     reload_rules(composed, book, parts.detection, build, use)
+    if parts.watch.sources:
+        watch_sources(composed, parts, lambda: detector.rules.engine)
 
     @composed.app.task  # type: ignore[untyped-decorator]
     async def tell_the_time() -> None:
@@ -178,6 +184,27 @@ def compose_detect(parts: Parts) -> Composed:
             await detector.tick()
 
     return composed
+
+
+def watch_sources(composed: Composed, parts: Parts, engine: Callable[[], Engine]) -> None:
+    """Let the worker that has the first partition of the detections watch over the sources."""
+    formats = all_formats()
+
+    def blind(format_name: str) -> list[str]:
+        source = formats[format_name].log_source if format_name in formats else None
+        return [rule.id for rule in engine().rules if source and applies(rule.log_source, source)]
+
+    feed = AccountsFeed(parts.kafka)
+    watch = SourceWatch(composed.runtime, feed, composed.runtime.read, list(formats), parts.watch, blind)
+    composed.on_assigned.append(watch.forget)
+    composed.close.append(feed.close)
+
+    @composed.app.task  # type: ignore[untyped-decorator]
+    async def look_after_sources() -> None:
+        while not composed.app.should_stop:
+            await asyncio.sleep(parts.watch.look_interval_s)
+            if watch.watches:
+                await composed.runtime.patiently(watch.look)
 
 
 def rules_builder(runtime: Runtime) -> Callable[[Rulebook], Rules]:

@@ -56,3 +56,23 @@ class DetectionSettings(BaseModel, extra="forbid", frozen=True):
         description="Directories of Sigma rules whose matches are not indexed (still sealed and evaluated); "
         "each is counted as filtered under its name.",
     )
+
+
+class WatchSettings(BaseModel, extra="forbid", frozen=True):
+    """When a source that falls silent, brings less, or waits too long becomes an alert."""
+
+    sources: bool = Field(default=True, description="Watch the sources and the backlog of the roles.")
+    look_interval_s: float = Field(default=30.0, ge=1, le=300, description="Seconds between looks.")
+    minimum_silence_s: float = Field(default=900.0, ge=0, description="Seconds before any source is called silent.")
+    unlearned_silence_s: float = Field(
+        default=86_400.0, gt=0, description="Seconds of silence of a source that made fewer than 20 pauses so far."
+    )
+    expected_interval_s: dict[str, float] = Field(
+        default={}, description="Seconds in which something comes, per collector; without it the habit is learned."
+    )
+    patience: float = Field(default=3.0, ge=1, description="Expected intervals that may pass.")
+    baseline_minimum: int = Field(
+        default=200, ge=1, description="Records an hour usually brings; below them a drop is not judged."
+    )
+    lag_minimum: int = Field(default=1000, ge=1, description="Messages that must wait before lag is an alert.")
+    lag_window_s: float = Field(default=600.0, gt=0, description="Seconds over which lag must not shrink.")

@@ -68,10 +68,15 @@ async def read_status(kafka: KafkaSettings, formats: Sequence[str], namespace: s
     """
     try:
         values = [value for _, value in await read_compacted(kafka, ACCOUNTING)]
-        ends = await _ends(kafka, [*(raw_topic(f) for f in formats), DEAD_LETTERS, CONFLICTS, DETECTIONS, SIGNALS])
+        ends = await _ends(kafka, topics_read(formats))
     except KafkaError as exc:
         raise BrokerUnavailable(f"reading accounts: {exc!r}", where=kafka.bootstrap_servers) from exc
     return summarise(list(merge_latest(values).values()), ends, formats, namespace)
+
+
+def topics_read(formats: Sequence[str]) -> list[str]:
+    """The topics whose ends tell the lag."""
+    return [*(raw_topic(name) for name in formats), DEAD_LETTERS, CONFLICTS, DETECTIONS, SIGNALS]
 
 
 def summarise(
@@ -94,7 +99,7 @@ def summarise(
         for source, roles in merged.items()
         if namespace in (None, source.partition("|")[0])
     )
-    return Status(rows, _lag(accounts, ends, formats), equivocations, totals)
+    return Status(rows, lag_of(accounts, ends, formats), equivocations, totals)
 
 
 def _row(source: str, roles: Mapping[str, Mapping[str, int]]) -> SourceStatus:
@@ -129,7 +134,8 @@ def _row(source: str, roles: Mapping[str, Mapping[str, int]]) -> SourceStatus:
     )
 
 
-def _lag(accounts: Sequence[Account], ends: Mapping[tuple[str, int], int], formats: Sequence[str]) -> dict[str, int]:
+def lag_of(accounts: Sequence[Account], ends: Mapping[tuple[str, int], int], formats: Sequence[str]) -> dict[str, int]:
+    """Messages not yet done per role, from the accounts and the ends of the topics. Pure."""
     done = {(acc.role, acc.topic, acc.partition): acc.next_offset for acc in accounts}
     raw = [raw_topic(name) for name in formats]
     reads = {

@@ -40,6 +40,21 @@ class Telemetry:
         self.rule_reloads = Counter(
             "skytrail_rule_reloads", "Changed rule sets by outcome", ("outcome",), registry=self.registry
         )
+        self.source_last = Gauge(
+            "skytrail_source_last_event_timestamp_seconds",
+            "When records of a source were last received",
+            ("source",),
+            registry=self.registry,
+        )
+        self.source_expected = Gauge(
+            "skytrail_source_expected_interval_seconds",
+            "Interval in which a source brings something; 0: not known yet",
+            ("source",),
+            registry=self.registry,
+        )
+        self.source_silent = Gauge(
+            "skytrail_source_silent", "1 while a source is silent", ("source",), registry=self.registry
+        )
         self.lag = Gauge(
             "skytrail_kafka_consumer_lag_messages",
             "Messages not yet done",

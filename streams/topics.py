@@ -26,6 +26,8 @@ REDRIVES = "skytrail.redrives.v1"
 """Compacted: when each dead letter was sent on its way again, by its id."""
 ACCOUNTING = "skytrail.accounting.v1"
 """Compacted: the cumulative count per role and partition."""
+SOURCE_WATCH = "skytrail.source-watch.v1"
+"""Compacted: what is known of each source's habit, and of each role's backlog."""
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -73,4 +75,5 @@ def all_topics(formats: list[str]) -> list[Topic]:
         Topic(CORRELATION_STATE, compacted=True, retention_ms=-1),
         Topic(REDRIVES, compacted=True, retention_ms=-1),
         Topic(ACCOUNTING, compacted=True, retention_ms=-1),
+        Topic(SOURCE_WATCH, compacted=True, retention_ms=-1),
     ]

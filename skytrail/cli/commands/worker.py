@@ -49,5 +49,6 @@ def worker(context: typer.Context, role: RoleName) -> None:
         state_dir=settings.state_dir,
         worker=settings.worker,
         detection=settings.detection,
+        watch=settings.watch,
     )
     run_role(role.value, parts)

@@ -1,0 +1,179 @@
+"""Silence, drops and backlogs: what a look at the counts says of a source. Pure; the clock is an argument.
+
+A source is silent when nothing came for `patience` times its expected interval. That interval is stated in the
+settings, or learned: the 95th percentile of the pauses it is used to make. Nothing is concluded from time in which
+nobody watched: not the pause itself, and not the hours it touches.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import statistics
+from typing import Literal
+
+import msgspec
+
+from detectors.source_watch.state import HOUR_MS, KEPT_GAPS, KEPT_HOURS, LagState, Limits, SourceState, milliseconds
+
+LEARNED_GAPS = 20
+"""So many pauses make a habit."""
+LEARNED_DAYS = 3
+LEARNED_HOURS = 12
+PAGE_BELOW = 0.1
+WARN_BELOW = 0.5
+
+Kind = Literal["silent", "dropped", "recovered", "lag"]
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What the watch has to say.
+
+    Attributes:
+        about: The source, or the role whose lag grows.
+        since: Begin of what it tells of; with `kind` and `about` it names the incident.
+        seconds: Of a silence: how long was expected; of a recovery: how long it lasted; of a lag: the window.
+        number: Of a drop: records of the hour; of a lag: messages waiting.
+        usual: Of a drop: what the hour usually brings; of a lag: messages that waited at the window's begin.
+        grave: Whether somebody should be woken.
+    """
+
+    kind: Kind
+    about: str
+    since: int
+    seconds: float = 0.0
+    number: int = 0
+    usual: int = 0
+    grave: bool = True
+
+
+def observe(state: SourceState, count: int, now: dt.datetime, limits: Limits) -> list[Notice]:
+    """Take a look at a source's count; the state is changed in place.
+
+    Args:
+        count: Records received from it in all; a smaller one than before means that accounts were reset.
+        now: Time of the look.
+    """
+    at = milliseconds(now)
+    if at - state.looked_at > 4000 * limits.look_interval_s:
+        state.watched_since = at
+        state.hours.pop(state.looked_at // HOUR_MS, None)
+    before = state.looked_at or at
+    state.looked_at = at
+    notices: list[Notice] = []
+    grown = count - state.count if count >= state.count else count
+    state.count = count
+    if not state.retired_at:
+        notices += _dropped(state, before, at, limits)
+    _keep_hour(state, grown, at)
+    if grown:
+        notices += _grew(state, at)
+    elif not state.retired_at:
+        notices += _silence(state, at, limits)
+    return notices
+
+
+def expected_s(state: SourceState, limits: Limits) -> float:
+    """The interval in which something is expected of a source; 0 when it is not known."""
+    if (stated := limits.expected_s.get(state.collector)) is not None:
+        return stated
+    if len(state.gaps) < LEARNED_GAPS:
+        return 0.0
+    return statistics.quantiles(state.gaps, n=20)[-1]
+
+
+def tolerated_s(state: SourceState, limits: Limits) -> float:
+    """Seconds after which silence is told."""
+    expected = expected_s(state, limits)
+    return max(limits.minimum_silence_s, limits.patience * expected) if expected else limits.unlearned_silence_s
+
+
+def observe_lag(state: LagState, waiting: int, now: dt.datetime, limits: Limits) -> list[Notice]:
+    """Take a look at what a role has not done yet; the state is changed in place."""
+    at = milliseconds(now)
+    window = int(limits.lag_window_s * 1000)
+    state.samples = [sample for sample in state.samples if sample[0] > at - window - 2000 * limits.look_interval_s]
+    state.samples.append((at, waiting))
+    first = state.samples[0]
+    if state.growing_since:
+        if waiting >= limits.lag_minimum:
+            return []
+        told, state.growing_since = state.growing_since, 0
+        return [Notice(kind="recovered", about=state.role, since=told, seconds=(at - told) / 1000, grave=False)]
+    if at - first[0] < window or min(number for _, number in state.samples) < limits.lag_minimum or waiting < first[1]:
+        return []
+    state.growing_since = first[0]
+    return [
+        Notice(
+            kind="lag",
+            about=state.role,
+            since=first[0],
+            seconds=limits.lag_window_s,
+            number=waiting,
+            usual=first[1],
+        )
+    ]
+
+
+def _grew(state: SourceState, at: int) -> list[Notice]:
+    """Records came: learn the pause, and end a silence."""
+    if state.grew_at >= state.watched_since and not state.silent_since:
+        state.gaps = [*state.gaps, (at - state.grew_at) / 1000][-KEPT_GAPS:]
+    state.grew_at = at
+    if not state.silent_since:
+        return []
+    since, state.silent_since = state.silent_since, 0
+    return [Notice(kind="recovered", about=state.source, since=since, seconds=(at - since) / 1000, grave=False)]
+
+
+def _silence(state: SourceState, at: int, limits: Limits) -> list[Notice]:
+    quiet = (at - max(state.grew_at, state.watched_since)) / 1000
+    if state.silent_since or not state.count or quiet <= tolerated_s(state, limits):
+        return []
+    state.silent_since = state.grew_at or state.watched_since
+    return [Notice(kind="silent", about=state.source, since=state.silent_since, seconds=expected_s(state, limits))]
+
+
+def _keep_hour(state: SourceState, grown: int, at: int) -> None:
+    """Add to the running hour, if it is watched from its begin."""
+    hour = at // HOUR_MS
+    if state.watched_since <= hour * HOUR_MS:
+        state.hours[hour] = state.hours.get(hour, 0) + grown
+    for old in [kept for kept in state.hours if kept <= hour - KEPT_HOURS]:
+        del state.hours[old]
+
+
+def _dropped(state: SourceState, before: int, at: int, limits: Limits) -> list[Notice]:
+    """Judge the hour that ended between two looks."""
+    ended = before // HOUR_MS
+    if at // HOUR_MS == ended or ended not in state.hours:
+        return []
+    usual = _usual(state, ended)
+    if usual < limits.baseline_minimum:
+        return []
+    share = state.hours[ended] / usual
+    if share >= WARN_BELOW:
+        told, state.dropped_at = state.dropped_at, 0
+        back = Notice(kind="recovered", about=state.source, since=told, seconds=(at - told) / 1000, grave=False)
+        return [back] if told else []
+    if state.dropped_at or state.silent_since:
+        return []
+    state.dropped_at = ended * HOUR_MS
+    return [
+        Notice(
+            kind="dropped",
+            about=state.source,
+            since=state.dropped_at,
+            number=state.hours[ended],
+            usual=usual,
+            grave=share < PAGE_BELOW,
+        )
+    ]
+
+
+def _usual(state: SourceState, ended: int) -> int:
+    """What such an hour brings: the median of the same hour on earlier days, else of the hours before; 0 if unknown."""
+    days = [state.hours[hour] for hour in range(ended - 24, ended - KEPT_HOURS, -24) if hour in state.hours]
+    if len(days) >= LEARNED_DAYS:
+        return int(statistics.median(days))
+    earlier = [number for hour, number in state.hours.items() if ended - 24 <= hour < ended]
+    return int(statistics.median(earlier)) if len(earlier) >= LEARNED_HOURS else 0

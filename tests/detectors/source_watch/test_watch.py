@@ -1,0 +1,176 @@
+"""What the watch concludes from counts over time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.source_watch.alerts import detection, rules
+from detectors.source_watch.state import LagState, Limits, SourceState
+from detectors.source_watch.watch import Notice, expected_s, observe, observe_lag, tolerated_s
+
+BEGIN = dt.datetime(2026, 11, 2, tzinfo=dt.UTC)
+SOURCE = "prod|aws.cloudtrail|trail"
+LIMITS = Limits(look_interval_s=60)
+
+
+def looks(
+    state: SourceState, counts: Iterable[int], start: dt.datetime = BEGIN, limits: Limits = LIMITS
+) -> list[Notice]:
+    """Look once a minute; each number is what came since the look before."""
+    found = []
+    total = state.count
+    for minute, number in enumerate(counts):
+        total += number
+        found += observe(state, total, start + dt.timedelta(minutes=minute), limits)
+    return found
+
+
+def habit(every: int = 5, times: int = 40) -> SourceState:
+    """A source that brings 10 records every so many minutes, watched until its last record."""
+    state = SourceState(source=SOURCE)
+    assert looks(state, ([10] + [0] * (every - 1)) * times + [10]) == []
+    return state
+
+
+def after(state: SourceState, minutes: int = 1) -> dt.datetime:
+    return dt.datetime.fromtimestamp(state.looked_at / 1000, dt.UTC) + dt.timedelta(minutes=minutes)
+
+
+def test_a_source_that_keeps_its_habit_is_never_told_of() -> None:
+    state = habit()
+    assert looks(state, [0, 0, 0, 0, 10] * 50, after(state)) == []
+    assert expected_s(state, LIMITS) == 300
+
+
+def test_silence_is_told_once_with_its_begin_and_ended_by_a_recovery() -> None:
+    state = habit()
+    last = state.grew_at
+    told = looks(state, [0] * 200, after(state))
+    assert [(n.kind, n.since, n.seconds) for n in told] == [("silent", last, 300.0)]
+    back = looks(state, [7], after(state))
+    assert [(n.kind, n.since) for n in back] == [("recovered", last)]
+    assert back[0].seconds == 201 * 60
+
+
+def test_silence_is_told_after_the_tolerated_time_and_not_before() -> None:
+    state = habit(every=30)
+    assert tolerated_s(state, LIMITS) == 90 * 60
+    assert looks(state, [0] * 90, after(state)) == []
+    assert [n.kind for n in looks(state, [0], after(state))] == ["silent"]
+
+
+def test_a_stated_interval_beats_the_habit() -> None:
+    limits = Limits(look_interval_s=60, expected_s={"trail": 3600})
+    state = habit()
+    assert looks(state, [0] * 180, after(state), limits) == []
+    assert [n.kind for n in looks(state, [0], after(state), limits)] == ["silent"]
+
+
+def test_a_source_without_habit_gets_a_day() -> None:
+    state = SourceState(source=SOURCE)
+    assert looks(state, [5] + [0] * 24 * 60) == []
+    assert [n.kind for n in looks(state, [0], after(state))] == ["silent"]
+
+
+def test_a_source_that_never_brought_anything_is_not_silent() -> None:
+    assert looks(SourceState(source=SOURCE), [0] * 3000) == []
+
+
+def test_a_retired_source_is_not_told_of() -> None:
+    state = habit()
+    state.retired_at = state.looked_at
+    assert looks(state, [0] * 300, after(state)) == []
+
+
+def test_nothing_is_concluded_from_time_in_which_nobody_watched() -> None:
+    state = habit()
+    gaps = list(state.gaps)
+    assert looks(state, [10, 0, 0], after(state, minutes=600)) == []
+    assert state.gaps == gaps
+    told = looks(state, [0] * 30, after(state))
+    assert [n.kind for n in told] == ["silent"]
+
+
+def test_a_drop_of_an_hour_is_told_by_its_size_and_ended_by_a_usual_hour() -> None:
+    state = SourceState(source=SOURCE)
+    usual = [10] * 60
+    assert looks(state, usual * 14 + [1]) == []
+    told = looks(state, [1] * 59 + usual + [1], after(state))
+    first, back = told
+    assert (first.kind, first.number, first.usual, first.grave) == ("dropped", 60, 600, False)
+    assert back.kind == "recovered"
+
+
+def test_a_drop_below_a_tenth_is_grave() -> None:
+    state = SourceState(source=SOURCE)
+    assert looks(state, [10] * 60 * 14) == []
+    told = looks(state, ([0] * 5 + [3]) * 10 + [0], after(state))
+    assert [(n.kind, n.grave) for n in told] == [("dropped", True)]
+
+
+def test_the_same_hour_of_earlier_days_decides_where_it_is_known() -> None:
+    state = SourceState(source=SOURCE)
+    day = [10] * 60 * 12 + [1] * 60 * 12  # busy, then quiet: the quiet half is no drop
+    first, *rest = [looks(state, day, BEGIN + dt.timedelta(days=number)) for number in range(6)]
+    assert [n.kind for n in first if n.kind == "silent"] == []
+    assert [n for later in rest[3:] for n in later] == []
+
+
+def test_a_small_source_has_no_baseline() -> None:
+    state = SourceState(source=SOURCE)
+    assert looks(state, ([1] * 60) * 20 + [0, 0, 0, 0, 0, 0, 0, 0, 0, 1] * 6 + [1]) == []
+
+
+def test_counts_that_were_reset_do_not_hide_growth() -> None:
+    state = habit()
+    assert observe(state, 3, after(state), LIMITS) == []
+    assert state.count == 3
+
+
+@given(st.lists(st.integers(0, 3), max_size=400), st.integers(1, 30))
+def test_every_recovery_ends_what_was_told_before_and_nothing_is_told_twice(counts: list[int], every: int) -> None:
+    state = habit(every=every, times=25)
+    open_incidents: set[str] = set()
+    for notice in looks(state, counts, after(state)):
+        if notice.kind == "recovered":
+            assert open_incidents
+            open_incidents.pop()
+        else:
+            assert notice.kind not in open_incidents
+            open_incidents.add(notice.kind)
+
+
+def test_a_backlog_that_does_not_shrink_is_told_and_its_end_as_well() -> None:
+    state = LagState(role="index")
+    told = []
+    for minute, waiting in enumerate([2000 + 10 * n for n in range(15)] + [900]):
+        told += observe_lag(state, waiting, BEGIN + dt.timedelta(minutes=minute), LIMITS)
+    assert [(n.kind, n.about, n.number) for n in told] == [("lag", "index", 2100), ("recovered", "index", 0)]
+
+
+def test_a_backlog_that_shrinks_or_is_small_is_not_told() -> None:
+    for series in ([5000 - 10 * n for n in range(30)], [900] * 30, [0, 5000, 0] * 10):
+        state = LagState(role="seal")
+        told = [
+            notice
+            for minute, waiting in enumerate(series)
+            for notice in observe_lag(state, waiting, BEGIN + dt.timedelta(minutes=minute), LIMITS)
+        ]
+        assert told == []
+
+
+def test_an_alert_names_source_begin_and_the_blind_rules() -> None:
+    notice = Notice(kind="silent", about=SOURCE, since=1_793_577_600_000, seconds=300)
+    found = detection(notice, [f"rule-{n}" for n in range(12)])
+    assert found.rule_id in {rule.id for rule in rules()}
+    assert found.namespace == "prod"
+    assert found.reason == (
+        "nothing came from trail (aws.cloudtrail, namespace prod) since 2026-11-02 00:00:00Z (expected: a record every "
+        "5 min). 12 rules are blind meanwhile: rule-0, rule-1, rule-2, rule-3, rule-4, rule-5, rule-6, rule-7, rule-8, "
+        "rule-9 and 2 more."
+    )
+    assert detection(notice, []).group_key == found.group_key
