@@ -40,21 +40,7 @@ class Telemetry:
         self.rule_reloads = Counter(
             "skytrail_rule_reloads", "Changed rule sets by outcome", ("outcome",), registry=self.registry
         )
-        self.source_last = Gauge(
-            "skytrail_source_last_event_timestamp_seconds",
-            "When records of a source were last received",
-            ("source",),
-            registry=self.registry,
-        )
-        self.source_expected = Gauge(
-            "skytrail_source_expected_interval_seconds",
-            "Interval in which a source brings something; 0: not known yet",
-            ("source",),
-            registry=self.registry,
-        )
-        self.source_silent = Gauge(
-            "skytrail_source_silent", "1 while a source is silent", ("source",), registry=self.registry
-        )
+        self._declare_sources()
         self.lag = Gauge(
             "skytrail_kafka_consumer_lag_messages",
             "Messages not yet done",
@@ -81,3 +67,21 @@ class Telemetry:
         self.bulk_documents = Counter("skytrail_es_bulk_items", "Documents answered by bulk", registry=self.registry)
         self.bulk_bytes = Counter("skytrail_es_bulk_bytes", "Bytes sent by bulk", registry=self.registry)
         self.build = Gauge("skytrail_build_info", "Always 1", ("version", "ruleset"), registry=self.registry)
+
+    def _declare_sources(self) -> None:
+        """What the worker that watches over sources knows of each."""
+        self.source_last = Gauge(
+            "skytrail_source_last_event_timestamp_seconds",
+            "When records of a source were last received",
+            ("source",),
+            registry=self.registry,
+        )
+        self.source_expected = Gauge(
+            "skytrail_source_expected_interval_seconds",
+            "Interval in which a source brings something; 0: not known yet",
+            ("source",),
+            registry=self.registry,
+        )
+        self.source_silent = Gauge(
+            "skytrail_source_silent", "1 while a source is silent", ("source",), registry=self.registry
+        )
