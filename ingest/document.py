@@ -61,16 +61,22 @@ def utc_millis(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def complete(format_: Format, record: bytes, receipt: Receipt, now: dt.datetime) -> Identified:
+def complete(
+    format_: Format, record: bytes, receipt: Receipt, now: dt.datetime, reading: Reading | None = None
+) -> Identified:
     """Normalise a record and add the pipeline's fields.
 
     Args:
+        format_: The format of the record.
+        record: The exact bytes.
+        receipt: Its way to us.
         now: Index time, becomes `event.ingested`.
+        reading: The record, where it was parsed already.
 
     Raises:
         RejectedRecord: As `Format.read` and `Reading.normalise`.
     """
-    reading = format_.read(record)
+    reading = format_.read(record) if reading is None else reading
     uid = uid_of(reading.identify(), record, receipt.repeat)
     document = reading.normalise()
     leaf = leaf_hash(record)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingest.document import Identified, Receipt, complete
-from ingest.formats.contract import Format
+from ingest.formats.contract import Format, Reading
 from ingest.formats.registry import format_named
 from ingest.schema import envelope as envelopes
 from ingest.schema.dead_letter import DeadLetter
@@ -55,23 +55,34 @@ class PreparedMessage:
 
 def prepare(value: bytes | None, position: Position, now: dt.datetime, limits: Limits) -> PreparedMessage:
     """Decode, normalise and complete every record of a message; never raises for bad data."""
-    try:
-        envelope = _readable(value)
-    except UnsupportedEnvelope as exc:
-        return _poison(value or b"", position, now, exc)
-    try:
-        format_ = format_named(envelope.header.format)
-    except ConfigError as exc:
-        return _of_unknown_format(envelope, position, now, exc)
-    message = PreparedMessage(position, envelope.header, len(envelope.records), envelope.size, format=format_)
-    message.repeats = envelope.repeats
+    message, envelope = open_message(value, position, now)
+    if envelope is None or message.format is None:
+        return message
     for index in range(len(envelope.records)):
         place = Position(position.topic, position.partition, position.offset, index)
         try:
-            message.records.append(prepare_record(envelope, format_, place, now, limits))
+            message.records.append(prepare_record(envelope, message.format, place, now, limits))
         except RejectedRecord as exc:
-            message.letters.append(letter_of(envelope, format_, place, now, exc))
+            message.letters.append(letter_of(envelope, message.format, place, now, exc))
     return message
+
+
+def open_message(value: bytes | None, position: Position, now: dt.datetime) -> tuple[PreparedMessage, Envelope | None]:
+    """Decode a message without looking at its records.
+
+    What can't be decoded, or is of a format that this build does not know, is all letters; then there is no envelope.
+    """
+    try:
+        envelope = _readable(value)
+    except UnsupportedEnvelope as exc:
+        return _poison(value or b"", position, now, exc), None
+    try:
+        format_ = format_named(envelope.header.format)
+    except ConfigError as exc:
+        return _of_unknown_format(envelope, position, now, exc), None
+    message = PreparedMessage(position, envelope.header, len(envelope.records), envelope.size, format=format_)
+    message.repeats = envelope.repeats
+    return message, envelope
 
 
 def _readable(value: bytes | None) -> Envelope:
@@ -87,9 +98,22 @@ def _readable(value: bytes | None) -> Envelope:
 
 
 def prepare_record(
-    envelope: Envelope, format_: Format, place: Position, now: dt.datetime, limits: Limits
+    envelope: Envelope,
+    format_: Format,
+    place: Position,
+    now: dt.datetime,
+    limits: Limits,
+    reading: Reading | None = None,
 ) -> PreparedRecord:
     """Normalise one record of an envelope and check that its time is believable.
+
+    Args:
+        envelope: What holds the record.
+        format_: Its format.
+        place: Which record of the envelope it is.
+        now: Index time.
+        limits: What is believable.
+        reading: The record, where it was parsed already.
 
     Raises:
         RejectedRecord: It can't become a document.
@@ -105,7 +129,7 @@ def prepare_record(
         repeat=envelope.repeats.get(place.index, 0),
         position=place,
     )
-    identified = complete(format_, record, receipt, now)
+    identified = complete(format_, record, receipt, now, reading)
     return PreparedRecord(record, believable_time(identified, now, limits), identified, place)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from detectors.rule import Rule
 from detectors.sigma.fields import Fields
 from detectors.sigma.interpret import holds
-from ingest.formats.contract import LogSource, View
+from ingest.formats.contract import Format, LogSource, Reading, View
 from ingest.formats.registry import all_formats
 
 Aliases = Mapping[LogSource, Mapping[str, str]]
@@ -16,6 +17,27 @@ Aliases = Mapping[LogSource, Mapping[str, str]]
 
 OnError = Callable[[Rule, Exception], None]
 """Told of a rule that raised on an event."""
+
+
+DocumentOf = Callable[[int, Reading], Mapping[str, Any]]
+"""The ECS document of a record, by its place among those given; may raise RejectedRecord."""
+
+
+@dataclass(slots=True)
+class Examined:
+    """What came of some records.
+
+    Attributes:
+        matches: (Index of the record, rule), in the order of records, then of rules.
+        unsure: Indices of the records of which only the format can say whether it refuses them; it takes all others.
+        oldest: The earliest time of those others, as the vendor wrote it (ISO 8601, UTC); None without any.
+        newest: The latest.
+    """
+
+    matches: list[tuple[int, Rule]] = field(default_factory=list)
+    unsure: list[int] = field(default_factory=list)
+    oldest: str | None = None
+    newest: str | None = None
 
 
 class Engine(Protocol):
@@ -31,6 +53,23 @@ class Engine(Protocol):
 
         Views that are not final are left out. Raises for no event: a rule that raises is off for that event and
         reported; the other rules go on.
+        """
+        ...
+
+    def examine(
+        self, records: Sequence[bytes], format_: Format, document_of: DocumentOf | None = None
+    ) -> Examined | None:
+        """Match the bytes of records; None when there is no shorter way for their format than `match`.
+
+        What rules see is `format_.read(record).view()` with the ECS document; bytes that are no record of the format
+        match nothing.
+
+        Args:
+            records: Exact bytes.
+            format_: Their format.
+            document_of: Gives the document when a rule asks for more of it than follows from the vendor's fields at a
+                glance; None: what the format makes, without what only the pipeline knows. It may add to that but not
+                change it.
         """
         ...
 
@@ -90,6 +129,13 @@ class InterpretedEngine:
             for rule in rules:
                 if self._matches(rule, fields):
                     yield index, rule
+
+    def examine(
+        self, records: Sequence[bytes], format_: Format, document_of: DocumentOf | None = None
+    ) -> Examined | None:
+        """As `Engine.examine`."""
+        del records, format_, document_of
+        return None
 
     def _matches(self, rule: Rule, fields: Fields) -> bool:
         try:

@@ -16,9 +16,8 @@ from detectors.detection import group_key, principal_of, short_member
 from detectors.reason import word_reason
 from detectors.rule import Rule
 from detectors.sigma.choose import build_engine
-from detectors.sigma.compiled.document import DocumentOf
 from detectors.sigma.compiled.engine import CompiledEngine
-from detectors.sigma.engine import known_aliases
+from detectors.sigma.engine import DocumentOf, known_aliases
 from detectors.sigma.fields import Fields
 from ingest.document import Receipt, complete
 from ingest.formats.contract import Format, Reading, View

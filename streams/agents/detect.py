@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import faust
@@ -26,9 +26,10 @@ from detectors.suppression import state_key
 from ingest.document import Identified
 from streams.accounting import DEAD_LETTERED, EVALUATED, RECEIVED, source_key
 from streams.accounts import Accounts
+from streams.evaluating import Evaluated, evaluate
 from streams.event_clock import EventClock
 from streams.naming import Namer
-from streams.preparing import Limits, PreparedMessage, prepare
+from streams.preparing import Limits
 from streams.produce import Message, Sink, partition_for
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.signal_messages import place_signals
@@ -86,54 +87,44 @@ class DetectAgent:
         """Evaluate a batch; detections are with the brokers and the count is saved before it is acknowledged."""
         found: list[Detection] = []
         signals: list[Signal] = []
-        tallies: list[tuple[PreparedMessage, Counter[str]]] = []
+        messages: list[Evaluated] = []
         rules = self.rules
         with self._runtime.telemetry.stage.labels(ROLE, "detect").time():
             for event in batch:
-                message = prepare(event.message.value, place_of(event), self._runtime.now(), self._limits)
-                self._evaluate(message, rules, found, signals)
-                dead = len(message.letters)
-                evaluated = message.received - dead
-                tallies.append(
-                    (message, Counter({RECEIVED: message.received, EVALUATED: evaluated, DEAD_LETTERED: dead}))
+                message = evaluate(
+                    event.message.value, place_of(event), self._runtime.now(), self._limits, rules.engine
                 )
+                self._word(message, rules, found, signals)
+                messages.append(message)
                 await asyncio.sleep(0)
         producer = self._runtime.producer
         await producer.send(SIGNALS, await place_signals(producer, signals))
         await producer.send(DETECTIONS, await place_detections(producer, found))
-        for message, _ in tallies:
-            newest = max((prepared.event_time for prepared in message.records), default=None)
-            if newest:
-                self._clock.saw(message.position.topic, message.position.partition, newest)
+        for message in messages:
+            if message.newest:
+                self._clock.saw(message.position.topic, message.position.partition, message.newest)
         accounts = await self._accounts.of(partitions_of(batch))
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
-        for message, tally in tallies:
+        for message in messages:
+            evaluated = message.received - message.refused
+            tally = {RECEIVED: message.received, EVALUATED: evaluated, DEAD_LETTERED: message.refused}
             count.add(message.position, source_key(message.header), **tally)
-        await self._accounts.save(count.finish(message.position for message, _ in tallies))
+        await self._accounts.save(count.finish(message.position for message in messages))
         self._runtime.telemetry.signals_left_out.labels("ungrouped").inc(rules.router.left_out.total())
         rules.router.left_out.clear()
         for event in batch:
             event.ack()
         self._runtime.progress.done()
 
-    def _evaluate(self, message: PreparedMessage, rules: Rules, found: list[Detection], signals: list[Signal]) -> None:
+    def _word(self, message: Evaluated, rules: Rules, found: list[Detection], signals: list[Signal]) -> None:
         """Add the detections and signals of one message."""
-        if message.format is None:
+        if message.source is None or not message.matches:
             return
-        views = []
-        identified: list[Identified] = []
-        for prepared in message.records:
-            view = prepared.identified.reading.view()
-            if view.final:
-                view.ecs = prepared.identified.document
-                views.append(view)
-                identified.append(prepared.identified)
-        source = message.format.log_source
-        matches = list(rules.engine.match(views, source))
-        loud = [match for match in matches if match[1].id not in rules.silent]
+        views, identified, source = message.views, message.identified, message.source
+        loud = [match for match in message.matches if match[1].id not in rules.silent]
         found += word_matches(loud, views, identified, source, ruleset_version=rules.version, index_of=self._index_of)
         signals += rules.router.signals(
-            matches, views, identified, source, ruleset_version=rules.version, index_of=self._index_of
+            message.matches, views, identified, source, ruleset_version=rules.version, index_of=self._index_of
         )
 
     def _index_of(self, identified: Identified) -> str:

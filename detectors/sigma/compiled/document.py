@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from detectors.sigma.engine import DocumentOf
 from ingest.formats.contract import Reading, View
 from ingest.schema.errors import RejectedRecord
 
 Make = Callable[[], Mapping[str, Any]]
-DocumentOf = Callable[[int, Reading], Mapping[str, Any]]
-"""The ECS document of a record, by its place among those given; may raise RejectedRecord."""
 
 
 def view_of(place: int, reading: Reading, document_of: DocumentOf | None) -> View:

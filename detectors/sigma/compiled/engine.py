@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from detectors.rule import Rule
 from detectors.sigma.compiled.counts import Counts
-from detectors.sigma.compiled.document import DocumentOf, view_of
+from detectors.sigma.compiled.document import view_of
 from detectors.sigma.compiled.gate import BuildSearch
 from detectors.sigma.compiled.raw import RawProgram
 from detectors.sigma.compiled.shape import all_shapes
 from detectors.sigma.compiled.views import ViewProgram
-from detectors.sigma.engine import Aliases, OnError, applies, known_aliases
+from detectors.sigma.engine import Aliases, DocumentOf, Examined, OnError, applies, known_aliases
 from ingest.formats.contract import Format, LogSource, View
 from ingest.schema.errors import RejectedRecord
 
@@ -85,24 +85,24 @@ class CompiledEngine:
     def match_raw(
         self, records: Sequence[bytes], format_: Format, document_of: DocumentOf | None = None
     ) -> Iterator[tuple[int, Rule]]:
-        """Yield (index of the record, rule) for every match, in the order of records, then of rules.
-
-        What rules see is `format_.read(record).view()` with the ECS document; bytes that are no record of the format
-        match nothing (whoever indexes or archives them reports it).
-
-        Args:
-            records: Exact bytes.
-            format_: Their format.
-            document_of: Gives the document when a rule asks for more of it than follows from the vendor's fields at a
-                glance; None: what the format makes, without what only the pipeline knows. It may add to that but not
-                change it.
-        """
+        """Yield (index of the record, rule) for every match; arguments and what rules see are as for `examine`."""
         program = self._raw_program(format_)
         if program is None:
             yield from self._match_general(records, format_, document_of)
             return
         for index, number in program.match(records, document_of):
             yield index, self._rules[number]
+
+    def examine(
+        self, records: Sequence[bytes], format_: Format, document_of: DocumentOf | None = None
+    ) -> Examined | None:
+        """As `Engine.examine`."""
+        program = self._raw_program(format_)
+        if program is None:
+            return None
+        told = Examined()
+        told.matches.extend((at, self._rules[number]) for at, number in program.match(records, document_of, told))
+        return told
 
     def arrangement(self, format_: Format) -> Arrangement | None:
         """How the rules of a format with a raw path are arranged; None without one."""

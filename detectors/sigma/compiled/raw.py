@@ -8,14 +8,16 @@ event that a rule is still interested in is parsed as a whole; and no match is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import compress
 from operator import attrgetter, not_
 from typing import Any, Final
 
 from detectors.rule import Rule
+from detectors.sigma.compiled.assurance import Assurance
 from detectors.sigma.compiled.counts import Counts
-from detectors.sigma.compiled.document import DocumentOf, view_of
+from detectors.sigma.compiled.document import view_of
 from detectors.sigma.compiled.gate import BuildSearch, Gate, Seen, best_search
 from detectors.sigma.compiled.judge import Judge
 from detectors.sigma.compiled.literals import literals_of
@@ -25,7 +27,7 @@ from detectors.sigma.compiled.regular import FieldMemo, RegularEvent, Sources
 from detectors.sigma.compiled.shape import Getter, Resolver, Shape
 from detectors.sigma.compiled.tree import Anywhere, Leaf, Tree, fields_of
 from detectors.sigma.compiled.views import KEYS_REMEMBERED, ViewProgram
-from detectors.sigma.engine import OnError
+from detectors.sigma.engine import DocumentOf, Examined, OnError
 from ingest.formats.contract import Format, View
 from ingest.formats.registry import registry_of
 from ingest.schema.errors import RejectedRecord
@@ -79,6 +81,7 @@ class RawProgram:
         self._key_source = attrgetter(*shape.key_source, *self._few)
         self._few_of = _tuple_getter(self._few)
         self._time_of = attrgetter(shape.time)
+        self._assurance = Assurance(shape)
         self._quiet: Memo[tuple[Any, ...], bool] = Memo(KEYS_REMEMBERED)
         self._columns = [
             (self._key_source, self._quiet.young),
@@ -87,11 +90,32 @@ class RawProgram:
         build = search or best_search()
         self._gates = [(bodies, Gate(wanted, build)) for bodies, wanted in _by_bodies(self.prepared)]
 
-    def match(self, records: Sequence[bytes], document_of: DocumentOf | None = None) -> Iterator[tuple[int, int]]:
-        """Yield (place of the record, number of the rule) for every match, in order."""
+    def match(
+        self, records: Sequence[bytes], document_of: DocumentOf | None = None, told: Examined | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """Yield (place of the record, number of the rule) for every match, in order.
+
+        Args:
+            records: Exact bytes.
+            document_of: As for `Engine.examine`.
+            told: Where to note what the records say of themselves; None: nobody asks.
+        """
         self.counts.records += len(records)
         for start in range(0, len(records), BATCH):
-            yield from self._match_batch(start, records[start : start + BATCH], document_of)
+            batch = records[start : start + BATCH]
+            shown = batch if self._shape.shown is None else list(map(self._shape.shown, batch))
+            decoded = self._decoded(shown)
+            if told is not None:
+                self._tell(told, start, decoded)
+            for place, suspected in self._interesting(shown, decoded):
+                read = partial(self._read, batch[place], start + place, document_of)
+                event = decoded[place]
+                if event is self._irregular:
+                    numbers: Sequence[int] = self._general_way(read)
+                else:
+                    numbers = self._consider(event, suspected, read)
+                for number in numbers:
+                    yield start + place, number
 
     def remembered(self) -> dict[str, int]:
         """How many entries each memory has."""
@@ -101,27 +125,28 @@ class RawProgram:
             **{memo.name: len(memo) for memo in self._memos},
         }
 
-    def _match_batch(
-        self, start: int, records: Sequence[bytes], document_of: DocumentOf | None
-    ) -> Iterator[tuple[int, int]]:
-        shown = records if self._shape.shown is None else list(map(self._shape.shown, records))
-        decoded = self._decoded(shown)
+    def _interesting(self, shown: Sequence[bytes], decoded: Sequence[Any]) -> Iterator[tuple[int, Collection[int]]]:
+        """Places of the records that a rule may hold on, in order, with the rules of which a literal was seen."""
         suspects = self._scan(shown, decoded) if self._gates else {}
-        interesting = set(suspects)
+        places = set(suspects)
         for value_of, quiet in self._columns:
-            interesting.update(compress(_PLACES, map(not_, map(quiet.__contains__, map(value_of, decoded)))))
-        for place in sorted(interesting):
-            record, event = records[place], decoded[place]
+            places.update(compress(_PLACES, map(not_, map(quiet.__contains__, map(value_of, decoded)))))
+        for place in sorted(places):
+            yield place, suspects.get(place, ())
 
-            def read(place: int = start + place, record: bytes = record) -> View:
-                return view_of(place, self._format.read(record), document_of)
+    def _tell(self, told: Examined, start: int, decoded: Sequence[Any]) -> None:
+        """Note which records are unsure, and between which times the others lie."""
+        unsure = {at for at, event in enumerate(decoded) if event is self._irregular}
+        unsure.update(self._assurance.doubtful(decoded))
+        told.unsure.extend(start + at for at in sorted(unsure))
+        known = [event for at, event in enumerate(decoded) if at not in unsure] if unsure else decoded
+        times = list(map(self._time_of, known))
+        if times:
+            told.oldest = min(times) if told.oldest is None else min(told.oldest, *times)
+            told.newest = max(times) if told.newest is None else max(told.newest, *times)
 
-            if event is self._irregular:
-                numbers: Sequence[int] = self._general_way(read)
-            else:
-                numbers = self._consider(event, suspects.get(place, ()), read)
-            for number in numbers:
-                yield start + place, number
+    def _read(self, record: bytes, place: int, document_of: DocumentOf | None) -> View:
+        return view_of(place, self._format.read(record), document_of)
 
     def _decoded(self, records: Sequence[bytes]) -> list[Any]:
         """The records decoded, one that stands for all irregular ones in the place of each of those."""
