@@ -10,6 +10,7 @@ from detectors.rule_tests import run_tests
 from detectors.rulebook import load
 
 BOOK = load()
+PREFIXES = {"azure": ("azure-", "entra-")}
 
 
 def test_all_our_rules_load_without_a_remark() -> None:
@@ -26,7 +27,7 @@ def test_a_rule_proves_a_hit_and_a_miss(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", BOOK.rules, ids=lambda rule: rule.id)
 def test_a_rule_tells_people_what_they_need(rule: Rule) -> None:
-    assert rule.id.startswith(f"{rule.log_source.product}-")
+    assert rule.id.startswith(PREFIXES.get(rule.log_source.product, (f"{rule.log_source.product}-",)))
     assert rule.version == "1"
     assert rule.tactics
     assert all(technique.name for technique in rule.techniques), "a technique's name is missing in attack.toml"
