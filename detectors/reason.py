@@ -46,6 +46,8 @@ def places_of(template: str) -> tuple[str, ...]:
 
 def clean(text: str, limit: int = MAX_VALUE) -> str:
     """Text on one line without hidden characters, cut to `limit` characters with an ellipsis."""
+    if text.isascii() and text.isprintable() and len(text) <= limit:
+        return " ".join(text.split())  # nothing to hide or to cut: nearly every value
     shown = "".join(" " if c in "\t\r\n" else c for c in text[: 4 * limit] if c in "\t\r\n" or not _hides(c))
     shown = " ".join(shown.split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

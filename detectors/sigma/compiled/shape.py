@@ -43,7 +43,7 @@ _TYPES: Mapping[Kind, tuple[Any, ...]] = {
     Kind.TEXT: (str | None, None),
     Kind.NUMBER: (int | None, None),
     Kind.FLAG: (bool | None, None),
-    Kind.BODY: (msgspec.Raw, msgspec.Raw()),
+    Kind.BODY: (msgspec.Raw, b""),
 }
 
 Values = tuple[Any, ...]

@@ -19,8 +19,8 @@ from ingest.formats.aws_cloudtrail.when import iso_time
 from ingest.parsing.addresses import ip_of
 
 _TEXTS = """
-    awsRegion errorCode errorMessage eventCategory eventSource eventTime eventType recipientAccountId sourceIPAddress
-    userAgent
+    apiVersion awsAccountId awsRegion errorCode errorMessage eventCategory eventID eventSource eventTime eventType
+    eventVersion recipientAccountId requestID sharedEventID sourceIPAddress userAgent vpcEndpointAccountId vpcEndpointId
 """
 _FLAGS = "managementEvent readOnly"
 _TOP = """
@@ -33,8 +33,9 @@ _IDENTITY = """
     type principalId arn accountId accessKeyId userName sessionContext invokedBy identityProvider credentialId
     inScopeOf onBehalfOf userId
 """
-_IDENTITY_BODIES = "credentialId identityProvider inScopeOf onBehalfOf userId"
+_IDENTITY_BODIES = "inScopeOf onBehalfOf"
 _SESSION = "sessionIssuer webIdFederationData attributes sourceIdentity ec2RoleDelivery assumedRoot"
+_SESSION_TEXTS = "sourceIdentity ec2RoleDelivery"
 _ISSUER = "type principalId arn accountId userName"
 _LONGEST_NAME = 128  # characters that decide on the kind of an event, as in the format's mapping
 _LOGIN = "ConsoleLogin"
@@ -49,6 +50,7 @@ _NAMES: Names = {
         **dict.fromkeys(_IDENTITY_BODIES.split(), Kind.BODY),
         "sessionContext": {
             **dict.fromkeys(_SESSION.split(), Kind.BODY),
+            **dict.fromkeys(_SESSION_TEXTS.split(), Kind.TEXT),
             "sessionIssuer": dict.fromkeys(_ISSUER.split(), Kind.TEXT),
         },
     },

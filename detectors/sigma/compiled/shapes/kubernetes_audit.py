@@ -19,25 +19,26 @@ _TOP = """
     responseStatus requestObject responseObject requestReceivedTimestamp stageTimestamp annotations metadata
     authenticationMetadata
 """
+_TEXTS = "kind apiVersion level stage requestURI verb userAgent requestReceivedTimestamp stageTimestamp"
 _NAMES: Names = {
     **dict.fromkeys(_TOP.split(), Kind.BODY),
-    **dict.fromkeys(["stage", "requestURI", "verb", "userAgent", "stageTimestamp"], Kind.TEXT),
+    **dict.fromkeys(_TEXTS.split(), Kind.TEXT),
     "auditID": Kind.NAME,
-    "user": {"username": Kind.TEXT, **dict.fromkeys(["uid", "groups", "extra"], Kind.BODY)},
+    "user": {"username": Kind.TEXT, "uid": Kind.TEXT, "groups": Kind.BODY, "extra": Kind.BODY},
     "objectRef": {
         "resource": Kind.TEXT,
         "namespace": Kind.TEXT,
         "name": Kind.TEXT,
-        "uid": Kind.BODY,
+        "uid": Kind.TEXT,
         "apiGroup": Kind.TEXT,
-        "apiVersion": Kind.BODY,
-        "resourceVersion": Kind.BODY,
+        "apiVersion": Kind.TEXT,
+        "resourceVersion": Kind.TEXT,
         "subresource": Kind.TEXT,
     },
     "responseStatus": {
         "metadata": Kind.BODY,
         "status": Kind.TEXT,
-        "message": Kind.BODY,
+        "message": Kind.TEXT,
         "reason": Kind.TEXT,
         "details": Kind.BODY,
         "code": Kind.NUMBER,
