@@ -92,6 +92,8 @@ class Format(Protocol):
     log_source: LogSource
     fields: Sequence[Field]
     """Vendor fields this format writes besides the common ones."""
+    clock_name: str = ""
+    """Top-level member that holds the event's time, for reading an event that lost it; "" if there is none."""
     aliases: Mapping[str, str]
     """Field names that public Sigma rules use for this source → path in the vendor view or the ECS document."""
 

@@ -1,7 +1,7 @@
 """Evaluates rules on records that lie in memory. Pure: no files, no clock.
 
-A record that can be parsed but not normalised (no time, an impossible one) is shown to the rules as the vendor wrote
-it: a hunt must not miss it. Such a match has no time and passes every time range.
+A record without a time, or with an impossible one, is shown to the rules all the same (`undated.py`): a hunt must not
+miss it. Such a match has no time and passes every time range.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ingest.schema.errors import RejectedRecord
 from ingest.schema.identity import leaf_hash
 from skytrail.scan.found import MOST_NAMED, Match, Refusal
 from skytrail.scan.timesketch import entry
+from skytrail.scan.undated import document_of
 
 BATCH = 500  # records evaluated at once, as many as an envelope has
 _RECEIPT = Receipt(
@@ -59,7 +60,7 @@ class Counts:
 
 
 def _document_of(format_: Format) -> DocumentOf:
-    return lambda _, reading: complete(format_, reading.record, _RECEIPT, _RECEIPT.received_at).document
+    return lambda _, reading: document_of(format_, reading.record, _RECEIPT)
 
 
 class Evaluator:
@@ -145,7 +146,9 @@ class Evaluator:
                 return None
             self.counts.undated += 1
             self._name(ordinal, exc, partly=True)
-            return reading, reading.view()
+            view = reading.view()
+            view.ecs = document_of(format_, record, _RECEIPT)
+            return reading, view
         view = event.reading.view()
         view.ecs = event.document
         return event.reading, view

@@ -69,6 +69,7 @@ class AwsCloudTrail(Format):
     name: str = "aws.cloudtrail"
     dataset: str = "aws.cloudtrail"
     version: str = "1"
+    clock_name: str = "eventTime"
     log_source: LogSource = LogSource(product="aws", service="cloudtrail")
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType({})

@@ -81,6 +81,7 @@ class AzureFormat(Format):
     fields: Sequence[Field]
     aliases: Mapping[str, str]
     parts: Parts = field(repr=False)
+    clock_name: str = "time"
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records.

@@ -104,6 +104,7 @@ class GcpAudit(Format):
     name: str = "gcp.audit"
     dataset: str = "gcp.audit"
     version: str = "1"
+    clock_name: str = "timestamp"
     log_source: LogSource = LogSource(product="gcp", service="gcp.audit")
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType(_ALIASES)

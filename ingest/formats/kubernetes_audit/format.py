@@ -92,6 +92,7 @@ class KubernetesAudit(Format):
     name: str = "kubernetes.audit"
     dataset: str = "kubernetes.audit_logs"
     version: str = "1"
+    clock_name: str = "stageTimestamp"
     log_source: LogSource = LogSource(product="kubernetes", service="audit")
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType(_ALIASES)

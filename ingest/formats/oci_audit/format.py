@@ -74,6 +74,7 @@ class OciAudit(Format):
     name: str = "oci.audit"
     dataset: str = "oci.audit"
     version: str = "1"
+    clock_name: str = "eventTime"
     log_source: LogSource = LogSource(product="oci", service="audit")
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType(V1_NAMES)
