@@ -6,6 +6,7 @@ of ours that lacks what we promise of every rule of ours. Everything else that i
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from detectors.reason import UNKNOWN, places_of
 from detectors.rule import SEVERITIES, Rule, build_rule
 from detectors.rule_tests import TestResult, formats_of, run_tests
 from detectors.sigma.ast import fields_of
+from detectors.sigma.filters import Filter, filtered, is_filter, parse_filter
 from detectors.sigma.parse import ParsedSigma, Placeholders, parse
 from detectors.sigma.yaml_source import read_documents
 from ingest.formats.contract import Format
@@ -46,6 +48,7 @@ class Rulebook:
         findings: What was found while loading: rules in the order of the files, then correlations.
         bases: Rules that only serve correlations.
         correlations: Each behind those it builds upon.
+        exceptions: Filters with an end; those without one are part of the rules' conditions already.
     """
 
     rules: tuple[Rule, ...]
@@ -53,6 +56,7 @@ class Rulebook:
     findings: tuple[Finding, ...]
     bases: tuple[Rule, ...] = ()
     correlations: tuple[Correlation, ...] = ()
+    exceptions: tuple[Filter, ...] = ()
 
     @property
     def evaluated(self) -> tuple[Rule, ...]:
@@ -80,6 +84,7 @@ def load(
     *,
     strict: bool = False,
     formats: Mapping[str, Format] | None = None,
+    today: dt.date | None = None,
 ) -> Rulebook:
     """Load every rule in files and directories.
 
@@ -88,12 +93,13 @@ def load(
         placeholders: Values for the modifier `expand`.
         strict: Whether a rule that must be left out is an error of the whole load.
         formats: By name; None: all there are.
+        today: Day on which exceptions are judged; None: none is told to have expired.
 
     Raises:
         ConfigError: A path does not exist; or, when strict, a rule was refused.
     """
     known = all_formats() if formats is None else formats
-    loader = _Loader(placeholders, known)
+    loader = _Loader(placeholders, known, today)
     for path in paths:
         for file in _files(path):
             loader.read(file)
@@ -109,9 +115,10 @@ def lint(
     placeholders: Placeholders = _NONE,
     *,
     formats: Mapping[str, Format] | None = None,
+    today: dt.date | None = None,
 ) -> list[Finding]:
     """Everything that is wrong or odd about the rules in some paths; arguments as for `load`."""
-    return list(load(paths, placeholders, formats=formats).findings)
+    return list(load(paths, placeholders, formats=formats, today=today).findings)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -123,7 +130,7 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _version(rules: Sequence[Rule]) -> str:
+def _version(rules: Sequence[Rule | Filter]) -> str:
     content = "\n".join(sorted(f"{rule.id} {rule.digest}" for rule in rules))
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
@@ -131,8 +138,10 @@ def _version(rules: Sequence[Rule]) -> str:
 class _Loader:
     """Collects rules and findings over the files."""
 
-    def __init__(self, placeholders: Placeholders, formats: Mapping[str, Format]) -> None:
+    def __init__(self, placeholders: Placeholders, formats: Mapping[str, Format], today: dt.date | None = None) -> None:
         self._placeholders = placeholders
+        self._today = today
+        self._filters: list[Filter] = []
         self._formats = formats
         self._places: dict[str, str] = {}
         self._drafts: list[Draft] = []
@@ -157,6 +166,9 @@ class _Loader:
                     draft = parse_correlation(document, where=where)
                     self._drafts.append(replace(draft, silent=bool(silent & set(draft.names))))
                     continue
+                if is_filter(document):
+                    self._filters.append(parse_filter(document, where=where, placeholders=self._placeholders))
+                    continue
                 parsed = parse(document, where=where, placeholders=self._placeholders)
                 rule = build_rule(parsed, where=where)
             except ConfigError as exc:
@@ -175,10 +187,41 @@ class _Loader:
                 refused.add(found.correlation.id)
         used = {name for one in self._correlations for name in one.rules}
         bases = [rule for rule in self._bases if rule.id in used]
-        everything = [*self.rules, *bases, *(one.rule for one in self._correlations)]
+        for one in self._filters:
+            self._judge_filter(one, (*self.rules, *bases))
+        rules, bases = self._filtered(self.rules), self._filtered(bases)
+        exceptions = tuple(one for one in self._filters if one.expires is not None)
+        everything: list[Rule | Filter] = [*rules, *bases, *(one.rule for one in self._correlations), *exceptions]
         return Rulebook(
-            tuple(self.rules), _version(everything), tuple(self.findings), tuple(bases), tuple(self._correlations)
+            tuple(rules),
+            _version(everything),
+            tuple(self.findings),
+            tuple(bases),
+            tuple(self._correlations),
+            exceptions,
         )
+
+    def _filtered(self, rules: Iterable[Rule]) -> list[Rule]:
+        """The rules with the filters that cover them; exceptions stay apart."""
+        found = []
+        for rule in rules:
+            for one in self._filters:
+                if one.expires is None and one.covers(rule):
+                    rule = filtered(rule, one)  # noqa: PLW2901 - one filter after the other
+            found.append(rule)
+        return found
+
+    def _judge_filter(self, one: Filter, rules: Sequence[Rule]) -> None:
+        kind = "filter" if one.expires is None else "exception"
+        if not any(one.covers(rule) for rule in rules):
+            self._note(one.source, one.id, "warning", f"the {kind} is about no rule that is loaded with it")
+        known = {identity for rule in rules for identity in (rule.id, rule.uuid)}
+        for name in sorted((one.rules or frozenset()) - known):
+            self._note(
+                one.source, one.id, "warning", f"the {kind} names {name}, which is no rule on single events here"
+            )
+        if self._today is not None and not one.in_force(self._today):
+            self._note(one.source, one.id, "warning", f"the exception expired on {one.expires} and counts no more")
 
     def _judge_correlation(self, found: Loaded, refused: set[str]) -> bool:
         """Keep a correlation that is sound; whether it was."""

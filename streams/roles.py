@@ -12,6 +12,7 @@ import faust
 
 from detectors import equivocation
 from detectors.correlation.signals import Router
+from detectors.exceptions import Exceptions
 from detectors.rulebook import OWN_RULES, Rulebook, load
 from detectors.sigma.choose import build_engine
 from detectors.sigma.engine import Engine, InterpretedEngine, applies
@@ -213,7 +214,8 @@ def rules_builder(runtime: Runtime) -> Callable[[Rulebook], Rules]:
 
     def build(book: Rulebook) -> Rules:
         engine = build_engine(book.evaluated, lambda rule, _: raised.labels(rule.id).inc())
-        return Rules(engine, book.version, Router(book.correlations), frozenset(rule.id for rule in book.bases))
+        silent = frozenset(rule.id for rule in book.bases)
+        return Rules(engine, book.version, Router(book.correlations), silent, Exceptions(book.exceptions))
 
     return build
 

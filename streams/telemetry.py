@@ -36,6 +36,12 @@ class Telemetry:
             ("why",),
             registry=self.registry,
         )
+        self.excepted = Counter(
+            "skytrail_matches_excepted",
+            "Matches that an exception kept from people",
+            ("exception", "rule_id"),
+            registry=self.registry,
+        )
         self.rules = Gauge("skytrail_rules_loaded", "Rules evaluated", registry=self.registry)
         self.rule_reloads = Counter(
             "skytrail_rule_reloads", "Changed rule sets by outcome", ("outcome",), registry=self.registry

@@ -21,6 +21,7 @@ from detectors.correlation.signals import Router
 from detectors.correlation.state import Signal
 from detectors.correlation.wire import encode as encode_signal
 from detectors.detection import Detection, encode, word_matches
+from detectors.exceptions import Exceptions
 from detectors.sigma.engine import Engine
 from detectors.suppression import state_key
 from ingest.document import Identified
@@ -47,12 +48,14 @@ class Rules:
     Attributes:
         router: Knows the correlations that build upon rules.
         silent: Ids of rules that only serve correlations.
+        exceptions: What is known and wanted; matches that they keep back are counted, and told to nobody.
     """
 
     engine: Engine
     version: str
     router: Router = dataclasses.field(default_factory=lambda: Router(()))
     silent: frozenset[str] = frozenset()
+    exceptions: Exceptions = dataclasses.field(default_factory=lambda: Exceptions(()))
 
 
 class DetectAgent:
@@ -112,6 +115,9 @@ class DetectAgent:
         await self._accounts.save(count.finish(message.position for message in messages))
         self._runtime.telemetry.signals_left_out.labels("ungrouped").inc(rules.router.left_out.total())
         rules.router.left_out.clear()
+        for (exception, rule_id), number in rules.exceptions.counts.items():
+            self._runtime.telemetry.excepted.labels(exception, rule_id).inc(number)
+        rules.exceptions.counts.clear()
         for event in batch:
             event.ack()
         self._runtime.progress.done()
@@ -121,10 +127,12 @@ class DetectAgent:
         if message.source is None or not message.matches:
             return
         views, identified, source = message.views, message.identified, message.source
-        loud = [match for match in message.matches if match[1].id not in rules.silent]
+        namespace = message.header.namespace if message.header else ""
+        matches = rules.exceptions.left(message.matches, views, source, namespace, self._runtime.now().date())
+        loud = [match for match in matches if match[1].id not in rules.silent]
         found += word_matches(loud, views, identified, source, ruleset_version=rules.version, index_of=self._index_of)
         signals += rules.router.signals(
-            message.matches, views, identified, source, ruleset_version=rules.version, index_of=self._index_of
+            matches, views, identified, source, ruleset_version=rules.version, index_of=self._index_of
         )
 
     def _index_of(self, identified: Identified) -> str:

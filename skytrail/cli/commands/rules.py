@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(rules_list)
     group.command("lint")(rules_lint)
     group.command("test")(rules_test)
+    group.command("exceptions")(rules_exceptions)
     app.add_typer(group, name="rules")
 
 
@@ -50,10 +52,13 @@ def rules_list(context: typer.Context, paths: PathsArgument = None, output: Outp
             "version": rule.version,
             "author": rule.author,
         }
-        for rule in book.rules
+        for rule in book.everything
     )
     emit_rows(rows, output, columns=("id", "level", "title", "product", "service", "techniques", "tests"))
-    say(f"{len(book.rules)} rules, rule-set version {book.version}, {len(book.errors)} refused")
+    say(
+        f"{len(book.rules)} rules, {len(book.correlations)} correlations, {len(book.exceptions)} exceptions; "
+        f"rule-set version {book.version}, {len(book.errors)} refused"
+    )
 
 
 def rules_lint(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
@@ -61,7 +66,7 @@ def rules_lint(context: typer.Context, paths: PathsArgument = None, output: Outp
 
     Examples:  skytrail rules lint   |   skytrail rules lint ./my-rules -o json
     """
-    book = load(_paths(context, paths), _placeholders(context))
+    book = load(_paths(context, paths), _placeholders(context), today=dt.datetime.now(dt.UTC).date())
     emit_rows(map(dataclasses.asdict, book.findings), output, columns=("severity", "file", "rule", "message"))
     say(f"{len(book.rules)} rules loaded, {len(book.errors)} refused, {len(book.findings)} findings")
     if book.errors:
@@ -89,6 +94,32 @@ def rules_test(context: typer.Context, paths: PathsArgument = None, output: Outp
     say(f"{count} tests of {len(book.rules)} rules, {failed} failed; {len(book.errors)} findings kept rules out")
     if failed or book.errors:
         raise typer.Exit(Exit.BAD_INPUT)
+
+
+def rules_exceptions(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
+    """List exceptions: what they keep from people, whose they are, why, and until when.
+
+    Examples:  skytrail rules exceptions   |   skytrail rules exceptions ./my-rules -o json
+    """
+    today = dt.datetime.now(dt.UTC).date()
+    book = load(_paths(context, paths), _placeholders(context), today=today)
+    rows = (
+        {
+            "id": one.id,
+            "title": one.title,
+            "rules": sorted(one.rules) if one.rules is not None else "any",
+            "namespaces": list(one.namespaces) or "all",
+            "owner": one.owner,
+            "justification": one.justification,
+            "expires": str(one.expires),
+            "in_force": one.in_force(today),
+            "file": one.source,
+        }
+        for one in book.exceptions
+    )
+    columns = ("id", "rules", "namespaces", "owner", "justification", "expires", "in_force")
+    count = emit_rows(rows, output, columns=columns)
+    say(f"{count} exceptions, {sum(not one.in_force(today) for one in book.exceptions)} of them expired")
 
 
 def _paths(context: typer.Context, paths: list[Path] | None) -> list[Path]:

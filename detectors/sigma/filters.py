@@ -1,0 +1,144 @@
+"""Sigma filters: conditions that are added to rules from outside, and exceptions, which are filters with an end.
+
+A filter without `expires` becomes part of the rules it covers when they are loaded, as the specification says. With
+`expires` it is an exception: it is asked after a rule matched, so that what it keeps from people is counted, and it
+ends by itself. An exception must say who owns it and why.
+
+https://sigmahq.io/sigma-specification/specification/sigma-filters-specification.html
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from detectors.rule import Rule
+from detectors.sigma import ast
+from detectors.sigma.parse import Placeholders, parse
+from ingest.formats.contract import LogSource
+from ingest.schema.errors import ConfigError
+
+_MEND = "docs/rules.md#filters-and-exceptions shows one"
+_NEEDED = ("owner", "justification")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A condition that a match has to meet as well.
+
+    Attributes:
+        id: Its name, else its UUID, else its title.
+        rules: Names and ids of the rules it is about; None: all of its log source.
+        keeps: Holds for events that stay.
+        expires: Last day of an exception, UTC; None for a filter.
+        namespaces: Of an exception: where it counts; empty: everywhere.
+        digest: Hex SHA-256 of its content.
+        source: File it was read from.
+    """
+
+    id: str
+    title: str
+    rules: frozenset[str] | None
+    log_source: LogSource
+    keeps: ast.Condition
+    owner: str
+    justification: str
+    expires: dt.date | None
+    namespaces: tuple[str, ...]
+    digest: str
+    source: str
+
+    def covers(self, rule: Rule) -> bool:
+        """Whether it is about a rule: by name or id, and of its log source."""
+        if self.rules is not None and not self.rules & {rule.id, rule.uuid}:
+            return False
+        own, other = self.log_source, rule.log_source
+        pairs = ((own.product, other.product), (own.service, other.service), (own.category, other.category))
+        return all(not wanted or wanted == given for wanted, given in pairs)
+
+    def in_force(self, today: dt.date) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or today <= self.expires
+
+
+def is_filter(document: Any) -> bool:
+    """Whether a YAML document is a filter."""
+    return isinstance(document, Mapping) and "filter" in document
+
+
+def parse_filter(document: Mapping[str, Any], *, where: str, placeholders: Placeholders) -> Filter:
+    """Read a filter or an exception.
+
+    Raises:
+        ConfigError: It is none that can be evaluated, or an exception without owner or justification.
+    """
+    body = document.get("filter")
+    if not isinstance(body, Mapping):
+        raise ConfigError("reading filter: `filter` is no map", where=f"{where}: filter", mend=_MEND)
+    rule = {
+        **{key: value for key, value in document.items() if key != "filter"},
+        "detection": {key: value for key, value in body.items() if key != "rules"},
+    }
+    parsed = parse(rule, where=where, placeholders=placeholders)
+    expires = _expires(document, where)
+    if expires is not None:
+        for name in _NEEDED:
+            if not str(document.get(name) or "").strip():
+                raise ConfigError(f"reading exception: it has no {name}", where=f"{where}: {name}", mend=_MEND)
+    return Filter(
+        id=str(document.get("name") or document.get("id") or document["title"]),
+        title=str(document["title"]),
+        rules=_rules(body, where),
+        log_source=parsed.log_source,
+        keeps=parsed.condition,
+        owner=str(document.get("owner") or ""),
+        justification=str(document.get("justification") or ""),
+        expires=expires,
+        namespaces=_namespaces(document, where),
+        digest=hashlib.sha256(msgspec.json.encode(document, order="sorted", enc_hook=str)).hexdigest(),
+        source=where,
+    )
+
+
+def filtered(rule: Rule, by: Filter) -> Rule:
+    """The rule with a filter added to its condition; its digest changes, so that alerts tell the difference."""
+    digest = hashlib.sha256(f"{rule.digest} {by.digest}".encode()).hexdigest()
+    return replace(rule, condition=ast.And((rule.condition, by.keeps)), digest=digest)
+
+
+def _rules(body: Mapping[str, Any], where: str) -> frozenset[str] | None:
+    said = body.get("rules")
+    if said in ("any", []):
+        return None
+    listed = [said] if isinstance(said, str) else said
+    if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
+        raise ConfigError(
+            "reading filter: `rules` is not `any`, a rule's name or id, or a list of them",
+            where=f"{where}: filter.rules",
+            mend=_MEND,
+        )
+    return frozenset(listed)
+
+
+def _expires(document: Mapping[str, Any], where: str) -> dt.date | None:
+    said = document.get("expires")
+    if said is None:
+        return None
+    try:
+        return dt.date.fromisoformat(str(said))
+    except ValueError as exc:
+        raise ConfigError(
+            f"reading exception: {said!r} is no date", where=f"{where}: expires", mend="write it as 2026-12-31"
+        ) from exc
+
+
+def _namespaces(document: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    said = document.get("namespaces", [])
+    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+        raise ConfigError("reading exception: `namespaces` is no list", where=f"{where}: namespaces", mend=_MEND)
+    return tuple(said)
