@@ -8,13 +8,14 @@ time. Only the beginnings of times are given to the format's own parser, each on
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Final
 
 from detectors.sigma.compiled.memo import Memo
 
 _HOUR: Final = len("2026-11-22T03:")
 _SECOND: Final = len("2026-11-22T03:04:05")
-_REST: Final = frozenset(f"{minute:02}:{second:02}" for minute in range(60) for second in range(60))
+_hour_of = itemgetter(slice(0, _HOUR))
 _REMEMBERED: Final = 1024
 
 
@@ -25,7 +26,7 @@ class PlainTimes:
         example: One of them.
     """
 
-    __slots__ = ("_accepts", "_end", "_hours", "_length", "example")
+    __slots__ = ("_accepts", "_decimals", "_hours", "_rest_of", "_rests", "example")
 
     def __init__(self, accepts: Callable[[str], bool], decimals: int) -> None:
         """Define the form.
@@ -34,31 +35,36 @@ class PlainTimes:
             accepts: Whether the format reads a text as a time.
             decimals: Digits below the second.
         """
-        self.example = "2026-11-22T03:04:05" + ("." + "0" * decimals if decimals else "") + "Z"
+        mark, point = ("Z", ".") if decimals else ("", "Z")
+        self.example = f"2026-11-22T03:04:05{point}{'0' * decimals}{mark}"
         self._accepts = accepts
-        self._length = len(self.example)
-        self._end = _SECOND + 1 if decimals else _SECOND
         self._hours: Memo[str, bool] = Memo(_REMEMBERED)
+        self._rests = frozenset(f"{minute:02}:{second:02}{point}" for minute in range(60) for second in range(60))
+        self._rest_of = itemgetter(slice(_HOUR, _SECOND + 1 if decimals else None))
+        self._decimals = decimals
 
     def all_plain(self, texts: Sequence[str | None]) -> bool:
         """Whether each is a plain time."""
-        if self._end != _SECOND:
-            return all(map(self.is_plain, texts))
-        hours = self._hours.young
-        for text in texts:
-            if text is None or text[:_HOUR] not in hours or text[_HOUR:-1] not in _REST or text[-1] != "Z":
+        try:
+            known = self._hours.young.keys() >= set(map(_hour_of, texts))  # type: ignore[arg-type]
+            if not known or not self._rests.issuperset(map(self._rest_of, texts)):  # type: ignore[arg-type]
                 return all(map(self.is_plain, texts))
-        return True
+        except TypeError:
+            return False  # one is absent
+        return not self._decimals or all(map(self._ends_plain, texts))  # type: ignore[arg-type]
 
     def is_plain(self, text: str | None) -> bool:
         """Whether it is a plain time."""
-        if text is None or len(text) != self._length or text[-1] != "Z" or text[_HOUR:_SECOND] not in _REST:
+        if text is None or self._rest_of(text) not in self._rests or not (not self._decimals or self._ends_plain(text)):
             return False
-        digits = text[self._end : -1]
-        if self._end != _SECOND and not (text[_SECOND] == "." and digits.isascii() and digits.isdecimal()):
-            return False
-        hour = text[:_HOUR]
+        hour = _hour_of(text)
         return self._hours.young.get(hour) or self._hours.older(hour) or self._is_hour(hour)
+
+    def _ends_plain(self, text: str) -> bool:
+        """Whether nothing but digits and the mark of UTC follow the second."""
+        return (
+            len(text) == len(self.example) and text[-1] == "Z" and text[_SECOND + 1 : -1].isdigit() and text.isascii()
+        )
 
     def _is_hour(self, hour: str) -> bool:
         """Whether it is a date and an hour; remembered when it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,8 @@ Predicate = Callable[[Readable], bool]
 ValueTest = Callable[[Any], bool]
 """Whether one value passes; never called with null."""
 
-REMEMBERED_TEXTS = 1024  # texts whose result each regular expression or network keeps, per generation
+REMEMBERED_TESTS = 4096  # regular expressions and networks that remember at all
+REMEMBERED_TEXTS = 256  # texts whose result each of them keeps, per generation
 
 
 def predicate_of(tree: Tree, cheap: frozenset[str] = frozenset()) -> Predicate:
@@ -27,9 +29,9 @@ def predicate_of(tree: Tree, cheap: frozenset[str] = frozenset()) -> Predicate:
         cheap: Fields whose values cost next to nothing; tests on them go first.
     """
     if isinstance(tree, All):
-        return _all([predicate_of(part, cheap) for part in _cheap_first(tree.parts, cheap)])
+        return every([predicate_of(part, cheap) for part in _cheap_first(tree.parts, cheap)])
     if isinstance(tree, Some):
-        return _some([predicate_of(part, cheap) for part in _cheap_first(tree.parts, cheap)])
+        return some([predicate_of(part, cheap) for part in _cheap_first(tree.parts, cheap)])
     if isinstance(tree, No):
         inner = predicate_of(tree.part, cheap)
         return lambda event: not inner(event)
@@ -47,7 +49,7 @@ def value_test(leaf: Leaf) -> ValueTest | None:
     if isinstance(test, Text):
         return _text_test(test)
     if isinstance(test, Regex | Cidr):
-        return _remembered(lambda value: passes(value, test))
+        return _remembering(test)
     if not hasattr(test, "value"):
         return None  # `exists`: whether a value is there, not which
     return lambda value: passes(value, test)
@@ -69,12 +71,15 @@ def _cost(tree: Tree, cheap: frozenset[str]) -> int:
     return max(_cost(part, cheap) for part in tree.parts)
 
 
-def _all(parts: list[Predicate]) -> Predicate:
+def every(parts: Sequence[Callable[[Any], bool]]) -> Callable[[Any], bool]:
+    """Whether all parts hold; they are asked from left to right."""
+    if len(parts) == 1:
+        return parts[0]
     if len(parts) == 2:  # noqa: PLR2004 - the commonest number, without a loop
         first, second = parts
         return lambda event: first(event) and second(event)
 
-    def check(event: Readable) -> bool:
+    def check(event: Any) -> bool:
         for part in parts:  # noqa: SIM110 - loops take half the time of all() and any() here
             if not part(event):
                 return False
@@ -83,12 +88,15 @@ def _all(parts: list[Predicate]) -> Predicate:
     return check
 
 
-def _some(parts: list[Predicate]) -> Predicate:
+def some(parts: Sequence[Callable[[Any], bool]]) -> Callable[[Any], bool]:
+    """Whether a part holds; they are asked from left to right."""
+    if len(parts) == 1:
+        return parts[0]
     if len(parts) == 2:  # noqa: PLR2004 - as above
         first, second = parts
         return lambda event: first(event) or second(event)
 
-    def check(event: Readable) -> bool:
+    def check(event: Any) -> bool:
         for part in parts:  # noqa: SIM110 - as above
             if part(event):
                 return True
@@ -140,19 +148,20 @@ def _text_test(test: Text) -> ValueTest:
     return lambda value: check((value if value.__class__ is str else text_of(value)).lower())
 
 
-def _remembered(test: ValueTest) -> ValueTest:
-    """The same test, which keeps its answers on short texts."""
+@functools.lru_cache(maxsize=REMEMBERED_TESTS)
+def _remembering(test: Regex | Cidr) -> ValueTest:
+    """A test that keeps its answers on short texts; one for all rules and keys, or every key would keep its own."""
     memo: Memo[str, bool] = Memo(REMEMBERED_TEXTS)
     young = memo.young.get
 
     def check(value: Any) -> bool:
         if value.__class__ is not str or len(value) > LONGEST_TEXT:
-            return test(value)
+            return passes(value, test)
         found = young(value)
         if found is None:
             found = memo.older(value)
         if found is None:
-            found = test(value)
+            found = passes(value, test)
             memo.put(value, found)
         return found
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from detectors.rule import Rule
+from detectors.sigma.compiled.guards import Guard, Literals
+from detectors.sigma.compiled.memo import Memo
 from detectors.sigma.compiled.predicates import Predicate, ValueTest, predicate_of, value_test
 from detectors.sigma.compiled.tree import (
     Decided,
@@ -33,8 +35,7 @@ from detectors.sigma.interpret import holds
 from detectors.sigma.values import text_of
 
 _TESTED = 1000.0  # a test that no table answers costs as much as this many rules under one value
-Literals = Callable[[Leaf], "Sequence[tuple[str | None, str]] | None"]
-"""Of a leaf: the body to search (None: the whole record) and the literal, for each; None when there are none."""
+RESTS_REMEMBERED: Final = 4096
 
 
 @dataclass(slots=True)
@@ -60,11 +61,11 @@ class Decision:
 
     Attributes:
         sure: Rules that hold on every event with this key.
-        open_: Rules that need more than the key, with what is left of them.
+        open_: Rules that need more than the key, with what is left of them and its guard.
     """
 
     sure: tuple[int, ...]
-    open_: tuple[tuple[int, Predicate], ...]
+    open_: tuple[tuple[int, Guard | None, Predicate], ...]
 
 
 @dataclass(slots=True)
@@ -79,6 +80,9 @@ class Prepared:
         gated: Body → literal → rules.
         unwitnessed: Rules to be evaluated at every key.
         interpreted: Rules that could not be compiled.
+        cheap: Fields whose values cost next to nothing.
+        guards: Makes the guards of what is left of rules.
+        rests: What was left of rules at some key → its guard and its function; many keys leave the same.
     """
 
     candidates: dict[int, Candidate] = field(default_factory=dict)
@@ -89,6 +93,8 @@ class Prepared:
     unwitnessed: list[int] = field(default_factory=list)
     interpreted: list[int] = field(default_factory=list)
     cheap: frozenset[str] = frozenset()
+    guards: Callable[[Tree], Guard | None] = lambda _tree: None
+    rests: Memo[Tree, tuple[Guard | None, Predicate]] = field(default_factory=lambda: Memo(RESTS_REMEMBERED))
 
     def decide(self, known: Known) -> Decision:
         """Specialise the rules for a key.
@@ -97,19 +103,30 @@ class Prepared:
             known: Fields that the key tells, with their values.
         """
         sure: list[int] = []
-        open_: list[tuple[int, Predicate]] = []
+        open_: list[tuple[int, Guard | None, Predicate]] = []
         for number in sorted({*self._witnessed(known), *self.unwitnessed}):
             candidate = self.candidates[number]
-            if candidate.tree is None or candidate.fields.isdisjoint(known):
-                open_.append((number, candidate.check))
+            if candidate.tree is None:
+                open_.append((number, None, candidate.check))
                 continue
-            left = _tried(candidate.tree, known)
+            left = candidate.tree if candidate.fields.isdisjoint(known) else _tried(candidate.tree, known)
             if left is True:
                 sure.append(number)
             elif left is not False:
-                check = candidate.check if left is candidate.tree else predicate_of(left, self.cheap)
-                open_.append((number, check))
+                open_.append((number, *self._rest(left)))
         return Decision(tuple(sure), tuple(open_))
+
+    def _rest(self, tree: Tree) -> tuple[Guard | None, Predicate]:
+        """The guard and the function of what is left of a rule."""
+        found = self.rests.young.get(tree) or self.rests.older(tree)
+        if found is None:
+            try:
+                guard = self.guards(tree)
+            except Exception:  # noqa: BLE001 - too deep, or a test that can't be made: the rule itself will tell
+                guard = None
+            found = guard, predicate_of(tree, self.cheap)
+            self.rests.put(tree, found)
+        return found
 
     def _witnessed(self, known: Known) -> Iterable[int]:
         for name, texts in self.exact.items():
@@ -150,6 +167,7 @@ def prepare(
     cheap: frozenset[str] = frozenset(),
     remembered: Callable[[str], bool],
     literals: Literals | None = None,
+    guards: Callable[[Tree], Guard | None] = lambda _tree: None,
 ) -> Prepared:
     """Arrange rules.
 
@@ -160,8 +178,9 @@ def prepare(
         cheap: Fields whose values cost next to nothing.
         remembered: Whether a field that no key tells may be a witness by its values.
         literals: What a leaf needs in the bytes; None when there are no bytes to search.
+        guards: Makes the guard of a tree.
     """
-    made = Prepared(cheap=cheap)
+    made = Prepared(cheap=cheap, guards=guards)
     trees: list[tuple[int, Rule, Tree]] = []
     for number, rule in rules:
         try:

@@ -8,7 +8,7 @@ event that a rule is still interested in is parsed as a whole; and no match is r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import compress
 from operator import attrgetter, not_
@@ -19,9 +19,11 @@ from detectors.sigma.compiled.assurance import Assurance
 from detectors.sigma.compiled.counts import Counts
 from detectors.sigma.compiled.document import view_of
 from detectors.sigma.compiled.gate import BuildSearch, Gate, Seen, best_search
+from detectors.sigma.compiled.guards import Guards
 from detectors.sigma.compiled.judge import Judge
 from detectors.sigma.compiled.literals import literals_of
 from detectors.sigma.compiled.memo import LONGEST_TEXT, Memo
+from detectors.sigma.compiled.predicates import Predicate
 from detectors.sigma.compiled.prepared import Decision, Prepared, prepare
 from detectors.sigma.compiled.regular import FieldMemo, RegularEvent, Sources
 from detectors.sigma.compiled.shape import Getter, Resolver, Shape
@@ -36,6 +38,7 @@ BATCH: Final = 50  # records; more fall out of the second-level cache, fewer mak
 
 _PLACES: Final = range(BATCH)
 
+Open = tuple[int, Predicate]
 Read = Callable[[], View]
 """Parses the whole of a record; raises RejectedRecord when it is not one of its format."""
 
@@ -83,10 +86,6 @@ class RawProgram:
         self._time_of = attrgetter(shape.time)
         self._assurance = Assurance(shape)
         self._quiet: Memo[tuple[Any, ...], bool] = Memo(KEYS_REMEMBERED)
-        self._columns = [
-            (self._key_source, self._quiet.young),
-            *((memo.value_of, memo.quiet.young) for memo in self._memos),
-        ]
         build = search or best_search()
         self._gates = [(bodies, Gate(wanted, build)) for bodies, wanted in _by_bodies(self.prepared)]
 
@@ -107,13 +106,13 @@ class RawProgram:
             decoded = self._decoded(shown)
             if told is not None:
                 self._tell(told, start, decoded)
-            for place, suspected in self._interesting(shown, decoded):
+            for place, suspected, memos in self._interesting(shown, decoded):
                 read = partial(self._read, batch[place], start + place, document_of)
                 event = decoded[place]
                 if event is self._irregular:
                     numbers: Sequence[int] = self._general_way(read)
                 else:
-                    numbers = self._consider(event, suspected, read)
+                    numbers = self._consider(event, suspected, memos, read)
                 for number in numbers:
                     yield start + place, number
 
@@ -125,14 +124,19 @@ class RawProgram:
             **{memo.name: len(memo) for memo in self._memos},
         }
 
-    def _interesting(self, shown: Sequence[bytes], decoded: Sequence[Any]) -> Iterator[tuple[int, Collection[int]]]:
-        """Places of the records that a rule may hold on, in order, with the rules of which a literal was seen."""
+    def _interesting(
+        self, shown: Sequence[bytes], decoded: Sequence[Any]
+    ) -> Iterator[tuple[int, Collection[int], Sequence[FieldMemo]]]:
+        """What a rule may hold on, in order: place, rules of which a literal was seen, memos that have to be asked."""
         suspects = self._scan(shown, decoded) if self._gates else {}
-        places = set(suspects)
-        for value_of, quiet in self._columns:
-            places.update(compress(_PLACES, map(not_, map(quiet.__contains__, map(value_of, decoded)))))
-        for place in sorted(places):
-            yield place, suspects.get(place, ())
+        asked: dict[int, list[FieldMemo]] = {place: [] for place in suspects}
+        for place in _places_without(self._quiet.young, map(self._key_source, decoded)):
+            asked.setdefault(place, [])
+        for memo in self._memos:
+            for place in _places_without(memo.quiet.young, map(memo.value_of, decoded)):
+                asked.setdefault(place, []).append(memo)
+        for place, memos in sorted(asked.items()):
+            yield place, suspects.get(place, ()), memos
 
     def _tell(self, told: Examined, start: int, decoded: Sequence[Any]) -> None:
         """Note which records are unsure, and between which times the others lie."""
@@ -172,18 +176,19 @@ class RawProgram:
         except RejectedRecord:
             return []  # no record of this format; the indexer reports it
 
-    def _consider(self, event: Any, suspected: Iterable[int], read: Read) -> Sequence[int]:
+    def _consider(self, event: Any, suspected: Iterable[int], memos: Iterable[FieldMemo], read: Read) -> Sequence[int]:
         """The rules that hold on a regular record, in order."""
         key = self._shape.key(event) + self._few_of(event)
         decision = self._decisions.young.get(key) or self._decide(key)
         numbers = [*suspected]
-        for memo in self._memos:
+        for memo in memos:
             numbers.extend(memo.numbers(event))
         if not (decision.sure or decision.open_):
             self._keep_quiet(self._key_source(event))
-            if not numbers:
-                return ()
-        return self._settle(event, key, decision, numbers, read)
+        open_ = _left_open(decision, event)
+        if not (decision.sure or open_ or numbers) or not self._shape.final(key):
+            return ()
+        return self._settle(event, decision.sure, open_, numbers, read)
 
     def _keep_quiet(self, facts: tuple[Any, ...]) -> None:
         if facts not in self._quiet.young and self._quiet.older(facts) is None and _short(facts):
@@ -208,15 +213,13 @@ class RawProgram:
         return known | {name: values for name, values in implied.items() if name in self._implied_names}
 
     def _settle(
-        self, event: Any, key: tuple[Any, ...], decision: Decision, numbers: Iterable[int], read: Read
+        self, event: Any, sure: Sequence[int], open_: Sequence[Open], numbers: Sequence[int], read: Read
     ) -> Sequence[int]:
-        if not self._shape.final(key):
-            return ()
         self.counts.considered += 1
         whole = RegularEvent(event, self._sources, lambda: self._counted(read))
-        found = list(decision.sure)
+        found = list(sure)
         try:
-            self._judge.add_holding(found, decision.open_, whole)
+            self._judge.add_holding(found, open_, whole)
             if numbers:
                 self._judge.add_candidates(found, numbers, whole)
             if found:
@@ -247,6 +250,7 @@ class RawProgram:
             cheap=frozenset(self._getters),
             remembered=self._resolver.getters.__contains__,
             literals=self._literals,
+            guards=Guards(self._getters, frozenset(self._resolver.getters), self._literals).of,
         )
 
     def _choose_keys(self, trees: Sequence[Tree]) -> frozenset[str]:
@@ -270,6 +274,19 @@ class RawProgram:
         if found is None:
             return None
         return [(body, literal) for literal in found]
+
+
+def _places_without(known: Container[Any], values: Iterable[Any]) -> Iterator[int]:
+    """Places of the values that are not among the known ones; nothing here runs in Python's own loop."""
+    return compress(_PLACES, map(not_, map(known.__contains__, values)))
+
+
+def _left_open(decision: Decision, event: Any) -> Sequence[Open]:
+    """The rules that their guards leave open on a decoded record."""
+    try:
+        return [(number, check) for number, guard, check in decision.open_ if guard is None or guard(event)]
+    except Exception:  # noqa: BLE001 - the rule that is to blame will be evaluated, isolated and reported
+        return [(number, check) for number, _, check in decision.open_]
 
 
 def _short(texts: tuple[Any, ...]) -> bool:

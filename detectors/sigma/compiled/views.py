@@ -61,7 +61,7 @@ class ViewProgram:
         except Exception:  # noqa: BLE001 - an event that can't be looked at: each rule tells for itself
             return [number for number, rule in self._rules if self._judge.interpreted(rule, fields)]
         found.extend(decision.sure)
-        self._judge.add_holding(found, decision.open_, fields)
+        self._judge.add_holding(found, ((number, check) for number, _, check in decision.open_), fields)
         if suspects:
             self._judge.add_candidates(found, suspects, fields)
         return sorted(found)
