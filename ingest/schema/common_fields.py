@@ -187,6 +187,8 @@ _SKYTRAIL: list[Field] = [
         principal.type     kind of principal
         principal.display  name for people
         session.key        access key, session id or correlation id
+        *policy.outsiders  who outside the account a written policy or permission lets in: account ids, everyone
+        *policy.powers     actions that a written policy allows on every resource
         kafka.topic        raw topic
         collector          collector that received it
         format             name of the format

@@ -17,6 +17,7 @@ from ingest.formats.aws_cloudtrail.actor import Actor, actor_of
 from ingest.formats.aws_cloudtrail.bodies import bodies_of, flattened_of
 from ingest.formats.aws_cloudtrail.classify import is_denied, kinds_of, outcome_of
 from ingest.formats.aws_cloudtrail.digest import digest_document, is_digest
+from ingest.formats.aws_cloudtrail.policies import policy_of
 from ingest.formats.aws_cloudtrail.records import Opened
 from ingest.formats.aws_cloudtrail.related import Related
 from ingest.formats.aws_cloudtrail.targets import resources_of, target_account, targets_of
@@ -103,7 +104,7 @@ def _event_document(opened: Opened, own_id: str) -> Document:
     found = related.document()
     if found:
         document["related"] = found
-    skytrail = _skytrail(actor, marks)
+    skytrail = _skytrail(event, actor, marks)
     if skytrail:
         document["skytrail"] = skytrail
     return document
@@ -213,12 +214,15 @@ def _tls(details: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _skytrail(actor: Actor, marks: tuple[str, ...]) -> dict[str, Any]:
+def _skytrail(event: Mapping[str, Any], actor: Actor, marks: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if actor.principal:
         found["principal"] = actor.principal
     if actor.access_key:
         found["session"] = {"key": actor.access_key}
+    policy = policy_of(event)
+    if policy:
+        found["policy"] = policy
     if marks:
         found["time"] = {"marks": list(marks)}
     return found
