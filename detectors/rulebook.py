@@ -135,6 +135,9 @@ def _version(rules: Sequence[Rule | Filter]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
+_OUR_ATTRIBUTES = ("tests", "reason", "runbook", "suppression")
+
+
 class _Loader:
     """Collects rules and findings over the files."""
 
@@ -246,7 +249,7 @@ class _Loader:
         warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats)), *_gaps(results)]
         if not base:  # what raises no alert needs nothing that an alert shows; its correlation is tested
             promises = _broken_promises(rule, parsed.document, {test.fires for test in rule.tests})
-            (errors if rule.own else warnings).extend(promises)
+            (errors if rule.own else warnings).extend(promises if _is_for_us(rule, parsed.document) else ())
         if self._noted(rule, errors, warnings):
             (self._bases if base else self.rules).append(rule)
 
@@ -284,6 +287,11 @@ def _failures(results: Sequence[TestResult]) -> Iterator[str]:
             yield f"test {result.name!r}: the rule {'fired' if result.fired else 'did not fire'}"
 
 
+def _is_for_us(rule: Rule, document: Mapping[str, Any]) -> bool:
+    """Whether it was written for Skytrail; a rule of a public collection has none of our attributes, and needs none."""
+    return rule.own or any(name in document for name in _OUR_ATTRIBUTES)
+
+
 def _gaps(results: Iterable[TestResult]) -> Iterator[str]:
     for result in results:
         if UNKNOWN in result.reason:
@@ -295,7 +303,11 @@ def _oddities(rule: Rule, formats: Sequence[Format]) -> Iterator[str]:
     if not formats:
         source = rule.log_source
         named = "/".join(part for part in (source.product, source.category, source.service) if part)
-        yield f"no format has the log source {named}: the rule can never match"
+        products = {one.log_source.product for one in all_formats().values()}
+        why = (
+            "" if rule.log_source.product in products else f"no format carries product {rule.log_source.product}, and "
+        )
+        yield f"{why}no format has the log source {named}: the rule can never match"
         return
     for field in sorted(fields_of(rule.condition)):
         if not any(fills(one, field) for one in formats):

@@ -128,7 +128,7 @@ def _read(document: Mapping[str, Any], where: str) -> SigmaRule:
             where=f"{where}: detection.timeframe",
             mend="write a correlation rule for it",
         )
-    prepared = {**document, "detection": {name: _cased_last(body) for name, body in detection.items()}}
+    prepared = {**document, "detection": {name: _prepared(body) for name, body in detection.items()}}
     try:
         rule = SigmaRule.from_dict(prepared, collect_errors=True, policy=_POLICY)
     except Exception as exc:
@@ -151,20 +151,21 @@ def _first(errors: Sequence[SigmaError], fallback: str) -> str:
     return str(errors[-1]) if errors else fallback
 
 
-def _cased_last(body: Any) -> Any:
-    """Move `cased` behind the other modifiers of each key: windash, wide and base64 lose it in pySigma 2.0.1."""
+def _prepared(body: Any) -> Any:
+    """Modifiers as pySigma 2.0.1 reads them right: `cased` last (windash and others lose it), `utf16le` as wide."""
     if isinstance(body, Mapping):
-        return {_reordered(key): value for key, value in body.items()}
+        return {_modified(key): value for key, value in body.items()}
     if isinstance(body, list):
-        return [_cased_last(part) for part in body]
+        return [_prepared(part) for part in body]
     return body
 
 
-def _reordered(key: Any) -> Any:
-    if not isinstance(key, str) or "|cased" not in key:
+def _modified(key: Any) -> Any:
+    if not isinstance(key, str) or "|" not in key:
         return key
     name, *modifiers = key.split("|")
-    return "|".join([name, *(m for m in modifiers if m != "cased"), "cased"])
+    known = ["wide" if modifier == "utf16le" else modifier for modifier in modifiers if modifier != "cased"]
+    return "|".join([name, *known, *(["cased"] if "cased" in modifiers else [])])
 
 
 def _broken_part(detection: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from detectors.rule import Rule, build_rule
+from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.engine import InterpretedEngine
 from detectors.sigma.parse import Placeholders, parse
 from ingest.formats.contract import LogSource, View
@@ -33,13 +34,15 @@ def fires(
     aliases: dict[str, str] | None = None,
     placeholders: Placeholders | None = None,
 ) -> bool:
-    """Whether a rule with this detection fires; an exception of the rule is an exception of the test."""
+    """Whether a rule with this detection fires, as both engines say; an exception of the rule is one of the test."""
 
     def fail(_: Rule, error: Exception) -> None:
         raise error
 
-    engine = InterpretedEngine([rule(detection, placeholders)], {SOURCE: aliases or {}}, fail)
-    return bool(list(engine.match([view], SOURCE)))
+    rules, known = [rule(detection, placeholders)], {SOURCE: aliases or {}}
+    told = [bool(list(kind(rules, known, fail).match([view], SOURCE))) for kind in (InterpretedEngine, CompiledEngine)]
+    assert told[0] is told[1], "the compiled engine and the interpreter disagree"
+    return told[0]
 
 
 def matches(selection: Any, vendor: dict[str, Any], **given: Any) -> bool:
