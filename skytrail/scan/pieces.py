@@ -1,7 +1,7 @@
 """Cuts sources into pieces of bounded size, each evaluated by one process; reads no more than it must.
 
 A large plain file of lines is only looked at where it is cut, and read by whoever evaluates the span. Large gzip files,
-standard input and archives can only be read in order, so their pieces carry the bytes.
+standard input, objects of S3 and archives can only be read in order, so their pieces carry the bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ingest.formats.registry import all_formats
 from ingest.schema.errors import IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
 from ingest.transports.files_shape import Shape, is_gzip, shape_of
 from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated
+from skytrail.scan.objects import chunks
 from skytrail.scan.recognition import doubt, recognise
 from skytrail.scan.sources import Source
 from storage.archive.reader import ArchiveReader, Record
@@ -85,6 +86,8 @@ def pieces(
         try:
             if source.kind == "stdin":
                 yield from _of_stream(number, source, _chunks(stdin or sys.stdin.buffer), format_name)
+            elif source.kind == "object":
+                yield from _of_stream(number, source, chunks(source.name), format_name)
             else:
                 yield from _of_file(number, source, format_name)
         except OSError as exc:

@@ -1,4 +1,4 @@
-"""Finds what a scan has to read: files, directories, globs, standard input, archives of ours."""
+"""Finds what a scan has to read: files, directories, globs, standard input, objects of S3, archives of ours."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 from ingest.schema.errors import ConfigError
+from skytrail.scan.objects import SCHEME, listed
 
 STDIN = "-"
-_REMOTE = ("s3://", "gs://", "az://", "abfs://", "http://", "https://")
+_REMOTE = ("gs://", "az://", "abfs://", "http://", "https://")
 _GLOB = frozenset("*?[")
 
-Kind = Literal["file", "stdin", "archive"]
+Kind = Literal["file", "stdin", "archive", "object"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,14 @@ def _of(given: str) -> Iterator[Source]:
     if given == STDIN:
         yield Source("stdin", Path(given), STDIN)
         return
+    if given.startswith(SCHEME):
+        yield from (Source("object", Path(), name, size) for name, size in listed(given))
+        return
     if given.lower().startswith(_REMOTE):
         raise ConfigError(
-            "looking for input: only local files can be scanned",
+            "looking for input: of remote stores only S3 can be scanned (s3://bucket/prefix)",
             where=given,
-            mend="copy the objects first, e.g. `aws s3 sync`, and scan the directory; a collector reads buckets",
+            mend="copy the objects first and scan the directory",
         )
     path = Path(given)
     if path.exists():

@@ -32,7 +32,8 @@ AUTO = "auto"
 InputArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="PATH…", help="Files (gzip too), directories, patterns, an archive of ours, or - for stdin."
+        metavar="PATH…",
+        help="Files (gzip too), directories, patterns, s3://bucket/prefix, an archive of ours, or - for stdin.",
     ),
 ]
 FormatOption = Annotated[
@@ -78,6 +79,7 @@ def scan(
     evaluated, and match whatever the time range. What can't be read is named and counted.
 
     Examples:  skytrail scan ./logs   |   skytrail scan 'AWSLogs/**/*.json.gz' --min-level high -o csv
+               skytrail scan s3://my-trail/AWSLogs/123456789012/CloudTrail/eu-central-1/2026/11/   |
                zcat audit.log.gz | skytrail scan - --format kubernetes.audit --rules ./my-rules --fail-on high
     """
     if format_name != AUTO:

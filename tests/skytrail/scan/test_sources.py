@@ -46,10 +46,10 @@ def test_what_does_not_exist_is_refused(tree: Path, path: str) -> None:
         find([str(tree), str(tree / path)])
 
 
-def test_a_bucket_is_refused_with_what_to_do() -> None:
+def test_a_bucket_elsewhere_than_on_s3_is_refused_with_what_to_do() -> None:
     with pytest.raises(ConfigError) as refused:
-        find(["s3://bucket/AWSLogs/"])
-    assert "aws s3 sync" in refused.value.mend
+        find(["gs://bucket/logs/"])
+    assert "copy the objects first" in refused.value.mend
 
 
 def test_a_link_to_a_directory_above_is_no_endless_walk(tree: Path) -> None:
