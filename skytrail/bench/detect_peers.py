@@ -68,6 +68,7 @@ class PeerRow:
         us_per_event: CPU time of all its threads, microseconds, parsing included, start and rules not.
         times_ours: Its cost in terms of ours.
         disagree: Hits that only it or only we have, rule by rule.
+        differences: Title of a rule → its hits less ours, where they differ.
     """
 
     engine: str
@@ -77,6 +78,7 @@ class PeerRow:
     times_ours: float
     hits: int
     disagree: int
+    differences: Mapping[str, int]
 
 
 def _tenzir(home: Path, rules: Path, events: Path) -> list[str]:
@@ -210,9 +212,10 @@ def _rows(
     ids = {rule.id: rule.uuid or rule.id for rule in rules}
     seconds, matches = min((_timed(rules, records) for _ in range(rounds)), key=lambda each: each[0])
     ours: Hits = Counter(ids[rule_id] for _, rule_id in matches)
-    yield _row("skytrail", len(rules), seconds, seconds, len(records), ours, ours)
+    titles = {ids[rule.id]: rule.title for rule in rules}
+    yield _row("skytrail", titles, seconds, seconds, len(records), ours, ours)
     for name, (others, hits) in best.items():
-        yield _row(name, len(rules), others, seconds, len(records) - 1, hits, ours)
+        yield _row(name, titles, others, seconds, len(records) - 1, hits, ours)
 
 
 def _timed(rules: Sequence[Rule], records: Sequence[bytes]) -> tuple[float, list[Match]]:
@@ -229,14 +232,17 @@ def _timed(rules: Sequence[Rule], records: Sequence[bytes]) -> tuple[float, list
     return ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime, found
 
 
-def _row(engine: str, rules: int, seconds: float, ours: float, events: int, hits: Hits, our_hits: Hits) -> PeerRow:
-    apart = (hits - our_hits) + (our_hits - hits)
+def _row(
+    engine: str, titles: Mapping[str, str], seconds: float, ours: float, events: int, hits: Hits, our_hits: Hits
+) -> PeerRow:
+    apart = {rule: hits[rule] - our_hits[rule] for rule in hits | our_hits if hits[rule] != our_hits[rule]}
     return PeerRow(
         engine=engine,
-        rules=rules,
+        rules=len(titles),
         us_per_event=round(seconds / events * 1e6, 2),
         events_per_s=round(events / seconds),
         times_ours=round(seconds / ours, 1),
         hits=hits.total(),
-        disagree=apart.total(),
+        disagree=sum(map(abs, apart.values())),
+        differences={titles.get(rule, rule): number for rule, number in apart.items()},
     )

@@ -104,12 +104,18 @@ def _emit(
     emit_rows(rows, output, columns=tuple(rows[0]), title="CPU time from a record's bytes on, best round")
     emit_rows(bars, output, columns=tuple(bars[0]), title="Promises")
     if others:
-        emit_rows(others, output, columns=tuple(others[0]), title="Other engines, same records and rules")
+        shown = [{name: value for name, value in row.items() if name != "differences"} for row in others]
+        emit_rows(shown, output, columns=tuple(shown[0]), title="Other engines, same records and rules")
+        for row in beside:
+            for title, number in row.differences.items():
+                say(f"{row.engine}: {number:+} hits on {title}")
     for size, arrangement in result.arrangements.items():
         say(f"{size} rules: {arrangement}")
     for title, share in result.left_out.items():
         say(f"left out, because it fires on {share:.0%} of the events: {title}")
     say(
-        f"{result.records} generated events of {result.record_bytes} bytes; literals are searched by {result.gate}; "
+        f"{result.records} events of {result.record_bytes} bytes, generated and amplified from the demo's days (other "
+        f"callers, calls and clients; nothing recorded); rules beyond ours and those given are synthetic; "
+        f"literals are searched by {result.gate}; "
         f"{len(result.disagreements)} disagreements with the interpreter"
     )

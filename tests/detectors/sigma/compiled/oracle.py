@@ -68,6 +68,14 @@ def shared_records(name: str, source: str) -> list[bytes]:
     return [json.dumps(event).encode() for case in cases if case["source"] == source for event in _events(case)]
 
 
+def shared_batches(format_: Format) -> list[bytes]:
+    """Records of the bodies that a real API server posted."""
+    if format_.name != "kubernetes.audit":
+        return []
+    with gzip.open(SHARED / "kubernetes_webhook" / "batches.ndjson.gz") as bodies:
+        return [record for body in bodies for record in format_.split(body)]
+
+
 def _events(case: dict[str, object]) -> Iterator[object]:
     if "event" in case:
         yield case["event"]

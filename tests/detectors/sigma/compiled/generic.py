@@ -1,0 +1,150 @@
+"""Random rules and records of any format, made of what its golden records hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from detectors.rule import Rule
+from detectors.sigma.ast import (
+    And,
+    Boolean,
+    Condition,
+    Exists,
+    FieldMatch,
+    Keyword,
+    Not,
+    Null,
+    Number,
+    Or,
+    Regex,
+    Text,
+    Wild,
+)
+from detectors.sigma.compiled.document import view_of
+from ingest.formats.contract import Format
+from ingest.schema.errors import RejectedRecord
+from tests.detectors.sigma.building import rule
+from tests.detectors.sigma.compiled.oracle import golden_records
+
+_TEMPLATE = rule({"s": {"a": 1}, "condition": "s"})
+_DEEPEST = 6
+Scalar = str | int | float | bool | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, repr=False)
+class Vocabulary:
+    """What the golden records of a format say, in the vendor's words and in those of the document."""
+
+    records: tuple[bytes, ...]
+    fields: tuple[str, ...]
+    values: tuple[Scalar, ...]
+
+
+@functools.cache
+def vocabulary(format_: Format) -> Vocabulary:
+    known = []
+    found: dict[tuple[str, Any], None] = {}
+    for record in golden_records(format_):
+        try:
+            view = view_of(0, format_.read(record), None)
+        except RejectedRecord:
+            continue
+        known.append(record)
+        for tree in (view.vendor, dict(view.ecs)):
+            found.update(dict.fromkeys(_leaves(tree)))
+    fields = dict.fromkeys([path for path, _ in found])
+    aliases = [name for name, path in format_.aliases.items() if path in fields]
+    values = {repr(value): value for _, value in found if not isinstance(value, str) or len(value) < 80}
+    return Vocabulary(
+        tuple(known), (*fields, *aliases, *(f.upper() for f in list(fields)[::9]), "nowhere"), tuple(values.values())
+    )
+
+
+def _leaves(tree: Any, above: str = "", depth: int = 0) -> Iterator[tuple[str, Scalar]]:
+    if isinstance(tree, dict) and depth < _DEEPEST:
+        for name, value in tree.items():
+            yield from _leaves(value, f"{above}.{name}" if above else str(name), depth + 1)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _leaves(value, above, depth)
+    elif not isinstance(tree, dict):
+        yield above, tree
+
+
+def _one_of(values: Sequence[Any]) -> st.SearchStrategy[Any]:
+    """As `sampled_from`, which writes out all values in its name."""
+    return st.integers(0, len(values) - 1).map(values.__getitem__)
+
+
+def rules(format_: Format) -> st.SearchStrategy[list[Rule]]:
+    """A few random rules."""
+    return st.lists(_conditions(format_), min_size=2, max_size=8).map(
+        lambda drawn: [
+            dataclasses.replace(_TEMPLATE, id=f"r{place}", condition=each, log_source=format_.log_source)
+            for place, each in enumerate(drawn)
+        ]
+    )
+
+
+def _conditions(format_: Format) -> st.SearchStrategy[Condition]:
+    known = vocabulary(format_)
+    test = st.one_of(_one_of(known.values).flatmap(_tests), st.just(Null()), st.builds(Exists, st.booleans()))
+    value_test = _one_of(known.values).filter(lambda value: value is not None).flatmap(_tests)
+    leaf: st.SearchStrategy[Any] = st.one_of(
+        st.builds(FieldMatch, _one_of(known.fields), test),
+        st.builds(FieldMatch, _one_of(known.fields), test),
+        st.builds(Keyword, value_test),
+    )
+    return st.recursive(
+        leaf,
+        lambda inner: st.one_of(
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: And(tuple(parts))),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: Or(tuple(parts))),
+            st.builds(Not, inner),
+        ),
+        max_leaves=6,
+    )
+
+
+def _tests(value: Scalar) -> st.SearchStrategy[Any]:
+    """Tests that the value passes, or nearly."""
+    if value is None:
+        return st.just(Null())
+    if isinstance(value, bool):
+        return st.just(Boolean(value))
+    if isinstance(value, int | float):
+        return _one_of([Number(value), Text((str(value),))])
+    part = value[len(value) // 3 :] or "x"
+    return _one_of(
+        [
+            Text((value,)),
+            Text((value.upper(),)),
+            Text((value,), cased=True),
+            Text((Wild.MANY, part)),
+            Text((Wild.MANY, part[: len(part) // 2 + 1], Wild.MANY)),
+            Text((value[:3] or "x", Wild.MANY)),
+            Regex("".join(c if c.isalnum() and c.isascii() else "." for c in part), "i"),
+        ]
+    )
+
+
+@st.composite
+def records(draw: st.DrawFn, format_: Format) -> bytes:
+    """A golden record, now and then with a value in the place of another or cut."""
+    known = vocabulary(format_)
+    record = draw(_one_of(known.records))
+    match draw(st.integers(0, 3)):
+        case 0:
+            event = json.loads(record.decode("utf-8", "replace"))
+            if isinstance(event, dict) and event:
+                event[draw(_one_of(sorted(event)))] = draw(_one_of(known.values))
+            record = json.dumps(event).encode()
+        case 1:
+            record = record[: draw(st.integers(0, len(record)))]
+    return record
