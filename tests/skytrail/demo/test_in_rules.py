@@ -10,7 +10,7 @@ import pytest
 
 from detectors.rule import Rule
 from detectors.rulebook import load
-from detectors.sigma.engine import InterpretedEngine
+from detectors.sigma.choose import build_engine
 from ingest.formats.contract import View
 from ingest.formats.registry import format_named
 from ingest.schema.errors import RejectedRecord
@@ -45,7 +45,7 @@ def test_the_escape_is_seen_in_the_cluster_and_in_the_cloud() -> None:
 def _matches() -> Matches:
     """Story → name of a rule → the rule; "" for events of no story."""
     story_of = {one: story.name for story in the_day().expected.stories for one in story.ids}
-    engine = InterpretedEngine(load(strict=True).rules)
+    engine = build_engine(load(strict=True).rules)
     found: Matches = collections.defaultdict(dict)
     for name in (CLOUDTRAIL, AUDIT):
         for views in _views(name):
