@@ -14,7 +14,7 @@ from detectors import equivocation
 from detectors.correlation.signals import Router
 from detectors.exceptions import Exceptions
 from detectors.rulebook import OWN_RULES, Rulebook, load
-from detectors.sigma.choose import build_engine
+from detectors.sigma.choose import build_ready_engine
 from detectors.sigma.engine import Engine, InterpretedEngine, applies
 from detectors.source_watch import alerts as source_alerts
 from ingest.formats.registry import all_formats
@@ -213,7 +213,7 @@ def rules_builder(runtime: Runtime) -> Callable[[Rulebook], Rules]:
     raised = runtime.telemetry.rule_errors
 
     def build(book: Rulebook) -> Rules:
-        engine = build_engine(book.evaluated, lambda rule, _: raised.labels(rule.id).inc())
+        engine = build_ready_engine(book.evaluated, lambda rule, _: raised.labels(rule.id).inc())
         silent = frozenset(rule.id for rule in book.bases)
         return Rules(engine, book.version, Router(book.correlations), silent, Exceptions(book.exceptions))
 

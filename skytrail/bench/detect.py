@@ -14,18 +14,20 @@ from typing import Final
 import orjson
 
 from detectors.rule import Rule
+from detectors.rulebook import load
 from detectors.sigma.compiled.document import view_of
 from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.compiled.gate import best_search
 from detectors.sigma.compiled.shape import all_shapes
 from detectors.sigma.engine import InterpretedEngine
+from ingest.formats.contract import Format
 from ingest.formats.registry import format_named
 from skytrail.bench.detect_events import attack_like, mixed
 from skytrail.bench.detect_result import Match, Result, Row, bars
 from skytrail.bench.detect_rules import Document, built, documents_in, own_documents, synthetic_documents
 from skytrail.bench.rounds import Clock, Contender, Tell, best_of
-from skytrail.bench.samples import HARD, LARGE_BYTES, SEED, hard
-from skytrail.demo.delivery import CLOUDTRAIL
+from skytrail.bench.samples import HARD, LARGE_BYTES, SEED, everyday, hard
+from skytrail.demo.delivery import AUDIT, CLOUDTRAIL
 
 END: Final = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 """End of the first generated day; fixed, so that every run measures the same bytes."""
@@ -116,6 +118,7 @@ def measure(
     ]
     sized = {size: _sized(given, size, result, clock) for size in sizes}
     entries.extend(sized.values())
+    entries.append(_kubernetes(len(records)))
     entries.extend(_hard_ones(given, base, rounds))
     best = best_of([entry.contender for entry in entries], rounds, clock=clock, tell=tell)
     per_event = {entry.contender.name: best[entry.contender.name] / entry.records for entry in entries}
@@ -136,11 +139,11 @@ def interpreted(rules: Sequence[Rule], records: Sequence[bytes]) -> list[Match]:
     return found
 
 
-def compiled(engine: CompiledEngine, records: Sequence[bytes]) -> list[Match]:
+def compiled(engine: CompiledEngine, records: Sequence[bytes], format_: Format = _FORMAT) -> list[Match]:
     """Matches of the compiled engine, given as many records at a time as an envelope holds."""
     found: list[Match] = []
     for start in range(0, len(records), ENVELOPE):
-        matches = engine.match_raw(records[start : start + ENVELOPE], _FORMAT)
+        matches = engine.match_raw(records[start : start + ENVELOPE], format_)
         found.extend((start + index, rule.id) for index, rule in matches)
     return found
 
@@ -162,6 +165,16 @@ def _sized(given: Material, size: int, result: Result, clock: Clock) -> _Entry:
         result.arrangements[size] = arrangement
     hits, own = len(compiled(engine, given.records)), _cold(given.records)
     return _Entry(Contender(f"compiled, {size} rules", lambda: compiled(engine, own)), size, len(own), hits, build_ms)
+
+
+def _kubernetes(count: int) -> _Entry:
+    """The rules that are shipped, on the audit log of the demo's clusters."""
+    format_, engine = format_named(AUDIT), CompiledEngine(load().rules)
+    own = _cold(everyday(AUDIT, count, seed=SEED, end=END))
+    hits = len(compiled(engine, own, format_))
+    rules = len(engine.rules_for(format_.log_source))
+    name = "compiled, kubernetes.audit with the shipped rules"
+    return _Entry(Contender(name, lambda: compiled(engine, own, format_)), rules, len(own), hits)
 
 
 def _hard_ones(given: Material, rules: Sequence[Rule], rounds: int) -> Iterator[_Entry]:

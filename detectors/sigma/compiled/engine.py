@@ -75,6 +75,12 @@ class CompiledEngine:
         """What the raw path did since the start."""
         return sum((program.counts for program in self._raw.values()), Counts())
 
+    def make_ready(self, formats: Iterable[Format]) -> None:
+        """Compile the rules for some formats now, not when their first event comes."""
+        for format_ in formats:
+            self._program(format_.log_source)
+            self._raw_program(format_)
+
     def match(self, views: Sequence[View], source: LogSource) -> Iterator[tuple[int, Rule]]:
         """As `Engine.match`."""
         program = self._program(source)
@@ -135,7 +141,7 @@ class CompiledEngine:
     def _program(self, source: LogSource) -> ViewProgram:
         known = self._views.get(source)
         if known is None:
-            known = ViewProgram(self._rules_for(source), self._aliases.get(source, {}), self._on_error)
+            known = ViewProgram(self._numbered(source), self._aliases.get(source, {}), self._on_error)
             self._views[source] = known
         return known
 
@@ -145,9 +151,13 @@ class CompiledEngine:
         if known is None and shape is not None:
             source = format_.log_source
             known = self._raw[format_.name] = RawProgram(
-                self._rules_for(source), format_, shape, self._program(source), self._on_error, self._search
+                self._numbered(source), format_, shape, self._program(source), self._on_error, self._search
             )
         return known
 
-    def _rules_for(self, source: LogSource) -> list[tuple[int, Rule]]:
+    def rules_for(self, source: LogSource) -> tuple[Rule, ...]:
+        """The rules that see events of a log source."""
+        return tuple(rule for _, rule in self._numbered(source))
+
+    def _numbered(self, source: LogSource) -> list[tuple[int, Rule]]:
         return [(number, rule) for number, rule in enumerate(self._rules) if applies(rule.log_source, source)]

@@ -127,7 +127,9 @@ class Resolver:
     def __init__(self, shape: Shape, aliases: Mapping[str, str], registry: Registry) -> None:
         self._shape = shape
         self._aliases = aliases
-        self._ecs = [known.name.lower() for known in registry]
+        self._ecs = frozenset(known.name.lower() for known in registry)
+        self._above_ecs = frozenset(above for known in self._ecs for above in _prefixes(known))
+        self._known: dict[str, tuple[Found, ...] | None] = {}
         self.getters: Mapping[str, Getter] = {
             path: _getter(path) for path in _values(shape.names) if self._only(path) == path
         }
@@ -142,8 +144,11 @@ class Resolver:
 
     def paths_of(self, name: str) -> tuple[Found, ...] | None:
         """Places in the vendor's tree where a field may stand; None when it may come from the ECS document."""
-        if self._in_ecs(name):
-            return None
+        if name not in self._known:
+            self._known[name] = None if self._in_ecs(name) else self._places(name)
+        return self._known[name]
+
+    def _places(self, name: str) -> tuple[Found, ...]:
         found = (self._find(path, folded=folded) for path, folded in self._paths(name))
         return tuple({each: None for each in found if each.place is not Place.NOWHERE})
 
@@ -178,7 +183,8 @@ class Resolver:
         return any(self._registered(each.lower()) for each in (name, alias) if each)
 
     def _registered(self, name: str) -> bool:
-        return any(known == name or known.startswith(f"{name}.") or name.startswith(f"{known}.") for known in self._ecs)
+        """Whether a name is a field of documents, or above or below one."""
+        return name in self._ecs or name in self._above_ecs or not self._ecs.isdisjoint(_prefixes(name))
 
     def _find(self, path: str, *, folded: bool) -> Found:
         names: Names = self._shape.names
@@ -197,6 +203,14 @@ class Resolver:
             last = number == len(parts) - 1
             return Found(Place.VALUE, ".".join(spelled)) if last else Found(Place.NOWHERE)
         return Found(Place.BODY, ".".join(spelled))
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    """Every path above another."""
+    at = path.find(".")
+    while at >= 0:
+        yield path[:at]
+        at = path.find(".", at + 1)
 
 
 def _values(names: Names, above: str = "") -> Iterator[str]:
