@@ -21,9 +21,11 @@ from detectors.sigma.engine import DocumentOf, known_aliases
 from detectors.sigma.fields import Fields
 from ingest.document import Receipt, complete
 from ingest.formats.contract import Format, Reading, View
+from ingest.formats.registry import format_named
 from ingest.schema.errors import RejectedRecord
 from ingest.schema.identity import leaf_hash
 from skytrail.scan.found import MOST_NAMED, Match, Refusal
+from skytrail.scan.recognition import recognise
 from skytrail.scan.timesketch import entry
 from skytrail.scan.undated import document_of
 
@@ -78,6 +80,7 @@ class Evaluator:
         self._numbers = {id(rule): number for number, rule in enumerate(task.rules)}
         self._engine = build_engine(task.rules, self._on_error)
         self._aliases = known_aliases()
+        self._mixed = False
         self.begin()
 
     def begin(self) -> None:
@@ -85,9 +88,15 @@ class Evaluator:
         self.counts = Counts()
         self.named: list[Refusal] = []
         self.raised: Counter[str] = Counter()
+        self._strays: list[tuple[int, Format, bytes]] = []
 
-    def matches(self, format_: Format, records: Sequence[bytes]) -> Iterator[Match]:
-        """Every match in the next records of the piece, in the order of records, then of rules."""
+    def matches(self, format_: Format, records: Sequence[bytes], *, mixed: bool = False) -> Iterator[Match]:
+        """Every match in the next records of the piece, in the order of records, then of rules.
+
+        Args:
+            mixed: Whether a record that is of another format is evaluated as that; else it is refused.
+        """
+        self._mixed = mixed
         for start in range(0, len(records), BATCH):
             yield from self._batch(format_, records[start : start + BATCH])
 
@@ -96,9 +105,20 @@ class Evaluator:
         self.counts.events += len(records)
         engine = self._engine
         if isinstance(engine, CompiledEngine) and engine.arrangement(format_) is not None:
-            yield from self._on_bytes(engine, format_, records, before)
+            found = self._on_bytes(engine, format_, records, before)
         else:
-            yield from self._on_views(format_, records, before)
+            found = self._on_views(format_, list(enumerate(records, before)))
+        if not self._mixed:
+            yield from found
+            return
+        together = [*found, *self._of_strays()]
+        yield from sorted(together, key=lambda match: match.ordinal)
+
+    def _of_strays(self) -> Iterator[Match]:
+        """The matches of records that turned out to be of other formats."""
+        strays, self._strays = self._strays, []
+        for format_ in dict.fromkeys(format_ for _, format_, _ in strays):
+            yield from self._on_views(format_, [(at, record) for at, other, record in strays if other is format_])
 
     def _on_bytes(
         self, engine: CompiledEngine, format_: Format, records: Sequence[bytes], before: int
@@ -117,13 +137,12 @@ class Evaluator:
             try:
                 format_.read(record)
             except RejectedRecord as exc:
-                self.counts.refused += 1
-                self._name(before + place, exc, partly=False)
+                self._refuse(format_, record, before + place, exc)
 
-    def _on_views(self, format_: Format, records: Sequence[bytes], before: int) -> Iterator[Match]:
+    def _on_views(self, format_: Format, records: Sequence[tuple[int, bytes]]) -> Iterator[Match]:
         views: list[View] = []
         readings: list[tuple[int, Reading]] = []
-        for ordinal, record in enumerate(records, before):
+        for ordinal, record in records:
             reading = self._read(format_, record, ordinal)
             if reading and reading[1].final:
                 views.append(reading[1])
@@ -141,8 +160,7 @@ class Evaluator:
             try:
                 reading = format_.read(record)
             except RejectedRecord:
-                self.counts.refused += 1
-                self._name(ordinal, exc, partly=False)
+                self._refuse(format_, record, ordinal, exc)
                 return None
             self.counts.undated += 1
             self._name(ordinal, exc, partly=True)
@@ -180,6 +198,15 @@ class Evaluator:
             return True
         moment = dt.datetime.fromisoformat(at)
         return (task.since is None or moment >= task.since) and (task.until is None or moment < task.until)
+
+    def _refuse(self, format_: Format, record: bytes, ordinal: int, error: RejectedRecord) -> None:
+        """Keep a record that its format refuses for another one, or count it."""
+        others = [name for name in recognise(record) if name != format_.name] if self._mixed else []
+        if len(others) == 1:
+            self._strays.append((ordinal, format_named(others[0]), record))
+            return
+        self.counts.refused += 1
+        self._name(ordinal, error, partly=False)
 
     def _name(self, ordinal: int, error: RejectedRecord, *, partly: bool) -> None:
         if len(self.named) < MOST_NAMED:

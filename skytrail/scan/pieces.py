@@ -46,6 +46,7 @@ class Piece:
         records: Records as such; `repeats` tells how often the same bytes came before in their body.
         fault: Why there is nothing to evaluate.
         unknown: The fault is that no format knows the file.
+        mixed: Nobody said of which format it is, so single records may be of another.
     """
 
     source: int
@@ -60,6 +61,7 @@ class Piece:
     repeats: Mapping[int, int] = field(default_factory=dict)
     fault: str = ""
     unknown: bool = False
+    mixed: bool = False
 
 
 def pieces(
@@ -105,11 +107,13 @@ def _of_file(number: int, source: Source, format_name: str | None) -> Iterator[P
         elif not is_gzip(head) and source.size > BODY_BYTES and _is_lines(head, handle):
             known = [format_name] if format_name else recognise(head)
             if len(known) == 1:
-                yield from _spans(number, source, handle, known[0])
+                yield from _spans(number, source, handle, known[0], mixed=not format_name)
             else:
                 yield Piece(number, source.name, size=source.size, fault=doubt(known), unknown=True)
         else:
-            yield Piece(number, source.name, size=source.size, format=format_name or "", path=source.path)
+            yield Piece(
+                number, source.name, size=source.size, format=format_name or "", path=source.path, mixed=not format_name
+            )
 
 
 def _is_lines(head: bytes, handle: BinaryIO) -> bool:
@@ -120,13 +124,15 @@ def _is_lines(head: bytes, handle: BinaryIO) -> bool:
     return shape is Shape.LINES
 
 
-def _spans(number: int, source: Source, handle: BinaryIO, name: str) -> Iterator[Piece]:
+def _spans(number: int, source: Source, handle: BinaryIO, name: str, *, mixed: bool) -> Iterator[Piece]:
     start = 0
     while start < source.size:
         end = _line_end(handle, start + BODY_BYTES, source.size)
         if end - start > DOCUMENT_BYTES:
             raise MalformedBody(f"reading file: a line is longer than {DOCUMENT_BYTES} bytes", where=f"byte {start}")
-        yield Piece(number, source.name, size=end - start, format=name, path=source.path, start=start, end=end)
+        yield Piece(
+            number, source.name, size=end - start, format=name, path=source.path, start=start, end=end, mixed=mixed
+        )
         start = end
 
 
@@ -162,7 +168,7 @@ def _of_stream(number: int, source: Source, chunks: Iterator[bytes], format_name
                 yield Piece(number, source.name, size=source.size, fault=doubt(known), unknown=True)
                 return
             name = known[0]
-        yield Piece(number, source.name, size=read - told, format=name, body=body)
+        yield Piece(number, source.name, size=read - told, format=name, body=body, mixed=not format_name)
         told = read
 
 

@@ -18,6 +18,10 @@ def recognise(beginning: bytes) -> list[str]:
         known = [name for name, format_ in all_formats().items() if format_.recognise(beginning[:size])]
         if len(known) == 1 or len(beginning) <= size:
             break
+    if len(known) > 1:  # lines of several formats: the first line decides, and others are told record by record
+        line = beginning.lstrip().partition(b"\n")[0]
+        first = [name for name in known if all_formats()[name].recognise(line)]
+        return first if len(first) == 1 else known
     return known
 
 

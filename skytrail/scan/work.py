@@ -78,7 +78,7 @@ class Worker:
                 records.extend(format_.split(body))
             except MalformedBody as exc:
                 fault = exc  # the records before it are evaluated first
-            yield from self._evaluator.matches(format_, records)
+            yield from self._evaluator.matches(format_, records, mixed=piece.mixed)
             if fault:
                 raise fault
 
