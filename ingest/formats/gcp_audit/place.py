@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ingest.parsing.scalars import mapping_of, text_of, texts_of
 
-_LOG_NAME = re.compile(r"(?P<kind>[a-z]+)/(?P<owner>[^/]+)/(?:logs/)?(?P<id>.+)")
+_LOG_NAME = re.compile(r"(?P<kind>[A-Za-z]+)/(?P<owner>[^/]+)/(?:logs/)?(?P<id>.+)")
 _ZONE = re.compile(r"(?P<region>[a-z]+(?:-[a-z]+)+[0-9]+)-[a-z]")
 _CLUSTERS = frozenset({"gke_cluster", "k8s_cluster", "gke_nodepool"})
 _UNKNOWN_LOG = "cloudaudit.googleapis.com"
@@ -64,12 +64,15 @@ def place_of(entry: Mapping[str, Any], payload: Mapping[str, Any], log: LogName)
     organization = text_of(labels.get("organization_id")) or log.organization
     if organization:
         found["organization"] = {"id": organization}
-    if text_of(resource.get("type")) in _CLUSTERS:
-        found["orchestrator"] = {"type": "kubernetes"}
-        cluster = text_of(labels.get("cluster_name"))
-        if cluster:
-            found["orchestrator"]["cluster"] = {"name": cluster}
+    orchestrator = _orchestrator(text_of(resource.get("type")), text_of(labels.get("cluster_name")))
+    if orchestrator:
+        found["orchestrator"] = orchestrator
     return found
+
+
+def _orchestrator(resource_type: str | None, cluster: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "kubernetes"} if resource_type in _CLUSTERS else {}
+    return {**found, "cluster": {"name": cluster}} if cluster else found
 
 
 def _region(labels: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, str]:

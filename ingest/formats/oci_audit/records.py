@@ -103,7 +103,8 @@ def open_record(record: bytes) -> Opened:
     """
     shown = redact(record)
     outer = parse_object(shown, deepest=_LEVELS)
-    logged = mapping_of(outer.get("logContent")) or outer
+    found = mapping_of(outer.get("data"))  # what the search of the Logging service puts around a record
+    logged = mapping_of(outer.get("logContent")) or mapping_of(found.get("logContent")) or outer
     if "specversion" in logged and logged.get("data").__class__ is dict:
         event: dict[str, Any] = {target: logged[name] for name, target in _LOGGED.items() if name in logged}
         event["data"] = logged["data"]

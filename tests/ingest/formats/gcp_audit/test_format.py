@@ -227,6 +227,18 @@ def test_names_in_public_rules_lead_to_the_vendors_names(alias: str, value: obje
     assert node == value
 
 
+@pytest.mark.parametrize("owner", ["projects/p", "folders/12", "organizations/34", "billingAccounts/01AB-CD"])
+def test_the_stream_is_told_from_the_log_name_of_any_owner(owner: str) -> None:
+    document = FORMAT.normalise(entry(logName=f"{owner}/logs/cloudaudit.googleapis.com%2Fdata_access"))
+    assert document["event"]["provider"] == "data_access"
+    assert get(document, "gcp.audit.log_id") == "cloudaudit.googleapis.com%2Fdata_access"
+
+
+def test_the_cluster_is_named_whatever_the_resource_is() -> None:
+    resource = {"type": "k8s_node", "labels": {"cluster_name": "shop"}}
+    assert FORMAT.normalise(entry(resource=resource))["orchestrator"] == {"cluster": {"name": "shop"}}
+
+
 def test_the_log_that_public_rules_compare_is_the_id_without_its_project() -> None:
     path = FORMAT.aliases["data.protoPayload.logName"]
     assert get(FORMAT.normalise(entry()), path) == "cloudaudit.googleapis.com%2Factivity"

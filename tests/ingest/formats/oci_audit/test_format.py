@@ -59,6 +59,13 @@ def test_the_content_alone_gives_what_the_record_of_the_logging_service_gives() 
     assert FORMAT.normalise(json.dumps(record["logContent"]).encode()) == GOLDEN.expected("through_logging")
 
 
+def test_a_result_of_the_search_gives_what_the_record_of_the_logging_service_gives() -> None:
+    found = {"data": {"datetime": 1795334499686, **json.loads(GOLDEN.record("through_logging"))}}
+    body = json.dumps({"results": [found, found], "summary": {"resultCount": 2}}).encode()
+    assert FORMAT.recognise(body)
+    assert [FORMAT.normalise(one) for one in FORMAT.split(body)] == [GOLDEN.expected("through_logging")] * 2
+
+
 def test_names_with_hyphens_give_what_the_documented_names_give() -> None:
     document = FORMAT.normalise(GOLDEN.record("printed_by_the_command_line"))
     assert get(document, "user.name") == "maria@orchard.example"
