@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.output == "json":
         sys.stdout.write(report.as_json(tallies, runs))
         return
-    lines = [*report.sources(tallies), "", *report.techniques(runs)]
+    lines = [*report.sources(tallies), "", *report.techniques(runs), "", *report.unmeasured(equals_of("unmeasured"))]
     if options.misses:
         lines += ["", *report.details(tallies, runs)]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -50,6 +50,13 @@ def techniques(runs: Mapping[str, Run]) -> Iterator[str]:
     yield f"{detected} of {len(runs)} techniques detected."
 
 
+def unmeasured(looked_for: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    """A line for each technique whose runs have no published log."""
+    yield "| technique without a published log | rules that look for it |"
+    yield "| --- | --- |"
+    yield from (f"| {technique} | {', '.join(sorted(rules))} |" for technique, rules in looked_for.items())
+
+
 def details(tallies: Mapping[str, Tally], runs: Mapping[str, Run]) -> Iterator[str]:
     """Every miss, false alarm and refusal, and what else told of each run."""
     for source, tally in tallies.items():

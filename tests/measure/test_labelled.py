@@ -107,7 +107,7 @@ def test_the_reports_hold_every_count() -> None:
     assert shown["techniques"]["aws.impact.y"] == {"fitting": [], "others": ["b"]}
 
 
-@pytest.mark.parametrize("part", ["rules", "runs", "traces"])
+@pytest.mark.parametrize("part", ["rules", "runs", "traces", "unmeasured"])
 def test_the_equals_are_rules_of_ours(part: str) -> None:
     ours = {rule.id for rule in (*BOOK.evaluated, *BOOK.everything)}
     named = frozenset[str]().union(*equals_of(part).values())
@@ -122,3 +122,9 @@ def test_every_foreign_rule_and_technique_of_the_cases_is_judged() -> None:
     runs = {case["technique"] for case in labelled.read(SHARED / "stratus" / "cases.jsonl.gz")}
     assert {case["rule"] for case in cases} - set(equals_of("rules")) == set()
     assert runs - set(equals_of("runs")) == set()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the labelled cases are not beside the repository")
+def test_every_attack_run_is_detected() -> None:
+    runs = labelled.measure_runs(Measure(BOOK), SHARED / "stratus")
+    assert [technique for technique, run in runs.items() if not run.fitting] == []
