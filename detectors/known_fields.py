@@ -21,10 +21,14 @@ def _vendor_fields() -> Mapping[str, Any]:
     return tomllib.loads(Path(__file__).with_name("vendor_fields.toml").read_text("utf-8"))
 
 
+_registry = functools.cache(registry_of)
+
+
+@functools.lru_cache(maxsize=10_000)  # thousands of rules ask for the same fields
 def fills(format_: Format, field: str) -> bool:
     """Whether events of a format can have a field of this name, case ignored as in the evaluation."""
     known = _vendor_fields().get(format_.name)
-    if known is None or field in format_.aliases or registry_of(format_).allows(field):
+    if known is None or field in format_.aliases or _registry(format_).allows(field):
         return True
     name = ".".join(part for part in field.lower().split(".") if not part.isdecimal())
     names = [known_name.lower() for known_name in known["fields"]]

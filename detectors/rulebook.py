@@ -85,6 +85,7 @@ def load(
     strict: bool = False,
     formats: Mapping[str, Format] | None = None,
     today: dt.date | None = None,
+    prove: bool = True,
 ) -> Rulebook:
     """Load every rule in files and directories.
 
@@ -94,12 +95,13 @@ def load(
         strict: Whether a rule that must be left out is an error of the whole load.
         formats: By name; None: all there are.
         today: Day on which exceptions are judged; None: none is told to have expired.
+        prove: Whether rules run their own tests, which is most of the time that loading takes.
 
     Raises:
         ConfigError: A path does not exist; or, when strict, a rule was refused.
     """
     known = all_formats() if formats is None else formats
-    loader = _Loader(placeholders, known, today)
+    loader = _Loader(placeholders, known, today, prove=prove)
     for path in paths:
         for file in _files(path):
             loader.read(file)
@@ -141,9 +143,12 @@ _OUR_ATTRIBUTES = ("tests", "reason", "runbook", "suppression")
 class _Loader:
     """Collects rules and findings over the files."""
 
-    def __init__(self, placeholders: Placeholders, formats: Mapping[str, Format], today: dt.date | None = None) -> None:
+    def __init__(
+        self, placeholders: Placeholders, formats: Mapping[str, Format], today: dt.date | None, *, prove: bool
+    ) -> None:
         self._placeholders = placeholders
         self._today = today
+        self._prove = prove
         self._filters: list[Filter] = []
         self._formats = formats
         self._places: dict[str, str] = {}
@@ -183,7 +188,7 @@ class _Loader:
     def book(self) -> Rulebook:
         """The set, once every file is read."""
         refused: set[str] = set()
-        for found in load_correlations(self._drafts, (*self.rules, *self._bases), self._formats):
+        for found in load_correlations(self._drafts, (*self.rules, *self._bases), self._formats, prove=self._prove):
             if not isinstance(found, Loaded):
                 self._refuse(found[0].where, found[0].name, found[1])
             elif not self._judge_correlation(found, refused):
@@ -233,7 +238,7 @@ class _Loader:
         errors += [f"it builds upon {name}, which was refused" for name in sorted(one.chained & refused)]
         warnings = [*found.oddities, *_gaps(found.results)]
         if not one.silent:
-            promises = _broken_promises(rule, found.document, {result.expected for result in found.results})
+            promises = _broken_promises(rule, found.document, found.proven)
             (errors if rule.own else warnings).extend(promises)
         if self._noted(rule, errors, warnings):
             self._correlations.append(one)
@@ -244,7 +249,7 @@ class _Loader:
         self._note(where, name, "error", f"{error.what}" + (f" at {inside}" if inside else ""))
 
     def _judge(self, rule: Rule, parsed: ParsedSigma, *, base: bool) -> None:
-        results = run_tests(rule, self._formats)
+        results = run_tests(rule, self._formats) if self._prove else []
         errors = [*self._doubles(rule), *_failures(results)]
         warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats)), *_gaps(results)]
         if not base:  # what raises no alert needs nothing that an alert shows; its correlation is tested

@@ -21,12 +21,17 @@ from ingest.schema.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A correlation that could be linked, its document, and what became of its tests."""
+    """A correlation that could be linked, its document, and what became of its tests.
+
+    Attributes:
+        proven: What its tests expect, whether they ran or not.
+    """
 
     correlation: Correlation
     document: Mapping[str, Any]
     results: tuple[TestResult, ...]
     oddities: tuple[str, ...]
+    proven: frozenset[bool]
 
 
 def is_correlation(document: Any) -> bool:
@@ -53,9 +58,16 @@ def silent_in(documents: Iterable[Any]) -> frozenset[str]:
 
 
 def load_correlations(
-    drafts: Sequence[Draft], rules: Sequence[Rule], formats: Mapping[str, Format]
+    drafts: Sequence[Draft], rules: Sequence[Rule], formats: Mapping[str, Format], *, prove: bool = True
 ) -> Iterator[Loaded | tuple[Draft, ConfigError]]:
-    """Link drafts to the rules and run their tests, each behind those it builds upon; yields what can't stand, too."""
+    """Link drafts to the rules, each behind those it builds upon; yields what can't stand, too.
+
+    Args:
+        drafts: The correlations.
+        rules: What they may refer to.
+        formats: By name.
+        prove: Whether their tests run.
+    """
     by_name = {name: rule for rule in rules for name in (rule.uuid, rule.id) if name}
     linked = link(drafts, by_name)
     known = {one.id: one for _, one in linked.pairs}
@@ -68,8 +80,9 @@ def load_correlations(
         except ConfigError as exc:
             yield draft, exc
             continue
-        results = run_correlation_tests(one, tests, below, bases, formats)
-        yield Loaded(one, draft.document, tuple(results), tuple(_oddities(one, plain, formats)))
+        results = run_correlation_tests(one, tests, below, bases, formats) if prove else []
+        proven = frozenset(test.fires for test in tests)
+        yield Loaded(one, draft.document, tuple(results), tuple(_oddities(one, plain, formats)), proven)
     for refused in linked.refused:
         yield refused.draft, refused.error
 

@@ -29,8 +29,13 @@ EPILOG = (
 )
 
 
-def build() -> typer.Typer:
-    """The whole command line."""
+def build(word: str = "") -> typer.Typer:
+    """The command line.
+
+    Args:
+        word: The first word that was given. Where files of commands have its name, only those are imported: a command
+            does not wait for the clients of all the others. Otherwise every command is there.
+    """
     app = typer.Typer(
         name="skytrail",
         help="Streaming analytics for cloud audit logs: nothing is lost silently, and everything can be proven.",
@@ -49,15 +54,18 @@ def build() -> typer.Typer:
         _log_to_stderr(verbose=verbose)
         context.obj = Context(config)
 
-    for entry in sorted(pkgutil.iter_modules(commands.__path__), key=lambda e: e.name):
-        importlib.import_module(f"{commands.__name__}.{entry.name}").register(app)
+    names = sorted(entry.name for entry in pkgutil.iter_modules(commands.__path__))
+    word = word.replace("-", "_")
+    wanted = [name for name in names if word and f"{name}_".startswith(f"{word}_")]
+    for name in wanted or names:
+        importlib.import_module(f"{commands.__name__}.{name}").register(app)
     return app
 
 
 def main() -> None:
     """Run the command line; every error ends with what to do next."""
     try:
-        code = build()(standalone_mode=False)
+        code = build(next(iter(sys.argv[1:]), ""))(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else Exit.OK)
     except (typer.Abort, KeyboardInterrupt):
         say("interrupted")

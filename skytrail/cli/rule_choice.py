@@ -15,11 +15,18 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import say
 
 
-def load_rules(context: typer.Context, paths: Sequence[Path] | None) -> Rulebook:
-    """The rules of these paths, else those in force."""
+def load_rules(context: typer.Context, paths: Sequence[Path] | None, *, prove: bool = False) -> Rulebook:
+    """The rules of these paths, else those in force.
+
+    Args:
+        context: Of the command.
+        paths: Files and directories.
+        prove: Whether rules run their own tests, and are refused when they fail them. Workers and lint do; whoever hunts
+            over files does not want to wait for it.
+    """
     detection = context_of(context).settings.detection
     shipped = [OWN_RULES] if detection.shipped_rules else []
-    return load(paths or [*shipped, *detection.rules], detection.placeholders)
+    return load(paths or [*shipped, *detection.rules], detection.placeholders, prove=prove)
 
 
 def usable(book: Rulebook, *, strict: bool = False) -> Rulebook:

@@ -62,7 +62,10 @@ def scan(
     end: UntilOption = None,
     min_level: Annotated[Level | None, typer.Option(help="Evaluate only rules of this level and above.")] = None,
     fail_on: Annotated[Level | None, typer.Option(help="Exit 1 when a rule of this level or above matched.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 2, before reading, when a rule is refused.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Also run the rules' own tests; exit 2, before reading, when a rule is refused."),
+    ] = False,
     jobs: JobsOption = 0,
     summary_file: Annotated[Path | None, typer.Option(help="Write the summary as JSON to this file.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary on stderr.")] = False,
@@ -88,7 +91,7 @@ def scan(
     since, until = moment(start, now), moment(end, now)
     sources = find(paths)
     wanted = output or ScanOutput(chosen(None).value)
-    book = usable(load_rules(context, rules), strict=strict)
+    book = usable(load_rules(context, rules, prove=strict), strict=strict)
     if book.correlations:
         say(f"not evaluated: {len(book.correlations):,} correlations; a scan judges each record by itself")
     floor = min_level.severity if min_level else 0
