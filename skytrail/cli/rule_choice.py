@@ -21,8 +21,8 @@ def load_rules(context: typer.Context, paths: Sequence[Path] | None, *, prove: b
     Args:
         context: Of the command.
         paths: Files and directories.
-        prove: Whether rules run their own tests, and are refused when they fail them. Workers and lint do; whoever hunts
-            over files does not want to wait for it.
+        prove: Whether rules run their own tests, and are refused when they fail them. Workers and lint do; who
+            hunts over files does not want to wait for it.
     """
     detection = context_of(context).settings.detection
     shipped = [OWN_RULES] if detection.shipped_rules else []
