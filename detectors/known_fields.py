@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.formats.contract import Format
-from ingest.formats.registry import registry_of
+from ingest.schema.common_fields import COMMON_FIELDS
+from ingest.schema.fields import Field, Registry
 
 
 @functools.cache
@@ -21,14 +22,15 @@ def _vendor_fields() -> Mapping[str, Any]:
     return tomllib.loads(Path(__file__).with_name("vendor_fields.toml").read_text("utf-8"))
 
 
-_registry = functools.cache(registry_of)
+@functools.cache  # thousands of rules ask for the same few
+def _registry(fields: tuple[Field, ...]) -> Registry:
+    return Registry([*COMMON_FIELDS, *fields])
 
 
-@functools.lru_cache(maxsize=10_000)  # thousands of rules ask for the same fields
 def fills(format_: Format, field: str) -> bool:
     """Whether events of a format can have a field of this name, case ignored as in the evaluation."""
     known = _vendor_fields().get(format_.name)
-    if known is None or field in format_.aliases or _registry(format_).allows(field):
+    if known is None or field in format_.aliases or _registry(tuple(format_.fields)).allows(field):
         return True
     name = ".".join(part for part in field.lower().split(".") if not part.isdecimal())
     names = [known_name.lower() for known_name in known["fields"]]

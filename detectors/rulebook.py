@@ -322,7 +322,7 @@ def _oddities(rule: Rule, formats: Sequence[Format]) -> Iterator[str]:
             yield f"the reason or suppression reads the field {field}, which no event has"
 
 
-def _broken_promises(rule: Rule, document: Mapping[str, Any], proven: set[bool]) -> Iterator[str]:
+def _broken_promises(rule: Rule, document: Mapping[str, Any], proven: set[bool] | frozenset[bool]) -> Iterator[str]:
     """What we promise of every rule of ours and advise for all others."""
     if proven != {True, False}:
         yield "it needs a test that fires and one that does not"
