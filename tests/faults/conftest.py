@@ -15,6 +15,18 @@ from tests.engines import temporary_home
 from tests.faults.road import Road
 
 
+TEST_TIMEOUT_S = 900
+"""Of one test: each worker that starts anew loads and proves every rule, on processors that engines use as well."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder their time."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
+
+
 @pytest.fixture(scope="session")
 def fault_engines() -> Iterator[local.EngineState]:
     """A Kafka and an Elasticsearch that a test may do anything to."""

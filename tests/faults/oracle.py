@@ -188,7 +188,7 @@ async def counted(road: Road) -> list[int]:
     return [sum(account.next_offset for account in accounts if account.role == role) for role in ROLES]
 
 
-async def advanced(road: Road, timeout_s: float = 60.0) -> None:
+async def advanced(road: Road, timeout_s: float = 150.0) -> None:
     """Wait until every role has done more than now: it works, and it is in mid-stream."""
     before = now = await counted(road)
     async with asyncio.timeout(timeout_s):
@@ -214,7 +214,7 @@ def archive_holds(road: Road, raw: Mapping[tuple[str, int], Mapping[int, bytes]]
     assert sealed == expected
 
 
-async def settled(road: Road, namespace: str, *, timeout_s: float = 90.0) -> tuple[Expected, Status]:
+async def settled(road: Road, namespace: str, *, timeout_s: float = 240.0) -> tuple[Expected, Status]:
     """Wait until the road is at rest, then hold it against what Kafka holds.
 
     Raises:

@@ -33,7 +33,7 @@ from streams.topics import DEAD_LETTERS, all_topics, raw_topic
 from tests.faults.material import AUDIT, CLOUDTRAIL, audit, cloudtrail, envelopes
 
 ROLES = ("seal", "detect", "index")
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 150.0
 STOP_TIMEOUT_S = 45.0
 STEP = 100  # records that flow at once
 SESSION_S = 6.0
