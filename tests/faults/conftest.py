@@ -14,7 +14,6 @@ from skytrail.local import ports
 from tests.engines import temporary_home
 from tests.faults.road import Road
 
-
 TEST_TIMEOUT_S = 900
 """Of one test: each worker that starts anew loads and proves every rule, on processors that engines use as well."""
 

@@ -121,7 +121,7 @@ async def test_correlations_tell_each_alert_once_with_its_exact_count_wherever_a
         await advanced(road)
         road.kill("detect")
         await advanced(road)
-    status = await wait_until_caught_up(road.settings.kafka, list(all_formats()), timeout_s=90, namespace=NAMESPACE)
+    status = await wait_until_caught_up(road.settings.kafka, list(all_formats()), timeout_s=240, namespace=NAMESPACE)
     assert status.caught_up, dict(status.lag)
     expected = await expected_alerts(road, book)
     assert {rule for rule, _ in expected} == {"test-many-risky-calls", "test-stopped-and-weakened"}
