@@ -76,8 +76,7 @@ def onboard_azure(
 ) -> None:
     """Diagnostic settings of a subscription, of Entra, of key vaults and AKS clusters into Event Hubs (Terraform).
 
-    Examples:  skytrail onboard azure --subscription 11111111-2222-3333-4444-555555555555 --region westeurope
-    --reader 66666666-7777-8888-9999-000000000000 --out ./azure
+    Examples:  skytrail onboard azure --subscription ID --region westeurope --reader OBJECT_ID --out ./azure
     """
     source = azure.AzureSource(name=name, subscription=subscription, region=region, reader=reader, namespace=namespace)
     _deliver(azure.set_up(source), out, output)
@@ -122,8 +121,7 @@ def onboard_oci(
 ) -> None:
     """Audit events of a tenancy into a stream with a Kafka interface, and a user that reads it (Terraform).
 
-    Examples:  skytrail onboard oci --region eu-frankfurt-1 --tenancy ocid1.tenancy.oc1..aaaa
-    --compartment ocid1.compartment.oc1..aaaa
+    Examples:  skytrail onboard oci --region eu-frankfurt-1 --tenancy OCID --compartment OCID --out ./oci
     """
     source = oci.OciSource(name=name, region=region, tenancy=tenancy, compartment=compartment, namespace=namespace)
     _deliver(oci.set_up(source), out, output)
