@@ -11,9 +11,9 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings, KafkaSettings
+from ingest.transports.registry import as_collector
 from skytrail.local.engines import default_cache
 from storage.settings import ArchiveSettings, ElasticsearchSettings
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
@@ -65,7 +66,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect and index.")
     detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")
     watch: WatchSettings = Field(default=WatchSettings(), description="The watch over sources.")
-    collectors: dict[str, CollectorSettings] = Field(
+    collectors: dict[str, Annotated[CollectorSettings, BeforeValidator(as_collector)]] = Field(
         default={}, description="Collectors by name, started with `skytrail collect NAME`."
     )
 

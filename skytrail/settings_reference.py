@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from skytrail.settings import PREFIX, SECRETS_DIR, Settings
+from skytrail.settings_tables import NAME, choices, table_of
 
 _PLAIN: Final[Mapping[Any, str]] = {
     str: "text",
@@ -27,7 +28,6 @@ _PLAIN: Final[Mapping[Any, str]] = {
 }
 _UNITS: Final = {"_ms": "milliseconds", "_s": "seconds", "_h": "hours", "_d": "days", "_bytes": "bytes"}
 _BOUNDS: Final = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "pattern": "matching"}
-_NAME: Final = "NAME"
 
 _HEAD: Final = f"""\
 # Settings
@@ -47,7 +47,9 @@ Every setting can come from four places. The first one that has it wins:
 - An unknown name is refused in each of them, also a misspelt variable that begins with `{PREFIX}`.
 - In the environment a list or a table is written as JSON: `{PREFIX}WORKER__METRICS_PORT='{{"seal": 9464}}'`.
 - In the settings file `kafka.username` is the line `username = "…"` below `[kafka]`.
-- `{_NAME}` stands for a name of your choice. In the environment such names are read in lower case.
+- `{NAME}` stands for a name of your choice. In the environment such names are read in lower case.
+- A collector has the table of its transport: with `transport = "files"` that is `[collectors.{NAME}.files]`; those of
+  other transports are refused.
 - Give secrets by file or environment, not in the settings file.
 - A `.env` file is read by Docker Compose, not by Skytrail.
 - Without `state_dir`, root uses `/var/lib/skytrail/state`; everyone else uses `$XDG_STATE_HOME/skytrail`, or
@@ -73,16 +75,17 @@ def _section(model: type[BaseModel], path: str) -> Iterator[str]:
     below: list[tuple[str, type[BaseModel]]] = []
     for name, field in model.model_fields.items():
         dotted = f"{path}.{name}" if path else name
-        inner, by_name = _model_in(field)
+        inner, by_name = table_of(field)
         if inner is None:
             yield _setting(dotted, name, field)
         elif by_name:
-            kind = f"tables, each under a name of your choice: see `[{dotted}.{_NAME}]`"
+            kind = f"tables, each under a name of your choice: see `[{dotted}.{NAME}]`"
             yield _ROW.format(f"`{dotted}`", kind, "none", field.description, "see there")
-            below.append((f"{dotted}.{_NAME}", inner))
+            below.append((f"{dotted}.{NAME}", inner))
         else:
             below.append((dotted, inner))
-    if not path or any(_model_in(field)[0] is None for field in model.model_fields.values()):
+    below.extend((f"{path}.{name}", inner) for name, inner in choices(model).items())
+    if not path or any(table_of(field)[0] is None for field in model.model_fields.values()):
         yield ""
     for inner_path, inner in below:
         yield from _section(inner, inner_path)
@@ -98,13 +101,6 @@ def _cell(text: str) -> str:
     """Text that Markdown shows as it is; what stands in backticks already does, but for the bar of the table."""
     parts = text.replace("|", "\\|").split("`")
     return "`".join(part if number % 2 else part.replace("<", "\\<") for number, part in enumerate(parts))
-
-
-def _model_in(field: FieldInfo) -> tuple[type[BaseModel] | None, bool]:
-    """The model that a setting is, or holds under names of the user's choice (then True)."""
-    by_name = get_origin(field.annotation) is dict
-    inner = get_args(field.annotation)[1] if by_name else field.annotation
-    return (inner, by_name) if isinstance(inner, type) and issubclass(inner, BaseModel) else (None, False)
 
 
 def _kind(name: str, field: FieldInfo) -> str:

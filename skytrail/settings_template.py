@@ -6,12 +6,13 @@ import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from skytrail.settings import Settings
+from skytrail.settings_tables import NAME, choices, table_of
 
 _WIDTH: Final = 118
 _HEAD: Final = """\
@@ -38,15 +39,13 @@ def _table(model: type[BaseModel], path: str, mark: str = "") -> Iterator[str]:
         yield f"\n{mark}[{path}]"
     tables: list[tuple[str, type[BaseModel], str]] = []
     for name, field in model.model_fields.items():
-        inner = field.annotation
         below = f"{path}.{name}".lstrip(".")
-        named_by_user = _model_of_mapping(field)
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            tables.append((below, inner, mark))
-        elif named_by_user is not None:
-            tables.append((f"{below}.NAME", named_by_user, "# "))
-        else:
+        inner, by_name = table_of(field)
+        if inner is None:
             yield from _setting(name, field)
+        else:
+            tables.append((f"{below}.{NAME}", inner, "# ") if by_name else (below, inner, mark))
+    tables.extend((f"{path}.{name}", inner, mark) for name, inner in choices(model).items())
     for below, inner, its_mark in sorted(tables, key=lambda table: table[2]):
         yield from _table(inner, below, its_mark)
 
@@ -58,13 +57,6 @@ def _setting(name: str, field: FieldInfo) -> Iterator[str]:
         return
     literal = "" if field.default_factory else _literal(field.default)
     yield f"# {name} = {literal}" if literal else f"# ({name} is not set)"
-
-
-def _model_of_mapping(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a setting that maps names of the user's choice to tables."""
-    arguments = get_args(field.annotation)
-    last = arguments[-1] if arguments else None
-    return last if isinstance(last, type) and issubclass(last, BaseModel) else None
 
 
 def _literal(value: Any) -> str:

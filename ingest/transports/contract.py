@@ -1,7 +1,7 @@
 """What a way in promises.
 
-A transport is one file `ingest/transports/<name>.py` with a module-level `open_transport(settings, place)`; adding one
-edits no existing file. It collects bytes and knows no format. Every implementation passes
+A transport is a folder `ingest/transports/<name>/` with `settings.py` and `transport.py` (`registry.py` says what they
+hold); adding one edits no existing file. It collects bytes and knows no format. Every implementation passes
 `tests/ingest/transports/contract.py`.
 
 Promises:
@@ -20,7 +20,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ingest.schema.envelope import Origin
 from ingest.schema.errors import SkytrailError
@@ -86,9 +86,30 @@ class Place:
         state_dir: Directory for checkpoints and spools.
         warn: Called with troubles that do not stop the transport (a file vanished, a spool's torn tail was cut).
         clock: The time of receipt (UTC).
+        max_body_bytes: The most bytes of a body that can't be cut.
     """
 
     name: str
     state_dir: Path
     warn: Callable[[SkytrailError], None]
     clock: Callable[[], dt.datetime]
+    max_body_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look at the settings of a transport found.
+
+    Attributes:
+        state: `warn` works, and should be changed; `fail` does not work or is unsafe.
+        found: In words.
+        mend: What to do; empty when nothing is to be done.
+        denied: Of a fail: we may not do what we must.
+        secret_files: Files that nobody else should be able to read.
+    """
+
+    state: Literal["ok", "warn", "fail"]
+    found: str
+    mend: str = ""
+    denied: bool = False
+    secret_files: tuple[Path, ...] = ()

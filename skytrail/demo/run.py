@@ -22,7 +22,8 @@ import msgspec
 
 from ingest.formats.registry import all_formats
 from ingest.schema.errors import EngineError
-from ingest.settings import CollectorSettings, FilesSettings
+from ingest.settings import CollectorSettings
+from skytrail.collecting import checked_collector
 from skytrail.connections import with_engines
 from skytrail.demo.day import SEED, Day, generate, write_files
 from skytrail.demo.delivery import AUDIT, CLOUDTRAIL
@@ -125,7 +126,7 @@ def start_roles(demo: Demo, processes: Processes) -> Endpoint:
                 "transport": "kubernetes_webhook",
                 "format": AUDIT,
                 "namespace": NAMESPACE,
-                "webhook": {
+                "kubernetes_webhook": {
                     "port": port,
                     "certificate_file": str(certificate),
                     "key_file": str(key),
@@ -144,11 +145,11 @@ def start_roles(demo: Demo, processes: Processes) -> Endpoint:
 
 def trail_settings(demo: Demo) -> CollectorSettings:
     """The collector of the CloudTrail tree."""
-    return CollectorSettings(
+    return checked_collector(
         transport="files",
         format=CLOUDTRAIL,
         namespace=NAMESPACE,
-        files=FilesSettings(paths=(str(demo.directory / "bucket"),)),
+        files={"paths": (str(demo.directory / "bucket"),)},
     )
 
 

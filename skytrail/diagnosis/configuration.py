@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,7 +10,7 @@ from detectors.rulebook import OWN_RULES, load
 from ingest.formats.registry import format_named
 from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings
-from ingest.transports.webhook_access import Tokens, refuse_unsafe, tls_context
+from ingest.transports.registry import inspect
 from skytrail.connections import DUTIES
 from skytrail.diagnosis.check import Check, failed
 from skytrail.settings import Settings
@@ -91,32 +89,8 @@ def _collector(name: str, settings: CollectorSettings) -> list[Check]:
     try:
         format_named(settings.format)
         check_namespace(settings.namespace)
-        if settings.transport == "files":
-            return _paths(label, settings.files.paths)
-        refuse_unsafe(settings.webhook)
-        tls_context(settings.webhook)
-        if settings.webhook.token_file is not None:
-            Tokens(settings.webhook.token_file, lambda _error: None)
+        findings = inspect(settings)
     except ConfigError as exc:
         return [failed(label, exc)]
-    secrets = [file for file in (settings.webhook.token_file, settings.webhook.key_file) if file is not None]
-    found = f"{settings.format} on {settings.webhook.host}:{settings.webhook.port}"
-    return [Check(label, "ok", found), *secret_file_checks(secrets)]
-
-
-def _paths(label: str, paths: tuple[str, ...]) -> list[Check]:
-    if not paths:
-        return [Check(label, "fail", "it has no paths", "set files.paths of this collector")]
-    checks = []
-    for path in paths:
-        found = [path] if path == "-" or Path(path).exists() else glob.glob(path, recursive=True)  # noqa: PTH207 - any glob
-        if not found:
-            checks.append(Check(label, "warn", f"{path}: nothing is there; a slip?", "correct files.paths if so"))
-        elif unreadable := [one for one in found if one != "-" and not _readable(Path(one))]:
-            told = f"{unreadable[0]} can't be read by this user ({len(unreadable)} of {len(found)})"
-            checks.append(Check(label, "fail", told, "give this user the right to read it", denied=True))
-    return checks or [Check(label, "ok", ", ".join(paths))]
-
-
-def _readable(path: Path) -> bool:
-    return os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK)
+    checks = [Check(label, each.state, each.found, each.mend, denied=each.denied) for each in findings]
+    return [*checks, *secret_file_checks(file for each in findings for file in each.secret_files)]

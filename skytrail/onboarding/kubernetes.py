@@ -16,7 +16,7 @@ transport = "kubernetes_webhook"
 format = "kubernetes.audit"
 namespace = "{namespace}"
 
-[collectors.{name}.webhook]
+[collectors.{name}.kubernetes_webhook]
 host = "0.0.0.0"
 port = {port}
 certificate_file = "/etc/skytrail/webhook.crt"

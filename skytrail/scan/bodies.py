@@ -9,8 +9,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
+from ingest.parsing.body_shape import Shape, is_gzip, shape_of, whole_lines
 from ingest.schema.errors import MalformedBody
-from ingest.transports.files_shape import Shape, is_gzip, shape_of, whole_lines
 
 BODY_BYTES = 4 * 1024 * 1024  # of a body of lines, about 3,500 CloudTrail events
 DOCUMENT_BYTES = 256 * 1024 * 1024  # of a document or a line that can't be cut

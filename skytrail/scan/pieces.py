@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.formats.registry import all_formats
+from ingest.parsing.body_shape import Shape, is_gzip, shape_of
 from ingest.schema.errors import IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
-from ingest.transports.files_shape import Shape, is_gzip, shape_of
 from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated
 from skytrail.scan.objects import chunks
 from skytrail.scan.recognition import doubt, recognise

@@ -5,13 +5,15 @@ import os
 import ssl
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 import yaml
 from cryptography import x509
+from pydantic import TypeAdapter
 
 from ingest.schema.errors import ConfigError
-from ingest.settings import CollectorSettings
+from ingest.transports.registry import all_transports, as_collector
 from skytrail.init_files import ENVIRONMENT_FILE, SETTINGS_FILE, environment, webhook_certificate, write
 from skytrail.settings import Settings
 from skytrail.settings_template import settings_template
@@ -81,8 +83,14 @@ def test_every_default_can_be_uncommented_as_it_stands() -> None:
     values = tomllib.loads("\n".join(live))
     collector = values.pop("collectors")["NAME"]
     assert Settings(**values) == Settings()
-    named = CollectorSettings.model_validate({**collector, "transport": "files", "format": "aws.cloudtrail"})
-    assert named == CollectorSettings(transport="files", format="aws.cloudtrail")
+    own = {name: collector.pop(name) for name in all_transports()}
+    plain = {"transport": "files", "format": "aws.cloudtrail"}
+    assert as_collector({**collector, **plain, "files": own["files"]}) == as_collector(plain)
+    for name, model in all_transports().items():
+        for setting, value in own[name].items():
+            field = model.model_fields[setting]
+            adapter = TypeAdapter(Annotated[(field.annotation, *field.metadata, field)])  # type: ignore[misc]
+            assert adapter.validate_python(value) == field.default, f"{name}.{setting}"
 
 
 def test_every_setting_is_in_the_settings_file() -> None:

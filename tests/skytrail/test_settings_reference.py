@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
+from ingest.settings import CollectorSettings
+from ingest.transports.registry import all_transports
 from skytrail.settings import Settings
 from skytrail.settings_reference import page
 
@@ -19,11 +20,12 @@ def names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every setting, those below names of the user's choice included."""
     for name, field in model.model_fields.items():
         inner = field.annotation
-        below = next((part for part in get_args(inner) if isinstance(part, type) and issubclass(part, BaseModel)), None)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from names(inner, f"{prefix}{name}.")
-        elif below is not None:
-            yield from names(below, f"{prefix}{name}.NAME.")
+        elif name == "collectors":
+            yield from names(CollectorSettings, f"{prefix}{name}.NAME.")
+            for transport, own in all_transports().items():
+                yield from names(own, f"{prefix}{name}.NAME.{transport}.")
         else:
             yield f"{prefix}{name}"
 
@@ -42,8 +44,8 @@ def test_each_setting_stands_there_once_with_its_environment_name(name: str) -> 
 
 def test_settings_of_collectors_logins_and_transports_are_covered() -> None:
     covered = set(names(Settings))
-    assert {"elasticsearch.reader.api_key", "collectors.NAME.format", "collectors.NAME.webhook.port"} <= covered
-    assert "collectors.NAME.files.paths" in covered
+    assert {"elasticsearch.reader.api_key", "collectors.NAME.format", "collectors.NAME.files.paths"} <= covered
+    assert "collectors.NAME.kubernetes_webhook.port" in covered
 
 
 def test_a_cell_never_breaks_its_table() -> None:

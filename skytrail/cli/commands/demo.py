@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from skytrail.cli.commands.collect import run_collector
 from skytrail.cli.commands.engines import prepare_engines
 from skytrail.cli.commands.search import alert_row, read_alerts
 from skytrail.cli.commands.status import COLUMNS, as_dict, row
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
+from skytrail.collecting import run_collector
 from skytrail.demo import run
 from skytrail.demo.day import SEED, Day
 from skytrail.demo.processes import Processes

@@ -10,11 +10,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ingest.schema.errors import ConfigError
-from ingest.settings import CollectorSettings, FilesSettings, WebhookSettings
-from ingest.transports.files import FilesTransport
-from ingest.transports.kubernetes_webhook import KubernetesWebhook
-from ingest.transports.registry import open_transport
+from ingest.transports.files.transport import FilesTransport
+from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
+from ingest.transports.kubernetes_webhook.transport import KubernetesWebhook
+from ingest.transports.registry import as_collector, open_transport
 from tests.ingest.fakes import Told
 from tests.ingest.transports.contract import pull
 
@@ -22,12 +21,12 @@ TOKEN = "0123456789abcdef-token"
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-from ingest.settings import WebhookSettings
-from ingest.transports.kubernetes_webhook import KubernetesWebhook
+from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
+from ingest.transports.kubernetes_webhook.transport import KubernetesWebhook
 from tests.ingest.fakes import Told
 
 async def main(directory):
-    settings = WebhookSettings(
+    settings = KubernetesWebhookSettings(
         port=0, allow_plain_http=True, token_file=directory / "tokens", spool_after_s=0.05
     )
     webhook = KubernetesWebhook(settings, Told(directory).place)
@@ -63,7 +62,7 @@ async def test_a_killed_webhook_has_every_body_it_answered(tmp_path: Path) -> No
             posts = (post(session, number) for number in range(first, first + 10))
             await asyncio.gather(*posts, return_exceptions=True)
     assert await child.wait() == -signal.SIGKILL
-    settings = WebhookSettings(port=0, allow_plain_http=True, token_file=tokens)
+    settings = KubernetesWebhookSettings(port=0, allow_plain_http=True, token_file=tokens)
     reborn = KubernetesWebhook(settings, Told(tmp_path).place)
     await reborn.start()
     found = {each.body for each in await pull(reborn.deliveries(), reborn.spooled)}
@@ -96,14 +95,13 @@ async def test_files_that_were_read_but_not_acknowledged_come_again_after_a_kill
 async def test_the_settings_name_the_transport(tmp_path: Path) -> None:
     place = Told(tmp_path).place
     (tmp_path / "a.log").write_bytes(b"{}\n")
-    settings = CollectorSettings(
-        transport="files", format="test.lines", files=FilesSettings(paths=(str(tmp_path / "a.log"),))
+    settings = as_collector(
+        {"transport": "files", "format": "test.lines", "files": {"paths": [str(tmp_path / "a.log")]}}
     )
     transport = await open_transport(settings, place)
     (delivery,) = await pull(transport.deliveries(), 1)
     await delivery.acknowledge()
     await transport.close()
     assert (tmp_path / "checkpoints/mine.json").exists()
-    unknown = settings.model_copy(update={"transport": "carrier_pigeon"})
-    with pytest.raises(ConfigError, match="there is no transport 'carrier_pigeon'"):
-        await open_transport(unknown, place)
+    with pytest.raises(ValueError, match="there is no transport 'carrier_pigeon'"):
+        as_collector({"transport": "carrier_pigeon", "format": "test.lines"})

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from ingest.schema.errors import BrokerUnavailable, ConfigError, SourceRefused
-from ingest.settings import CollectorSettings, FilesSettings, KafkaSettings, WebhookSettings
+from ingest.settings import KafkaSettings
+from ingest.transports.files.settings import FilesSettings
+from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
+from ingest.transports.registry import as_collector
 from skytrail.diagnosis.check import Check, guarded, verdict
 from skytrail.diagnosis.configuration import collector_checks, rules_checks, safety_checks, secret_file_checks
 from skytrail.diagnosis.doctor import diagnose
@@ -167,7 +170,7 @@ def test_a_refused_rule_fails_and_names_its_file(tmp_path: Path) -> None:
 
 
 def collected(**settings: object) -> list[Check]:
-    return collector_checks(Settings(collectors={"one": CollectorSettings.model_validate(settings)}))
+    return collector_checks(Settings(collectors={"one": as_collector(settings)}))
 
 
 def test_a_collector_of_files_is_judged_by_its_paths(tmp_path: Path) -> None:
@@ -187,13 +190,13 @@ def test_a_webhook_without_readable_tokens_or_certificate_fails(tmp_path: Path) 
     hook = {"transport": "kubernetes_webhook", "format": "kubernetes.audit"}
     token = tmp_path / "tokens"
     assert states(collected(**hook)) == ["fail"]
-    plain = WebhookSettings(token_file=token, allow_plain_http=True)
-    assert states(collected(**hook, webhook=plain)) == ["fail"]
+    plain = KubernetesWebhookSettings(token_file=token, allow_plain_http=True)
+    assert states(collected(**hook, kubernetes_webhook=plain)) == ["fail"]
     token.write_text("cluster 0123456789abcdef0123\n")
     token.chmod(0o644)
-    assert states(collected(**hook, webhook=plain)) == ["ok", "warn"]
-    broken = WebhookSettings(token_file=token, certificate_file=token, key_file=token)
-    assert states(collected(**hook, webhook=broken)) == ["fail"]
+    assert states(collected(**hook, kubernetes_webhook=plain)) == ["ok", "warn"]
+    broken = KubernetesWebhookSettings(token_file=token, certificate_file=token, key_file=token)
+    assert states(collected(**hook, kubernetes_webhook=broken)) == ["fail"]
 
 
 async def test_settings_that_can_not_be_read_are_the_only_fail() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.transports import files_reading
-from ingest.transports.files_reading import look, read_chunk
-from ingest.transports.files_shape import Shape, count_lines, shape_of
+from ingest.parsing.body_shape import Shape, count_lines, shape_of
+from ingest.transports.files import reading
+from ingest.transports.files.reading import look, read_chunk
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_bodies_of_a_file_joined_are_the_file(
     chunk: int,
     closed: bool,  # noqa: FBT001 - as Hypothesis gives it
 ) -> None:
-    monkeypatch.setattr(files_reading, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
     body = end.join(lines) + (end if closed else b"")
     path = tmp_path / "file"
     path.write_bytes(body)

@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 
 from ingest.schema.errors import ConfigError
-from ingest.transports.kubernetes_webhook import KubernetesWebhook
+from ingest.transports.kubernetes_webhook.transport import KubernetesWebhook
 from tests.ingest.transports.authority import Authority
-from tests.ingest.transports.cluster import BATCH, TOKEN, Cluster
+from tests.ingest.transports.kubernetes_webhook.cluster import BATCH, TOKEN, Cluster
 
 
 @pytest.fixture

@@ -23,37 +23,35 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from ingest.parsing.body_shape import count_lines
 from ingest.schema.envelope import Origin
 from ingest.schema.errors import SourceRefused, SourceUnavailable, StoreUnavailable
-from ingest.settings import CollectorSettings
 from ingest.transports.contract import Place
-from ingest.transports.files_checkpoint import Checkpoint
-from ingest.transports.files_listing import list_files, refusal
-from ingest.transports.files_reading import Chunk, Key, Look, look, read_chunk
-from ingest.transports.files_shape import count_lines
-from ingest.transports.files_stream import stream_bodies
-from ingest.transports.files_track import FileDelivery, Track, goes_on
+from ingest.transports.files.checkpoint import Checkpoint
+from ingest.transports.files.listing import list_files, refusal
+from ingest.transports.files.reading import Chunk, Key, Look, look, read_chunk
+from ingest.transports.files.settings import FilesSettings
+from ingest.transports.files.stream import stream_bodies
+from ingest.transports.files.track import FileDelivery, Track, goes_on
 
 _NAME = "files"
 _STDIN = "-"
 _SAVE_EVERY_S = 1.0
 
 
-async def open_transport(settings: CollectorSettings, place: Place) -> FilesTransport:
+async def open_transport(settings: FilesSettings, place: Place) -> FilesTransport:
     """The files that a collector of the settings names, always with a checkpoint.
 
     Raises:
         ConfigError: The checkpoint can't be read.
     """
-    files = settings.files
-    checkpoint = files.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.json"
+    checkpoint = settings.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.json"
     return FilesTransport(
-        files.paths,
+        settings.paths,
         place,
-        follow=files.follow,
+        follow=settings.follow,
         checkpoint_file=checkpoint,
-        poll_interval_s=files.poll_interval_s,
-        max_body_bytes=settings.max_inflated_bytes,
+        poll_interval_s=settings.poll_interval_s,
     )
 
 
@@ -64,7 +62,6 @@ class FilesTransport:
         paths: Files, directories, globs; `-` is standard input.
         follow: Go on looking until closed.
         checkpoint_file: Where progress is kept; None reads everything named.
-        max_body_bytes: The most bytes of a body that can't be cut.
         stdin: Descriptor that `-` reads.
     """
 
@@ -76,7 +73,6 @@ class FilesTransport:
         follow: bool = False,
         checkpoint_file: Path | None = None,
         poll_interval_s: float = 1.0,
-        max_body_bytes: int = 256 * 1024 * 1024,
         stdin: int | None = None,
     ) -> None:
         self._paths = tuple(path for path in paths if path != _STDIN)
@@ -84,7 +80,7 @@ class FilesTransport:
         self._place = place
         self._follow = follow
         self._poll_interval_s = poll_interval_s
-        self._limit = max_body_bytes
+        self._limit = place.max_body_bytes
         self._stdin = stdin
         self._checkpoint = Checkpoint(checkpoint_file)
         self._skip = frozenset({checkpoint_file.resolve()} if checkpoint_file else ())

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ingest.parsing.body_shape import Shape, is_finished, is_gzip, shape_of, whole_lines
 from ingest.schema.errors import SourceRefused
-from ingest.transports.files_checkpoint import Mark, fingerprint
-from ingest.transports.files_shape import Shape, is_finished, is_gzip, shape_of, whole_lines
+from ingest.transports.files.checkpoint import Mark, fingerprint
 
 CHUNK_BYTES = 4 * 1024 * 1024
 REST_S = 10.0  # seconds after which a document that does not look finished is taken as it is

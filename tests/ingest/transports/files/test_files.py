@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gzip
 import os
 import random
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ingest.schema.errors import ConfigError, SourceRefused, SourceUnavailable
-from ingest.transports import files_reading
 from ingest.transports.contract import Delivery
-from ingest.transports.files import FilesTransport
+from ingest.transports.files import reading
+from ingest.transports.files.transport import FilesTransport
 from tests.ingest.fakes import Told
 from tests.ingest.transports.contract import Harness, TransportContract, opened, pull
 
@@ -63,7 +64,7 @@ class TestOneLargeFile(TransportContract):
 
     @pytest.fixture
     def harness(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Harness:
-        monkeypatch.setattr(files_reading, "CHUNK_BYTES", 12)
+        monkeypatch.setattr(reading, "CHUNK_BYTES", 12)
 
         class OneFile(FilesHarness):
             async def send(self, bodies: list[bytes]) -> None:
@@ -83,9 +84,10 @@ class TestOneLargeFile(TransportContract):
             assert [each.origin.first_ordinal for each in again] == [0, 1, 2]
 
 
-async def read_all(*paths: str | Path, told: Told, **options: object) -> list[Delivery]:
+async def read_all(*paths: str | Path, told: Told, limit: int | None = None, **options: object) -> list[Delivery]:
     """Everything a single run delivers, acknowledged."""
-    transport = FilesTransport(tuple(map(str, paths)), told.place, **options)  # type: ignore[arg-type]
+    place = told.place if limit is None else dataclasses.replace(told.place, max_body_bytes=limit)
+    transport = FilesTransport(tuple(map(str, paths)), place, **options)  # type: ignore[arg-type]
     found: list[Delivery] = []
     try:
         async for delivery in transport.deliveries():
@@ -193,7 +195,7 @@ async def test_a_document_beyond_the_limit_is_refused_and_stays_where_it_is(tmp_
     (tmp_path / "b.json").write_bytes(b"[]")
     told = Told(tmp_path)
     with pytest.raises(SourceRefused, match=r"more than 1000000 bytes .*a\.json; raise max_inflated_bytes"):
-        await read_all(tmp_path, told=told, max_body_bytes=1_000_000)
+        await read_all(tmp_path, told=told, limit=1_000_000)
     assert (tmp_path / "a.json").exists()
 
 
@@ -331,7 +333,7 @@ async def test_files_that_appear_and_disappear_while_following(following: Follow
 async def test_writing_rotating_and_restarting_at_random_neither_repeats_nor_skips(
     following: Following, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files_reading, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 64)
     chance = random.Random(seed)
     written = b""
     for step in range(25):

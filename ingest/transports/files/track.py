@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ingest.parsing.body_shape import count_lines
 from ingest.schema.envelope import Origin
-from ingest.transports.files_checkpoint import FINGERPRINT_BYTES, Mark, fingerprint
-from ingest.transports.files_reading import Chunk, Key, Look, still_holds
-from ingest.transports.files_shape import count_lines
+from ingest.transports.files.checkpoint import FINGERPRINT_BYTES, Mark, fingerprint
+from ingest.transports.files.reading import Chunk, Key, Look, still_holds
 
 
 @dataclass(slots=True)

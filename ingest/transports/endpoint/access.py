@@ -1,4 +1,4 @@
-"""Who may post to the webhook: bearer tokens, client certificates, and what is refused at start."""
+"""Who may post to an endpoint: bearer tokens, client certificates, and what is refused at start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.schema.errors import ConfigError, SkytrailError
-from ingest.settings import WebhookSettings
+from ingest.transports.endpoint.settings import EndpointSettings
 
 _SCHEME = "bearer "
 _SHORTEST_TOKEN = 16
@@ -72,7 +72,7 @@ def _read(file: Path) -> list[tuple[str, bytes]]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
         mend = "create it with a line `<source-id> <token>`, token from `openssl rand -hex 32`"
-        raise ConfigError(f"reading tokens: {exc}", where=f"webhook.token_file {file}", mend=mend) from exc
+        raise ConfigError(f"reading tokens: {exc}", where=f"token_file {file}", mend=mend) from exc
     accepted: list[tuple[str, bytes]] = []
     for number, line in enumerate(lines, start=1):
         parts = line.partition("#")[0].split()
@@ -81,50 +81,50 @@ def _read(file: Path) -> list[tuple[str, bytes]]:
         if len(parts) > 2 or len(parts[-1]) < _SHORTEST_TOKEN:  # noqa: PLR2004 - source id and token
             raise ConfigError(
                 f"reading tokens: line is not `[source-id] token`, the token of {_SHORTEST_TOKEN} or more characters",
-                where=f"webhook.token_file {file} line {number}",
+                where=f"token_file {file} line {number}",
                 mend="make a token with `openssl rand -hex 32`",
             )
         accepted.append((parts[0] if len(parts) > 1 else "", hashlib.sha256(parts[-1].encode()).digest()))
     if not accepted:
-        raise ConfigError("reading tokens: there is none", where=f"webhook.token_file {file}")
+        raise ConfigError("reading tokens: there is none", where=f"token_file {file}")
     return accepted
 
 
-def refuse_unsafe(settings: WebhookSettings) -> None:
+def refuse_unsafe(settings: EndpointSettings, token_file: Path | None) -> None:
     """Refuse to listen for everybody, or in the clear beyond this machine.
 
     Raises:
         ConfigError: With what to set.
     """
-    if settings.token_file is None and settings.client_ca_file is None:
+    if token_file is None and settings.client_ca_file is None:
         raise ConfigError(
-            "opening webhook: anybody could post",
-            where="webhook.token_file, webhook.client_ca_file",
+            "opening endpoint: anybody could post",
+            where="token_file, client_ca_file",
             mend="set one of them: a file of bearer tokens, or the authority of client certificates",
         )
     if settings.certificate_file and settings.key_file:
         return
     if not settings.allow_plain_http:
         raise ConfigError(
-            "opening webhook: there is no certificate",
-            where="webhook.certificate_file, webhook.key_file",
-            mend="set both; on loopback alone webhook.allow_plain_http is accepted instead",
+            "opening endpoint: there is no certificate",
+            where="certificate_file, key_file",
+            mend="set both; on loopback alone allow_plain_http is accepted instead",
         )
     if not _is_loopback(settings.host):
         raise ConfigError(
-            "opening webhook: plain HTTP beyond loopback would show tokens and events to the network",
-            where=f"webhook.host {settings.host}",
-            mend="set webhook.certificate_file and webhook.key_file, or listen on 127.0.0.1",
+            "opening endpoint: plain HTTP beyond loopback would show tokens and events to the network",
+            where=f"host {settings.host}",
+            mend="set certificate_file and key_file, or listen on 127.0.0.1",
         )
     if settings.client_ca_file:
         raise ConfigError(
-            "opening webhook: client certificates need TLS",
-            where="webhook.client_ca_file",
-            mend="set webhook.certificate_file and webhook.key_file",
+            "opening endpoint: client certificates need TLS",
+            where="client_ca_file",
+            mend="set certificate_file and key_file",
         )
 
 
-def tls_context(settings: WebhookSettings) -> ssl.SSLContext | None:
+def tls_context(settings: EndpointSettings) -> ssl.SSLContext | None:
     """The server's TLS context; None for plain HTTP.
 
     Raises:

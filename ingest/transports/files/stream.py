@@ -7,8 +7,8 @@ import os
 import select
 from collections.abc import AsyncIterator
 
-from ingest.transports.files_reading import CHUNK_BYTES
-from ingest.transports.files_shape import Shape, shape_of, whole_lines
+from ingest.parsing.body_shape import Shape, shape_of, whole_lines
+from ingest.transports.files.reading import CHUNK_BYTES
 
 _READ_BYTES = 1024 * 1024
 _IDLE_S = 0.25  # without new bytes for so long, complete lines go on their way

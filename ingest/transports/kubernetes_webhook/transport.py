@@ -22,24 +22,24 @@ from pathlib import Path
 from aiohttp import web
 
 from ingest.schema.errors import ConfigError, IntegrityError, StoreUnavailable
-from ingest.settings import CollectorSettings, WebhookSettings
 from ingest.spool import Spool
 from ingest.transports.contract import Place
-from ingest.transports.webhook_access import Tokens, refuse_unsafe, tls_context
-from ingest.transports.webhook_delivery import Posted, WebhookDelivery, decode, encode
+from ingest.transports.endpoint.access import Tokens, refuse_unsafe, tls_context
+from ingest.transports.kubernetes_webhook.delivery import Posted, WebhookDelivery, decode, encode
+from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
 
 _SOURCE_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _KEEP_ALIVE_S = 75.0  # longer than the API server's pause between batches; also ends a header that never does
 _SHUTDOWN_S = 10.0
 
 
-async def open_transport(settings: CollectorSettings, place: Place) -> KubernetesWebhook:
+async def open_transport(settings: KubernetesWebhookSettings, place: Place) -> KubernetesWebhook:
     """Listen, with the spool of this collector.
 
     Raises:
         ConfigError: Unsafe or wrong settings, a port in use, a spool that another process has.
     """
-    webhook = KubernetesWebhook(settings.webhook, place)
+    webhook = KubernetesWebhook(settings, place)
     await webhook.start()
     return webhook
 
@@ -52,8 +52,8 @@ class KubernetesWebhook:
         answers: Answers given, by status.
     """
 
-    def __init__(self, settings: WebhookSettings, place: Place) -> None:
-        refuse_unsafe(settings)
+    def __init__(self, settings: KubernetesWebhookSettings, place: Place) -> None:
+        refuse_unsafe(settings, settings.token_file)
         self._settings = settings
         self._place = place
         self._tls = tls_context(settings)
@@ -95,7 +95,7 @@ class KubernetesWebhook:
             await site.start()
         except OSError as exc:
             await self.close()
-            where = f"webhook.host {self._settings.host}, webhook.port {self._settings.port}"
+            where = f"host {self._settings.host}, port {self._settings.port}"
             mend = "choose another port or end what listens there"
             raise ConfigError(f"listening: {exc.strerror or exc}", where=where, mend=mend) from exc
         self.port = self._runner.addresses[0][1]

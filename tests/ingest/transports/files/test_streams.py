@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ingest.transports.contract import Delivery
-from ingest.transports.files import FilesTransport
+from ingest.transports.files.transport import FilesTransport
 from tests.ingest.fakes import Told
 from tests.ingest.transports.contract import nothing_more, pull
-from tests.ingest.transports.test_files import read_all
+from tests.ingest.transports.files.test_files import read_all
 
 
 async def test_a_pipe_that_is_named_is_read_to_its_end(tmp_path: Path) -> None:

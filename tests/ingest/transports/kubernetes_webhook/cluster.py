@@ -7,8 +7,8 @@ from pathlib import Path
 
 import aiohttp
 
-from ingest.settings import WebhookSettings
-from ingest.transports.kubernetes_webhook import KubernetesWebhook
+from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
+from ingest.transports.kubernetes_webhook.transport import KubernetesWebhook
 from tests.ingest.fakes import Told
 from tests.ingest.transports.authority import Authority
 
@@ -32,7 +32,7 @@ class Cluster:
         self.told = Told(self.directory)
         (self.directory / "tokens").write_text(f"# tokens\n{TOKEN}\nprod {TOKEN}-of-prod\n")
 
-    def settings(self, **changes: object) -> WebhookSettings:
+    def settings(self, **changes: object) -> KubernetesWebhookSettings:
         values: dict[str, object] = {
             "port": 0,
             "certificate_file": self.certificate[0],
@@ -41,7 +41,7 @@ class Cluster:
             "spool_after_s": 0.3,
             "body_timeout_s": 0.5,
         }
-        return WebhookSettings.model_validate(values | self.options | changes)
+        return KubernetesWebhookSettings.model_validate(values | self.options | changes)
 
     async def open(self, **changes: object) -> KubernetesWebhook:
         webhook = KubernetesWebhook(self.settings(**changes), self.told.place)

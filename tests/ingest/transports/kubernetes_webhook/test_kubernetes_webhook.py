@@ -15,12 +15,12 @@ import pytest
 
 from ingest.collector import Collector, Identity, Limits
 from ingest.schema.errors import ConfigError, StoreUnavailable
-from ingest.transports.kubernetes_webhook import KubernetesWebhook
+from ingest.transports.kubernetes_webhook.transport import KubernetesWebhook
 from tests.ingest.fakes import EAGER, NOW, EventListFormat, MemoryPublisher, until
-from tests.ingest.transports.cluster import BATCH, TOKEN, Cluster
 from tests.ingest.transports.contract import Harness, TransportContract
+from tests.ingest.transports.kubernetes_webhook.cluster import BATCH, TOKEN, Cluster
 
-RECORDED = Path(__file__).parents[4] / "shared/data/kubernetes_webhook/batches.ndjson.gz"
+RECORDED = Path(__file__).parents[5] / "shared/data/kubernetes_webhook/batches.ndjson.gz"
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ async def test_a_client_that_never_ends_its_body_is_let_go(cluster: Cluster) -> 
 
 
 async def test_a_client_that_never_ends_its_header_is_let_go(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.transports.kubernetes_webhook._KEEP_ALIVE_S", 0.5)
+    monkeypatch.setattr("ingest.transports.kubernetes_webhook.transport._KEEP_ALIVE_S", 0.5)
     webhook = await cluster.open()
     reader, writer = await asyncio.open_connection("127.0.0.1", webhook.port, ssl=cluster.authority.trusting())
     writer.write(b"POST /k8s/prod HTTP/1.1\r\nX-Slow: ")

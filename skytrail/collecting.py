@@ -1,0 +1,87 @@
+"""Runs one collector: what `skytrail collect` and `skytrail ingest …` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import signal
+from collections.abc import Awaitable, Callable
+
+from ingest.backoff import Backoff
+from ingest.collector import Collector, Counts, Identity, Limits
+from ingest.formats.registry import format_named
+from ingest.publisher import KafkaPublisher
+from ingest.schema.errors import ConfigError, SkytrailError
+from ingest.settings import CollectorSettings
+from ingest.transports.contract import Place, Transport
+from ingest.transports.registry import as_collector, open_transport
+from skytrail.cli.output import progress, say
+from skytrail.settings import Settings
+from storage.archive.objects import put_object
+from storage.archive.stores.filesystem import FilesystemStore
+from streams.topics import DEAD_LETTERS, raw_topic
+
+Opener = Callable[[Place], Awaitable[Transport]]
+
+
+async def run_collector(
+    name: str, settings: CollectorSettings, found: Settings, *, opener: Opener | None = None
+) -> Counts:
+    """Run one collector to its end, or until SIGTERM or SIGINT; progress on stderr.
+
+    Args:
+        name: Of the collector, in the accounting and for its checkpoints.
+        settings: The collector.
+        found: Everything else that is configured.
+        opener: Opens the transport; None: as the settings say.
+
+    Raises:
+        SkytrailError: As the transport and the format say.
+    """
+    store = FilesystemStore(found.archive_dir)
+    place = Place(name, found.state_dir, _warn, lambda: dt.datetime.now(dt.UTC), settings.max_inflated_bytes)
+    identity = Identity(name, settings.namespace, format_named(settings.format))
+    publisher = KafkaPublisher(found.kafka, raw_topic=raw_topic, dead_letter_topic=DEAD_LETTERS)
+    transport = await (opener(place) if opener else open_transport(settings, place))
+    with progress() as display:
+        task = display.add_task(f"{name}: {settings.format}", total=None, note="")
+
+        def tell(counts: Counts) -> None:
+            note = f"{counts.received:,} records, {counts.dead_lettered} refused, {counts.bytes / 1e6:.1f} MB"
+            display.update(task, completed=counts.bodies, note=note)
+
+        collector = Collector(
+            identity,
+            transport,
+            publisher,
+            put_object=lambda namespace, body: put_object(store, namespace, body),
+            clock=lambda: dt.datetime.now(dt.UTC),
+            limits=Limits(max_inflated_bytes=settings.max_inflated_bytes),
+            backoff=Backoff(on_alarm=lambda error, seconds: say(f"waiting for {seconds:.0f} s: {error}")),
+            on_progress=tell,
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, collector.stop)
+        try:
+            return await collector.run()
+        finally:
+            await publisher.close()
+
+
+def checked_collector(**values: object) -> CollectorSettings:
+    """A collector made of options.
+
+    Raises:
+        ConfigError: An option is wrong.
+    """
+    try:
+        collector: CollectorSettings = as_collector(values)
+    except ValueError as exc:
+        problems = "; ".join(f"{e['loc'][-1]}: {e['msg']}" for e in getattr(exc, "errors", list)())
+        raise ConfigError(f"reading options: {problems or exc}", mend="correct the option; see --help") from exc
+    return collector
+
+
+def _warn(error: SkytrailError) -> None:
+    say(f"warning: {error}")
