@@ -151,11 +151,12 @@ def _asked(test: Test, fields: Fields, *, anywhere: bool = False) -> str:
             return f"{order} {text_of(value)}"
         case TimePart(unit, order, value):
             return f"is a time whose {unit} {order} {text_of(value)}"
-        case FieldReference(field, starts, ends):
+        case FieldReference(field, starts, ends, cased):
             how = {(True, True): "contains", (True, False): "begins with", (False, True): "ends with"}
             others, more = _shown(fields.values(field))
             listed = ", ".join(others) + (f" and {more} more" if more else "") or "absent"
-            return f"{how.get((starts, ends), 'equals')} the field {field} ({listed})"
+            mind = ", letter case counts" if cased else ""
+            return f"{how.get((starts, ends), 'equals')} the field {field} ({listed}){mind}"
 
 
 def _text(test: Text, *, anywhere: bool) -> str:

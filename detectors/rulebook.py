@@ -25,7 +25,8 @@ from detectors.rule import SEVERITIES, Rule, build_rule
 from detectors.rule_tests import TestResult, formats_of, run_tests
 from detectors.sigma.ast import fields_of
 from detectors.sigma.filters import Filter, filtered, is_filter, parse_filter
-from detectors.sigma.parse import ParsedSigma, Placeholders, parse
+from detectors.sigma.parse import ParsedSigma, parse
+from detectors.sigma.selections import Placeholders
 from detectors.sigma.yaml_source import read_documents
 from ingest.formats.contract import Format
 from ingest.formats.registry import all_formats

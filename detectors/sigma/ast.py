@@ -97,11 +97,15 @@ class TimePart:
 
 @dataclass(frozen=True, slots=True)
 class FieldReference:
-    """The text equals (or begins with, ends with, contains) the text of another field of the same event."""
+    """The text equals (or begins with, ends with, contains) the text of another field of the same event.
+
+    Letter case counts only when `cased`.
+    """
 
     field: str
     starts: bool = False
     ends: bool = False
+    cased: bool = False
 
 
 Test = Text | Number | Boolean | Null | Exists | Regex | Cidr | Compare | TimePart | FieldReference

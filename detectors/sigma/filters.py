@@ -19,7 +19,8 @@ import msgspec
 
 from detectors.rule import Rule
 from detectors.sigma import ast
-from detectors.sigma.parse import Placeholders, parse
+from detectors.sigma.parse import parse
+from detectors.sigma.selections import Placeholders
 from ingest.formats.contract import LogSource
 from ingest.schema.errors import ConfigError
 

@@ -65,7 +65,9 @@ def field_passes(values: Sequence[Any], test: Test, fields: Readable) -> bool:
 def _refers(mine: Any, other: Any, test: FieldReference) -> bool:
     if mine is None or other is None:
         return False
-    left, right = text_of(mine).lower(), text_of(other).lower()
+    left, right = text_of(mine), text_of(other)
+    if not test.cased:
+        left, right = left.lower(), right.lower()
     if test.starts and test.ends:
         return right in left
     if test.starts:

@@ -1,55 +1,41 @@
-"""Sigma YAML to our tree. The only module that imports pySigma.
+"""Sigma YAML to our tree.
 
-pySigma reads the rule and applies the modifiers; `_Translator` turns what comes out into `detectors/sigma/ast.py`.
+pySigma reads the attributes of the rule, its log source and its conditions; the search identifiers are read by
+`selections.py` (docs/adr/0013-modifiers-of-our-own.md says why). A condition is given to pySigma with the numbers of the
+search identifiers in place of what they hold, and comes back as a tree over those numbers.
+
 Fails closed: whatever can't be evaluated refuses the rule with its place and the reason; nothing is left out silently.
-What is only odd about the metadata (a status of the future, a date in another form) becomes a warning.
+What is only odd (a status of the future, a date in another form, a part that no condition names) becomes a warning.
 
 Specification: https://sigmahq.io/sigma-specification/specification/sigma-rules-specification.html
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import re2  # type: ignore[import-untyped]
-from sigma import conditions, types
+from sigma import conditions
 from sigma.exceptions import SigmaError
-from sigma.policy import SigmaPolicy
-from sigma.policy.regex_engine import RE2RegexEngine, RegexPattern
-from sigma.rule import SigmaDetection, SigmaRule
-from sigma.rule.detection import EmptySigmaDetections
+from sigma.rule import SigmaRule
 from sigma.rule.logsource import EmptyLogSource
 
 from detectors.sigma import ast
-from detectors.sigma.values import compiled
+from detectors.sigma.selections import Placeholders, selection
 from ingest.formats.contract import LogSource
 from ingest.schema.errors import ConfigError
 
-Placeholders = Mapping[str, Sequence[str]]
-"""Values of `%name%` in values with the modifier `expand`."""
-
-MAX_EXPANSION = 1000  # texts that one value with placeholders may become
-
-_ORDERS: dict[str, ast.Order] = {"LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
-_UNITS: dict[str, ast.TimeUnit] = {
-    "MINUTE": "minute",
-    "HOUR": "hour",
-    "DAY": "day",
-    "WEEK": "week",
-    "MONTH": "month",
-    "YEAR": "year",
-}
-_FLAGS = {"IGNORECASE": "i", "MULTILINE": "m", "DOTALL": "s"}
 _NOT_RULES = {
     "correlation": "a correlation rule, which is not evaluated event by event",
     "filter": "a Sigma filter, which changes other rules",
     "action": "a rule collection of the deprecated form (`action:`)",
 }
 _MEND = "correct the rule; docs/rules.md tells what is evaluated"
+_SELECTOR = re.compile(r"\b(1|any|all)\s+of\s+([\w*-]+)")
+MAX_CONDITION = 10_000  # characters of one condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +54,6 @@ class ParsedSigma:
     warnings: tuple[str, ...] = field(default=())
 
 
-class _QuietRe2(RE2RegexEngine):
-    """pySigma's safe engine without RE2's messages on stderr; the refusal carries them."""
-
-    def compile(self, pattern: str, flags: int = 0) -> RegexPattern:  # noqa: ARG002 - flags are checked with the pattern later
-        program: RegexPattern = compiled(pattern, "")
-        return program
-
-
-_POLICY = SigmaPolicy(regex_engine=_QuietRe2())
-
-
 def parse(document: Any, *, where: str, placeholders: Placeholders = MappingProxyType({})) -> ParsedSigma:
     """Read one YAML document as a Sigma rule.
 
@@ -95,30 +70,39 @@ def parse(document: Any, *, where: str, placeholders: Placeholders = MappingProx
     for key, meaning in _NOT_RULES.items():
         if key in document:
             raise ConfigError(f"reading rule: this is {meaning}", where=f"{where}: {key}", mend=_MEND)
-    rule = _read(document, where)
-    warnings = tuple(f"{_kind(e)}: {e}" for e in rule.errors)
-    translator = _Translator(where, placeholders)
+    detection = _detection_of(document, where)
+    written = _conditions_of(detection, where)
+    selections = {
+        name: selection(body, place=f"{where}: detection.{name}", placeholders=placeholders)
+        for name, body in detection.items()
+        if name != "condition"
+    }
+    if not selections:
+        raise ConfigError("reading rule: it has no search identifier", where=f"{where}: detection", mend=_MEND)
+    rule = _read(document, list(selections), [_spelled_out(one, list(selections)) for one in written], where)
+    joined = _Joined(list(selections.values()))
     trees = []
     for number, condition in enumerate(rule.detection.parsed_condition):
         place = f"{where}: detection.condition" + (f"[{number}]" if number else "")
         try:
-            parsed = condition.parsed
+            trees.append(joined.tree(condition.parsed))
         except (SigmaError, RecursionError) as exc:
-            raise ConfigError(f"reading condition: {exc}", where=place, mend=_MEND) from exc
-        if parsed is None:
-            raise ConfigError("reading condition: nothing is left to test", where=place, mend=_MEND)
-        trees.append(translator.condition(parsed))
+            why = f"it is nested too deep ({exc})" if isinstance(exc, RecursionError) else exc
+            raise ConfigError(f"reading condition: {why}", where=place, mend=_MEND) from exc
     source = rule.logsource
+    idle = [name for number, name in enumerate(selections) if number not in joined.used and not name.startswith("_")]
     return ParsedSigma(
         document=document,
         log_source=LogSource(source.product or "", source.service, source.category),
         condition=trees[0] if len(trees) == 1 else ast.Or(tuple(trees)),
-        warnings=warnings,
+        warnings=(
+            *(f"{_kind(error)}: {error}" for error in rule.errors),
+            *(f"no condition names {name}: that part is never asked" for name in idle),
+        ),
     )
 
 
-def _read(document: Mapping[str, Any], where: str) -> SigmaRule:
-    """The rule in pySigma's types, detection and log source proven usable."""
+def _detection_of(document: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     detection = document.get("detection")
     if not isinstance(detection, Mapping) or not all(isinstance(name, str) for name in detection):
         raise ConfigError("reading rule: it has no map `detection`", where=f"{where}: detection", mend=_MEND)
@@ -128,16 +112,52 @@ def _read(document: Mapping[str, Any], where: str) -> SigmaRule:
             where=f"{where}: detection.timeframe",
             mend="write a correlation rule for it",
         )
-    prepared = {**document, "detection": {name: _prepared(body) for name, body in detection.items()}}
+    return detection
+
+
+def _conditions_of(detection: Mapping[str, Any], where: str) -> list[str]:
+    """The conditions as texts."""
+    said = detection.get("condition")
+    listed = said if isinstance(said, list) else [said]
+    found = [one for one in listed if isinstance(one, str) and one.strip()]
+    if not found or len(found) < len(listed):
+        why = "it has no condition" if said in (None, []) else "a condition is a text"
+        raise ConfigError(f"reading rule: {why}", where=f"{where}: detection.condition", mend=_MEND)
+    if any(len(one) > MAX_CONDITION for one in found):
+        raise ConfigError(
+            f"reading condition: it is longer than {MAX_CONDITION} characters",
+            where=f"{where}: detection.condition",
+            mend="write `1 of name*` or `all of name*` for many search identifiers",
+        )
+    return found
+
+
+def _spelled_out(condition: str, names: Sequence[str]) -> str:
+    """`1 of a-*` with the names that it means: pySigma takes hyphens in names but not in patterns."""
+
+    def spell(selector: re.Match[str]) -> str:
+        quantifier, pattern = selector.groups()
+        fits = re.compile(re.escape(pattern).replace(r"\*", ".*")).fullmatch
+        meant = [name for name in names if fits(name) and (pattern.startswith("_") or not name.startswith("_"))]
+        if "-" not in pattern or not meant:
+            return selector[0]
+        return f"({(' and ' if quantifier == 'all' else ' or ').join(meant)})"
+
+    return _SELECTOR.sub(spell, condition)
+
+
+def _read(document: Mapping[str, Any], names: Sequence[str], written: Sequence[str], where: str) -> SigmaRule:
+    """The rule in pySigma's types, each search identifier replaced by its number."""
+    numbered = {name: number for number, name in enumerate(names)}
     try:
-        rule = SigmaRule.from_dict(prepared, collect_errors=True, policy=_POLICY)
+        rule = SigmaRule.from_dict(
+            {**document, "detection": {**numbered, "condition": list(written)}}, collect_errors=True
+        )
     except Exception as exc:
         raise ConfigError(f"reading rule: {type(exc).__name__}: {exc}", where=where, mend=_MEND) from exc
     if isinstance(rule.logsource, EmptyLogSource):
-        raise ConfigError(f"reading rule: {_first(rule.errors, 'no source')}", where=f"{where}: logsource", mend=_MEND)
-    if isinstance(rule.detection, EmptySigmaDetections):
-        name, why = _broken_part(prepared["detection"])
-        raise ConfigError(f"reading rule: {why or _first(rule.errors, 'empty')}", where=f"{where}: {name}", mend=_MEND)
+        why = next((str(error) for error in rule.errors if "log" in _kind(error)), "it has no source")
+        raise ConfigError(f"reading rule: {why}", where=f"{where}: logsource", mend=_MEND)
     if not isinstance(document.get("title"), str) or not document["title"].strip():
         raise ConfigError("reading rule: it has no title", where=f"{where}: title", mend=_MEND)
     return rule
@@ -147,158 +167,32 @@ def _kind(error: SigmaError) -> str:
     return type(error).__name__.removeprefix("Sigma").removesuffix("Error").lower()
 
 
-def _first(errors: Sequence[SigmaError], fallback: str) -> str:
-    return str(errors[-1]) if errors else fallback
+class _Joined:
+    """Turns pySigma's tree over numbers into one over what the search identifiers ask for.
 
+    Attributes:
+        used: Numbers that a condition names.
+    """
 
-def _prepared(body: Any) -> Any:
-    """Modifiers as pySigma 2.0.1 reads them right: `cased` last (windash and others lose it), `utf16le` as wide."""
-    if isinstance(body, Mapping):
-        return {_modified(key): value for key, value in body.items()}
-    if isinstance(body, list):
-        return [_prepared(part) for part in body]
-    return body
+    def __init__(self, selections: Sequence[ast.Condition]) -> None:
+        self._selections = selections
+        self.used: set[int] = set()
 
+    def tree(self, node: Any) -> ast.Condition:
+        """One node and all below it.
 
-def _modified(key: Any) -> Any:
-    if not isinstance(key, str) or "|" not in key:
-        return key
-    name, *modifiers = key.split("|")
-    known = ["wide" if modifier == "utf16le" else modifier for modifier in modifiers if modifier != "cased"]
-    return "|".join([name, *known, *(["cased"] if "cased" in modifiers else [])])
-
-
-def _broken_part(detection: Mapping[str, Any]) -> tuple[str, str]:
-    """Which selection, and which field in it, pySigma refuses, and why."""
-    for name, body in detection.items():
-        if name == "condition":
-            continue
-        for key, part in _parts(body):
-            try:
-                SigmaDetection.from_definition(part, policy=_POLICY)
-            except Exception as exc:  # noqa: BLE001 - as above: only the reason is wanted
-                return f"detection.{name}" + (f".{key}" if key else ""), str(exc) or type(exc).__name__
-    return "detection", ""
-
-
-def _parts(body: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(body, Mapping) and body:
-        return [(str(key), {key: value}) for key, value in body.items()]
-    return [("", body)]
-
-
-class _Translator:
-    """Turns pySigma's condition tree into ours."""
-
-    def __init__(self, where: str, placeholders: Placeholders) -> None:
-        self._where = where
-        self._placeholders = placeholders
-
-    def condition(self, node: Any) -> ast.Condition:
-        """One node and all below it."""
+        Raises:
+            SigmaError: Of a kind that is not evaluated.
+        """
         match node:
             case conditions.ConditionAND():
-                return ast.And(tuple(map(self.condition, node.args)))
+                return ast.And(tuple(map(self.tree, node.args)))
             case conditions.ConditionOR():
-                return ast.Or(tuple(map(self.condition, node.args)))
+                return ast.Or(tuple(map(self.tree, node.args)))
             case conditions.ConditionNOT():
-                return ast.Not(self.condition(node.args[0]))
-            case conditions.ConditionFieldEqualsValueExpression():
-                return self._match(node.field, node.value)
+                return ast.Not(self.tree(node.args[0]))
             case conditions.ConditionValueExpression():
-                return self._match(None, node.value)
-        raise self._refusal("condition", f"{type(node).__name__} can't be evaluated")
-
-    def _match(self, name: str | None, value: Any) -> ast.Condition:
-        if isinstance(value, types.SigmaExpansion):
-            return _any(self._match(name, part) for part in value.values)
-        tests = self._tests(name, value)
-        if name is not None:
-            return _any(ast.FieldMatch(name, test) for test in tests)
-        for test in tests:
-            if not isinstance(test, ast.Text | ast.Number | ast.Boolean | ast.Regex):
-                raise self._refusal("keyword", f"{type(test).__name__.lower()} needs a field")
-        return _any(ast.Keyword(test) for test in tests)  # type: ignore[arg-type]
-
-    def _tests(self, name: str | None, value: Any) -> Sequence[ast.Test]:
-        match value:
-            case types.SigmaString():
-                cased = isinstance(value, types.SigmaCasedString)
-                return [ast.Text(parts, cased) for parts in self._filled(name, value)]
-            case types.SigmaRegularExpression():
-                return self._regexes(name, value)
-        return [self._test(name, value)]
-
-    def _test(self, name: str | None, value: Any) -> ast.Test:
-        match value:
-            case types.SigmaTimestampPart():
-                return ast.TimePart(_UNITS[value.timestamp_part.name], "=", value.number)
-            case types.SigmaNumber():
-                return ast.Number(value.number)
-            case types.SigmaBool():
-                return ast.Boolean(value.boolean)
-            case types.SigmaNull():
-                return ast.Null()
-            case types.SigmaExists():
-                return ast.Exists(value.exists)
-            case types.SigmaCIDRExpression():
-                return ast.Cidr(str(value.network))
-            case types.SigmaFieldReference():
-                return ast.FieldReference(value.field, value.starts_with, value.ends_with)
-            case types.SigmaCompareExpression() if value.op.name in _ORDERS:
-                order, number = _ORDERS[value.op.name], value.number
-                if isinstance(number, types.SigmaTimestampPart):
-                    return ast.TimePart(_UNITS[number.timestamp_part.name], order, number.number)
-                return ast.Compare(order, number.number)
-        raise self._refusal(name, f"{type(value).__name__} can't be evaluated")
-
-    def _regexes(self, name: str | None, value: types.SigmaRegularExpression) -> list[ast.Test]:
-        flags = "".join(sorted(_FLAGS[flag.name] for flag in value.flags))
-        found: list[ast.Test] = []
-        for parts in self._filled(name, value.regexp, literal=True):
-            pattern = "".join(part.value if isinstance(part, ast.Wild) else part for part in parts)
-            try:
-                compiled(pattern, flags)
-            except re2.error as exc:
-                raise self._refusal(name, f"regular expression {pattern!r}: {exc}") from exc
-            found.append(ast.Regex(pattern, flags))
-        return found
-
-    def _filled(
-        self, name: str | None, value: types.SigmaString, *, literal: bool = False
-    ) -> list[tuple[str | ast.Wild, ...]]:
-        """A string with its placeholders replaced by each of their values; a `literal` value has no wildcards."""
-        choices: list[list[tuple[str | ast.Wild, ...]]] = []
-        total = 1
-        for part in value.s:
-            if isinstance(part, types.Placeholder):
-                given = self._placeholders.get(part.name)
-                if not given:
-                    raise self._refusal(name, f"the placeholder %{part.name}% has no values; give them in the settings")
-                choices.append([(re2.escape(v),) if literal else _wild(types.SigmaString(v)) for v in given])
-                total *= len(given)
-            else:
-                choices.append([_wild_part(part)])
-            if total > MAX_EXPANSION:
-                raise self._refusal(name, f"its placeholders make more than {MAX_EXPANSION} values")
-        return [tuple(itertools.chain.from_iterable(chosen)) for chosen in itertools.product(*choices)]
-
-    def _refusal(self, place: str | None, why: str) -> ConfigError:
-        return ConfigError(f"reading detection: {why}", where=f"{self._where}: {place or 'keyword'}", mend=_MEND)
-
-
-def _wild(value: types.SigmaString) -> tuple[str | ast.Wild, ...]:
-    return tuple(itertools.chain.from_iterable(map(_wild_part, value.s)))
-
-
-def _wild_part(part: Any) -> tuple[str | ast.Wild, ...]:
-    if part is types.SpecialChars.WILDCARD_MULTI:
-        return (ast.Wild.MANY,)
-    if part is types.SpecialChars.WILDCARD_SINGLE:
-        return (ast.Wild.ONE,)
-    return (str(part),)
-
-
-def _any(parts: Iterable[ast.Condition]) -> ast.Condition:
-    found = tuple(parts)
-    return found[0] if len(found) == 1 else ast.Or(found)
+                number = int(node.value.to_plain())
+                self.used.add(number)
+                return self._selections[number]
+        raise SigmaError(f"{type(node).__name__} can't be evaluated")

@@ -7,7 +7,7 @@ a set (`OneOf`), and fields have the name under which the source of values knows
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from detectors.sigma.ast import (
@@ -104,7 +104,7 @@ def _leaf_of(field: str, test: Test, name_of: Naming) -> Decided:
         other = name_of(test.field)
         if name is None or other is None:
             return False  # absent on either side is false
-        return Holds(name, FieldReference(other, test.starts, test.ends))
+        return Holds(name, replace(test, field=other))
     if name is None:
         return field_passes((), test, _Values({}))
     if isinstance(test, Text) and not test.cased:
