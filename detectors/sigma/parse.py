@@ -1,8 +1,8 @@
 """Sigma YAML to our tree.
 
 pySigma reads the attributes of the rule, its log source and its conditions; the search identifiers are read by
-`selections.py` (docs/adr/0013-modifiers-of-our-own.md says why). A condition is given to pySigma with the numbers of the
-search identifiers in place of what they hold, and comes back as a tree over those numbers.
+`selections.py` (docs/adr/0013-modifiers-of-our-own.md says why). A condition is given to pySigma with the numbers of
+the search identifiers in place of what they hold, and comes back as a tree over those numbers.
 
 Fails closed: whatever can't be evaluated refuses the rule with its place and the reason; nothing is left out silently.
 What is only odd (a status of the future, a date in another form, a part that no condition names) becomes a warning.

@@ -22,7 +22,6 @@ from detectors.sigma import ast
 from detectors.sigma.modifiers import (
     MAX_ALTERNATIVES,
     MODIFIERS,
-    Parts,
     UnfitValueError,
     Value,
     cased,
@@ -118,9 +117,7 @@ class _Key:
         try:
             drafts = self._drafts(written)
             for name in self.modifiers:
-                drafts = [new for draft in drafts for new in MODIFIERS[name](draft)]
-                if len(drafts) > MAX_ALTERNATIVES:
-                    raise UnfitValueError(f"it becomes more than {MAX_ALTERNATIVES} values")
+                drafts = _bounded([new for draft in drafts for new in MODIFIERS[name](draft)])
             if "cased" in self.flags:
                 drafts = [cased(draft) for draft in drafts]
             return _either([self._leaf(settled(draft)) for draft in drafts])
@@ -183,6 +180,12 @@ class _Key:
                 raise UnfitValueError(f"its placeholders make more than {MAX_ALTERNATIVES} values")
         choices.append([other(written[end:])])
         return list(itertools.product(*choices))
+
+
+def _bounded(drafts: list[Value]) -> list[Value]:
+    if len(drafts) > MAX_ALTERNATIVES:
+        raise UnfitValueError(f"it becomes more than {MAX_ALTERNATIVES} values")
+    return drafts
 
 
 def _message(error: Exception) -> str:

@@ -54,7 +54,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "a misspelled modifier",
         {"s": {"a|contain": "x"}, "condition": "s"},
         "detection.s.a|contain",
-        "is contains meant",
+        "is contains",
     ),
     ("a text modifier on null", {"s": {"a|contains": None}, "condition": "s"}, "detection.s.a|contains", "not null"),
     ("a null pattern", {"s": {"a|re": None}, "condition": "s"}, "detection.s.a|re", "null is no pattern"),
