@@ -34,6 +34,7 @@ _VERBS = frozenset(
     }
 )
 _FIRST_HTTP_STATUS = 100
+_PERMISSION_DENIED = 7  # google/rpc/code.proto
 # The HTTP mapping of google/rpc/code.proto
 _HTTP_OF_RPC = {
     0: 200, 1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501, 13: 500,
@@ -90,6 +91,8 @@ def _user(authentication: Mapping[str, Any]) -> dict[str, Any]:
 def _status(payload: Mapping[str, Any]) -> dict[str, Any] | None:
     """`responseStatus`: the HTTP status of a Status response, else Google's code by its own HTTP mapping."""
     status = payload.get("status")
+    if status.__class__ is not dict and _granted(payload) is False:
+        status = {"code": _PERMISSION_DENIED}
     response = mapping_of(payload.get("response"))
     if response.get("kind") == "Status" and long_of(response.get("code")) is not None:
         return {key: response[key] for key in ("status", "code", "reason", "message", "details") if key in response}
@@ -105,12 +108,19 @@ def _status(payload: Mapping[str, Any]) -> dict[str, Any] | None:
 def _annotations(entry: Mapping[str, Any], payload: Mapping[str, Any]) -> dict[str, Any]:
     """The labels, which hold the annotations; the decision also stands in the only `authorizationInfo`."""
     found = dict(mapping_of(entry.get("labels")))
-    checks = payload.get("authorizationInfo")
-    if "authorization.k8s.io/decision" not in found and isinstance(checks, list) and len(checks) == 1:
-        granted = mapping_of(checks[0]).get("granted")
-        if isinstance(granted, bool):
-            found["authorization.k8s.io/decision"] = "allow" if granted else "forbid"
+    granted = _granted(payload)
+    if "authorization.k8s.io/decision" not in found and granted is not None:
+        found["authorization.k8s.io/decision"] = "allow" if granted else "forbid"
     return found
+
+
+def _granted(payload: Mapping[str, Any]) -> bool | None:
+    """Whether the only check was passed; None without a check, or with several."""
+    checks = payload.get("authorizationInfo")
+    if not isinstance(checks, list) or len(checks) != 1:
+        return None
+    granted = mapping_of(checks[0]).get("granted")
+    return granted if isinstance(granted, bool) else None
 
 
 def _target(method: str, name: str) -> dict[str, Any]:
