@@ -7,8 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
+class Grade(enum.StrEnum):
+    """What a finding means for the whole."""
+
+    TAMPERED = "tampered"
+    """What is there is not what was sealed."""
+    INCOMPLETE = "incomplete"
+    """Nothing wrong was found, and not everything could be checked."""
+    LAWFUL = "lawful"
+    """Something is away, or still there, and the ledger says why."""
+
+
 class Kind(enum.StrEnum):
-    """What is wrong."""
+    """What was found."""
 
     ALTERED = "ALTERED"
     """Bytes differ from what was sealed."""
@@ -21,23 +32,28 @@ class Kind(enum.StrEnum):
     DUPLICATE = "DUPLICATE"
     """There more often than sealed."""
     GAP = "GAP"
-    """A hole in the offsets: nobody vouches for these messages."""
+    """A hole: nobody vouches for what should be there."""
     TRUNCATED = "TRUNCATED"
     """The end was cut off."""
     UNCHECKED = "UNCHECKED"
     """Could not be read or is of a later version: nothing is known about it."""
 
 
+_LAWFUL: frozenset[Kind] = frozenset()
+_INCOMPLETE = frozenset({Kind.UNCHECKED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong, as exactly as it can be named.
+    """One thing that was found, as exactly as it can be named.
 
     Attributes:
-        key: Object of the archive in which it was found.
+        detail: In words.
+        key: Object in which it was found.
         seq: Segment of the chain.
         offset: Offset of the message in its partition.
         index: Record in that message.
-        detail: In words.
+        declared: The sealer itself states it (a hole that Kafka left): incomplete, not tampered.
     """
 
     kind: Kind
@@ -49,6 +65,52 @@ class Finding:
     seq: int | None = None
     offset: int | None = None
     index: int | None = None
+    declared: bool = False
+
+    @property
+    def grade(self) -> Grade:
+        """What it means for the whole."""
+        if self.kind in _LAWFUL:
+            return Grade.LAWFUL
+        if self.kind in _INCOMPLETE or self.declared:
+            return Grade.INCOMPLETE
+        return Grade.TAMPERED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A place in an archive that findings are made at."""
+
+    namespace: str = ""
+    topic: str = ""
+    partition: int | None = None
+    seq: int | None = None
+    key: str = ""
+
+    def finding(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        seq: int | None = None,
+        key: str = "",
+        offset: int | None = None,
+        index: int | None = None,
+        declared: bool = False,
+    ) -> Finding:
+        """A finding here; `seq` and `key` only where they differ from this place."""
+        return Finding(
+            kind=kind,
+            detail=detail,
+            key=key or self.key,
+            namespace=self.namespace,
+            topic=self.topic,
+            partition=self.partition,
+            seq=self.seq if seq is None else seq,
+            offset=offset,
+            index=index,
+            declared=declared,
+        )
 
 
 @dataclass(slots=True)
@@ -56,30 +118,43 @@ class Summary:
     """What was checked so far.
 
     Attributes:
-        bytes: Bytes of the records, uncompressed.
+        segments: Manifests whose place in their chain was checked.
+        skipped: Of these, segments outside of the asked time range: their bytes were not read.
+        records: Records whose bytes were compared with what was sealed.
+        bytes: Bytes of these records, uncompressed.
         objects: Whole bodies kept as objects.
         orphans: Parts that no manifest names: left by a sealer that was stopped; harmless.
-        unchecked: Findings of the kind `UNCHECKED`.
+        findings: All of them.
+        unchecked: Findings that make the verification incomplete.
+        lawful: Findings that the ledger explains.
     """
 
     streams: int = 0
     segments: int = 0
+    skipped: int = 0
     records: int = 0
     bytes: int = 0
     objects: int = 0
     orphans: int = 0
     findings: int = 0
     unchecked: int = 0
+    lawful: int = 0
+
+    def note(self, finding: Finding) -> None:
+        """Count a finding."""
+        self.findings += 1
+        self.unchecked += finding.grade is Grade.INCOMPLETE
+        self.lawful += finding.grade is Grade.LAWFUL
 
     @property
     def ok(self) -> bool:
         """Complete and clean."""
-        return self.findings == 0
+        return self.findings == self.lawful
 
     @property
     def tampered(self) -> bool:
         """Something is wrong, beyond what could not be checked."""
-        return self.findings > self.unchecked
+        return self.findings > self.unchecked + self.lawful
 
 
 Progress = Callable[[Summary], None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage.verify.differences import differences
-from storage.verify.findings import Finding, Kind
+from storage.verify.findings import Finding, Kind, Site
 from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaf_of, root_over, sha256
 
 _CODECS = {"body": "frames+zstd", "leaves": "sha256", "headers": "jsonl+zstd"}
@@ -24,13 +24,13 @@ class Segment:
     """A manifest (already of the right shape), where it lies, and a way to read the objects of its folder.
 
     Args:
-        report: Makes a finding at this place.
+        site: Where it is, for the findings.
         read: The bytes of an object by its key, None where there is none.
     """
 
     manifest: dict[str, Any]
     prefix: str
-    report: Callable[..., Finding]
+    site: Site
     read: Callable[[str], bytes | None]
     offsets: list[tuple[int, int]] = field(init=False)
 
@@ -61,13 +61,13 @@ class Segment:
         total = 0
         for first, messages, records in self.manifest["positions"]:
             if first < at or messages == 0 or records == 0:
-                yield self.report(Kind.ALTERED, "positions are not in order", offset=first)
+                yield self.site.finding(Kind.ALTERED, "positions are not in order", offset=first)
             at = first + messages
             total += messages * records
         if at - 1 > covers["last_offset"]:
-            yield self.report(Kind.ALTERED, "positions go beyond the offsets that the manifest covers", offset=at - 1)
+            yield self.site.finding(Kind.ALTERED, "positions go beyond the offsets that are covered", offset=at - 1)
         if total != self.manifest["n"]:
-            yield self.report(Kind.ALTERED, f"positions tell of {total} records, n is {self.manifest['n']}")
+            yield self.site.finding(Kind.ALTERED, f"positions tell of {total} records, n is {self.manifest['n']}")
 
     def _part(self, name: str, stored: dict[str, bytes | None]) -> Iterator[Finding]:
         """An object is there, under the name and with the size and hash that the manifest states."""
@@ -75,18 +75,19 @@ class Segment:
         stored[name] = None
         expected = f"{self.prefix}{self.manifest['seq']:012d}-{part['sha256'][:16]}{_ENDINGS[name]}"
         if part["key"] != expected:
-            yield self.report(Kind.ALTERED, f"the manifest names {part['key']!r} as {name}")
+            yield self.site.finding(Kind.ALTERED, f"the manifest names {part['key']!r} as {name}")
             return
         if part["codec"] != _CODECS[name]:
-            yield self.report(Kind.UNCHECKED, f"{name} has the unknown codec {part['codec']!r}", key=part["key"])
+            yield self.site.finding(Kind.UNCHECKED, f"{name} has the unknown codec {part['codec']!r}", key=part["key"])
             return
         body = self.read(part["key"])
         if body is None:
-            yield self.report(Kind.MISSING, f"the {name} of {self.manifest['n']} records are gone", key=part["key"])
+            detail = f"the {name} of {self.manifest['n']} records are gone"
+            yield self.site.finding(Kind.MISSING, detail, key=part["key"])
             return
         stored[name] = body
         if sha256(body) != part["sha256"] or len(body) != part["size"]:
-            yield self.report(Kind.ALTERED, f"the {name} are not the bytes that were sealed", key=part["key"])
+            yield self.site.finding(Kind.ALTERED, f"the {name} are not the bytes that were sealed", key=part["key"])
 
     def _records(self, leaves: bytes | None, body: bytes | None, sound: set[str]) -> Iterator[Finding]:
         """The records give the leaves, and the leaves the root; else the records that differ."""
@@ -94,7 +95,7 @@ class Segment:
         sealed = [leaves[i : i + 32] for i in range(0, len(leaves), 32)] if leaves is not None else None
         if sealed is not None and root_over(sealed) != manifest["root"]:
             if "leaves" in sound:
-                yield self.report(Kind.ALTERED, "the leaves do not give the root of the manifest")
+                yield self.site.finding(Kind.ALTERED, "the leaves do not give the root of the manifest")
             sealed = None
         if body is None:
             return
@@ -109,7 +110,7 @@ class Segment:
         content, wrong = inflate(body, manifest["bytes"] + 4 * manifest["n"] + _ROOM_FOR_INSERTED)
         whole = cut(content, take) and not wrong
         if whole and (len(found), size) != (manifest["n"], manifest["bytes"]):
-            yield self.report(
+            yield self.site.finding(
                 Kind.ALTERED,
                 f"there are {len(found)} records of {size} bytes, the manifest tells of {manifest['n']} of "
                 f"{manifest['bytes']}",
@@ -117,7 +118,7 @@ class Segment:
         if sealed is None and whole and root_over(found) == manifest["root"]:
             return  # the leaf file is damaged, the records are proven
         if sealed is None:
-            yield self.report(Kind.ALTERED, "neither the leaves nor the records give the root of the manifest")
+            yield self.site.finding(Kind.ALTERED, "neither the leaves nor the records give the root of the manifest")
             return
         yield from self._differences(sealed, found, wrong, whole=whole)
 
@@ -130,12 +131,12 @@ class Segment:
             steps = [(Kind.ALTERED, i) for i, (a, b) in enumerate(zip(sealed, found, strict=False)) if a != b]
         for kind, number in steps:
             offset, index = self._position(number)
-            yield self.report(kind, f"record {number} of the segment", offset=offset, index=index)
+            yield self.site.finding(kind, f"record {number} of the segment", offset=offset, index=index)
         if not whole and len(found) < len(sealed):
             offset, index = self._position(len(found))
             lost = len(sealed) - len(found)
             detail = f"from record {len(found)} on, {lost} can't be read: {wrong or 'frames are cut'}"
-            yield self.report(Kind.ALTERED, detail, offset=offset, index=index)
+            yield self.site.finding(Kind.ALTERED, detail, offset=offset, index=index)
 
     def _position(self, number: int) -> tuple[int | None, int | None]:
         """Offset and index of a record by its number in the segment; of what follows the last, those of the last."""
@@ -157,16 +158,16 @@ class Segment:
         except (ValueError, KeyError, TypeError, RecursionError) as exc:
             wrong = wrong or repr(exc)
         if wrong:
-            yield self.report(Kind.ALTERED, f"the headers can't be read: {wrong}", key=key)
+            yield self.site.finding(Kind.ALTERED, f"the headers can't be read: {wrong}", key=key)
             return
         if offsets != self.offsets:
-            yield self.report(Kind.ALTERED, "the headers tell of other messages than the manifest", key=key)
+            yield self.site.finding(Kind.ALTERED, "the headers tell of other messages than the manifest", key=key)
         stated = self.manifest["sources"]
         right = stated["count"] == len(sources) and stated["sha256"] == sha256(canonical(sources))
         if not right or stated["origins"] not in ([], sources):
-            yield self.report(Kind.ALTERED, "the headers tell of other sources than the manifest", key=key)
+            yield self.site.finding(Kind.ALTERED, "the headers tell of other sources than the manifest", key=key)
         if self.manifest["received"] != times:
-            yield self.report(Kind.ALTERED, "the headers tell of other receive times than the manifest", key=key)
+            yield self.site.finding(Kind.ALTERED, "the headers tell of other receive times than the manifest", key=key)
 
 
 def _summed(content: bytes) -> tuple[list[tuple[int, int]], list[dict[str, Any]], dict[str, str] | None]:

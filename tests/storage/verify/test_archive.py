@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import hashlib
 import json
 import random
-import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -15,31 +15,15 @@ import pytest
 import zstandard
 
 import storage.verify
-from storage.archive.objects import put_object
-from storage.verify.archive import check
+from storage.verify import workers
+from storage.verify.archive import Scope, check, examine
 from storage.verify.findings import Finding, Kind, Summary
-from tests.storage.archive.samples import TOPIC, Clock, expected_records, open_store, seal_in_batches, stream
+from storage.verify.places import Directory
+from tests.storage.archive.samples import START, TOPIC, expected_records
+from tests.storage.verify.conftest import MESSAGES
 
-MESSAGES = stream(14)
 FLIPS_PER_FILE = 24
 ACME = f"acme/seg/{TOPIC}/0"
-
-
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("clean") / "archive"
-    store = open_store(root)
-    seal_in_batches(store, MESSAGES, [3, 8], Clock())
-    put_object(store, "acme", b"a huge record")
-    for path in root.rglob("*"):
-        path.chmod(0o750 if path.is_dir() else 0o640)
-    return root
-
-
-@pytest.fixture
-def root(clean: Path, tmp_path: Path) -> Path:
-    shutil.copytree(clean, tmp_path / "archive")
-    return tmp_path / "archive"
 
 
 def segment(root: Path, seq: int, ending: str, stream_folder: str = ACME) -> Path:
@@ -76,6 +60,39 @@ def test_a_clean_archive_gives_no_finding_and_is_counted_whole(clean: Path):
     assert (summary.streams, summary.objects, summary.orphans) == (3, 1, 0)
     assert (summary.records, summary.bytes) == (len(expected), sum(map(len, expected.values())))
     assert summary.segments == len(list(clean.rglob("*.manifest.json"))) == max(seen)
+
+
+def test_more_processes_find_the_same_in_the_same_order(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "_INLINE", 0)
+    for seq in (0, 2):
+        path = segment(root, seq, ".ndz")
+        path.write_bytes(path.read_bytes()[:-9])
+    alone, together = Summary(), Summary()
+    expected = list(check(root, alone))
+    assert expected
+    assert list(examine(Directory(root), Scope(jobs=2), together)) == expected
+    assert together == alone
+
+
+def test_segments_outside_of_the_time_range_keep_their_place_but_are_not_read(root: Path):
+    for seq in (0, 2):
+        segment(root, seq, ".ndz").unlink()
+    counts = Summary()
+    middle = Scope(since=START + dt.timedelta(seconds=4), until=START + dt.timedelta(seconds=9))
+    assert list(examine(Directory(root), middle, counts)) == []
+    assert (counts.segments, counts.skipped) == (7, 4)
+    late = Scope(since=START + dt.timedelta(seconds=9))
+    assert [(f.kind, f.seq) for f in examine(Directory(root), late)] == [(Kind.MISSING, 2)]
+
+
+def test_what_can_not_be_read_is_incomplete_and_the_rest_is_checked(root: Path):
+    path = segment(root, 1, ".ndz")
+    path.unlink()
+    path.mkdir()
+    counts = Summary()
+    findings = list(check(root, counts))
+    assert [(f.kind, f.seq) for f in findings] == [(Kind.UNCHECKED, 1), (Kind.INSERTED, None)]
+    assert (counts.ok, counts.unchecked, counts.segments) == (False, 1, 7)
 
 
 def test_where_there_is_no_archive_nothing_is_proven(tmp_path: Path):

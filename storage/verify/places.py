@@ -1,0 +1,103 @@
+"""Where the verifier reads from: bytes by their key, and the names that lie in a folder. Nothing here can write."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import unquote, urlsplit
+
+_CHUNK = 1024 * 1024
+
+
+class Place(Protocol):
+    """A tree of objects. A value that other processes can be given: it opens its connections where it is used."""
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of an object; None where there is none.
+
+        Raises:
+            OSError: It can't be read.
+        """
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The bytes of an object of any size, in pieces.
+
+        Raises:
+            OSError: It can't be read, or is not there.
+        """
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder ("" for the root), sorted; names of folders end in a slash.
+
+        Raises:
+            OSError: It can't be read, or is not there.
+        """
+
+    def walk(self, folder: str) -> Iterator[str]:
+        """The keys of all objects below a folder, sorted; none where it is not there.
+
+        Raises:
+            OSError: It can't be read.
+        """
+
+    def metadata(self, key: str) -> Mapping[str, str]:
+        """What the store keeps beside the bytes of an object; empty for a directory.
+
+        Raises:
+            OSError: It can't be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory of this machine."""
+
+    root: Path
+
+    def read(self, key: str) -> bytes | None:
+        """See `Place.read`."""
+        try:
+            return (self.root / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """See `Place.chunks`."""
+        with (self.root / key).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+
+    def names(self, folder: str) -> list[str]:
+        """See `Place.names`."""
+        return sorted(path.name + "/" * path.is_dir() for path in (self.root / folder).iterdir())
+
+    def walk(self, folder: str) -> Iterator[str]:
+        """See `Place.walk`."""
+        start = self.root / folder
+        if start.is_dir():
+            yield from sorted(path.relative_to(self.root).as_posix() for path in start.rglob("*") if path.is_file())
+
+    def metadata(self, key: str) -> Mapping[str, str]:
+        """See `Place.metadata`."""
+        del key
+        return {}
+
+
+def place_at(url: str) -> Place:
+    """The place that a path, a ``file://`` or an ``s3://bucket/prefix`` URL names.
+
+    Raises:
+        ValueError: No such kind of place.
+    """
+    parts = urlsplit(url)
+    if "://" not in url:
+        return Directory(Path(url))
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Directory(Path(unquote(parts.path)))
+    if parts.scheme == "s3" and parts.netloc:
+        bucket = importlib.import_module("storage.verify.bucket")  # who reads a directory needs no boto3
+        return cast("Place", bucket.Bucket(parts.netloc, parts.path.strip("/")))
+    raise ValueError(f"{url!r} is no path, file:// or s3:// URL")

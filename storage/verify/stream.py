@@ -1,0 +1,175 @@
+"""Follows the chain of one namespace in one partition: numbers, links, offsets, totals, and the hint at its end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from storage.verify.findings import Finding, Kind, Site, Summary
+from storage.verify.places import Place
+from storage.verify.reading import HEAD_SHAPE, MANIFEST_SHAPE, document, sha256
+from storage.verify.workers import Task
+
+_MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
+_PART = re.compile(r"[0-9]{12}-[0-9a-f]{16}\.(ndz|leaves|headers)")
+_HEAD = "head.json"
+
+
+class Stream:
+    """Checks a chain.
+
+    Args:
+        place: The archive.
+        prefix: Folder of the chain, with a slash at its end.
+        summary: Counts streams, segments and orphans.
+        since: Segments that hold nothing received at or after this are not read.
+        until: Segments that hold nothing received before this are not read.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        prefix: str,
+        summary: Summary,
+        *,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+    ) -> None:
+        self._place = place
+        self._summary = summary
+        self._prefix = prefix
+        namespace, _, topic, number, _ = prefix.split("/")
+        self._site = Site(
+            namespace=namespace, topic=topic, partition=int(number) if number.isdecimal() else None, key=prefix
+        )
+        self._since, self._until = since, until
+        # The hint is read before the names, so that a chain which is growing never seems to be cut off.
+        self._hint = place.read(prefix + _HEAD)
+        self._names = set(place.names(prefix))
+        self._numbers = sorted(int(match[1]) for name in self._names if (match := _MANIFEST.fullmatch(name)))
+        self._named: set[str] = set()
+        self._last: dict[str, Any] | None = None  # the last manifest that could be read
+        self._last_digest: str | None = None
+        self._digests: dict[int, str] = {}
+
+    def check(self) -> Iterator[Finding | Task]:
+        """What is wrong with the chain, and the segments that are to be read, in order."""
+        self._summary.streams += 1
+        head, problems = self._head()
+        yield from problems
+        before = -1
+        for seq in self._numbers:
+            if before != seq - 1:
+                detail = f"manifests {before + 1} to {seq - 1} are gone"
+                yield self._at(before + 1).finding(Kind.MISSING, detail)
+                self._last_digest = None
+            yield from self._manifest(seq)
+            self._last_digest = self._digests[seq]
+            if head is None or seq != head["seq"]:
+                del self._digests[seq]
+            before = seq
+        yield from self._end(head)
+        parts = {name for name in self._names if _PART.fullmatch(name)}
+        self._summary.orphans += len(parts - self._named)
+        for name in sorted(self._names - parts - {_HEAD}):
+            if not _MANIFEST.fullmatch(name):
+                key = self._prefix + name.rstrip("/")
+                yield self._site.finding(Kind.INSERTED, "not part of an archive", key=key)
+
+    def _head(self) -> tuple[dict[str, Any] | None, list[Finding]]:
+        if self._hint is None:
+            return None, []
+        head, wrong = document(self._hint, HEAD_SHAPE)
+        if not wrong:
+            return head, []
+        return None, [self._site.finding(Kind.ALTERED, f"the hint is {wrong}", key=self._prefix + _HEAD)]
+
+    def _manifest(self, seq: int) -> Iterator[Finding | Task]:
+        """One manifest: itself, its place in the chain, its segment."""
+        site = self._at(seq)
+        body = self._place.read(site.key) or b""
+        self._digests[seq] = sha256(body)
+        manifest, wrong = document(body, MANIFEST_SHAPE)
+        if manifest is None:
+            yield site.finding(Kind.ALTERED, f"the manifest is {wrong}")
+            return
+        if (manifest["v"], manifest["type"]) != (1, "segment"):
+            yield site.finding(Kind.UNCHECKED, "the manifest is of an unknown version or type")
+            return
+        place = (manifest["namespace"], manifest["stream"]["topic"], manifest["stream"]["partition"], manifest["seq"])
+        if place != (site.namespace, site.topic, site.partition, seq):
+            yield site.finding(Kind.INSERTED, f"this manifest belongs to {place}")
+            return
+        self._named.update(manifest[part]["key"].rpartition("/")[2] for part in ("body", "leaves", "headers"))
+        yield from self._links(manifest, site)
+        self._last = manifest
+        self._summary.segments += 1
+        if self._asked(manifest["received"]):
+            yield Task(self._place, self._prefix, manifest, site)
+        else:
+            self._summary.skipped += 1
+
+    def _asked(self, received: dict[str, str] | None) -> bool:
+        """Whether a segment can hold something of the asked time range; where no time is known it can."""
+        return received is None or not (
+            (self._since is not None and received["max"] < _instant(self._since))
+            or (self._until is not None and received["min"] >= _instant(self._until))
+        )
+
+    def _links(self, manifest: dict[str, Any], site: Site) -> Iterator[Finding]:
+        """A manifest follows from the one before: hash, offsets, totals."""
+        seq, covers, last = manifest["seq"], manifest["covers"], self._last
+        if (seq == 0 and manifest["previous"] is not None) or (
+            self._last_digest is not None and manifest["previous"] != self._last_digest
+        ):
+            detail = f"manifest {seq} vouches for another manifest {seq - 1} than the one that is there"
+            yield site.finding(Kind.ALTERED, detail, seq=max(seq - 1, 0))
+        if covers["last_offset"] < covers["first_offset"] or manifest["batch"]["last_offset"] != covers["last_offset"]:
+            yield site.finding(Kind.ALTERED, "the range of offsets contradicts itself")
+        whole = last is not None and last["seq"] == seq - 1
+        if last is None:
+            start, before = manifest["partition"]["start"], {"records": 0, "bytes": 0}
+            whole = seq == 0
+        else:
+            start, before = last["covers"]["last_offset"] + 1, last["totals"]
+        yield from _continuity(covers["first_offset"], start, site)
+        added = {name: before[name] + manifest[own] for name, own in (("records", "n"), ("bytes", "bytes"))}
+        if whole and manifest["totals"] != added:
+            yield site.finding(Kind.ALTERED, f"totals are {manifest['totals']}, by the segments they are {added}")
+        if last is not None and manifest["partition"]["start"] != last["partition"]["start"]:
+            yield site.finding(Kind.ALTERED, "the partition starts elsewhere than in the manifest before")
+        for low, high in manifest["partition"]["gaps"]:
+            if low <= covers["last_offset"] and high >= covers["first_offset"]:
+                detail = f"Kafka never delivered offsets {low} to {high}"
+                yield site.finding(Kind.GAP, detail, offset=low, declared=True)
+
+    def _end(self, head: dict[str, Any] | None) -> Iterator[Finding]:
+        """The hint may lag behind the chain but never lead it."""
+        if head is None:
+            return
+        last = max(self._numbers, default=-1)
+        if head["seq"] > last:
+            detail = f"manifests {last + 1} to {head['seq']} are gone from the end"
+            yield self._at(last + 1).finding(Kind.TRUNCATED, detail)
+        elif head["seq"] in self._digests and self._digests[head["seq"]] != head["manifest"]:
+            detail = "the manifest is not the one that the hint names"
+            yield self._at(head["seq"]).finding(Kind.ALTERED, detail)
+
+    def _at(self, seq: int) -> Site:
+        return replace(self._site, seq=seq, key=f"{self._prefix}{seq:012d}.manifest.json")
+
+
+def _continuity(first: int, expected: int, site: Site) -> Iterator[Finding]:
+    if first > expected:
+        detail = f"offsets {expected} to {first - 1} are covered by no segment"
+        yield site.finding(Kind.GAP, detail, offset=expected)
+    elif first < expected:
+        yield site.finding(Kind.DUPLICATE, f"offsets {first} to {expected - 1} are covered twice", offset=first)
+
+
+def _instant(time: dt.datetime) -> str:
+    """As manifests write times: they sort like the times."""
+    return time.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

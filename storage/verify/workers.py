@@ -1,0 +1,111 @@
+"""Reads segments in several processes and gives the results back in order; never more than a few wait in memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from storage.verify.findings import Finding, Kind, Site, Summary
+from storage.verify.places import Place
+from storage.verify.segment import Segment
+
+_INLINE = 32
+"""Segments that are read before processes are started: a small archive is read sooner than they are up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A segment to read: its manifest (of the right shape), where its chain lies, and the place of its findings."""
+
+    place: Place
+    prefix: str
+    manifest: dict[str, Any]
+    site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What reading a segment gave."""
+
+    records: int
+    bytes: int
+    findings: list[Finding]
+
+    def counted(self, summary: Summary) -> Iterator[Finding]:
+        """The findings, after what was read is added to a summary."""
+        summary.records += self.records
+        summary.bytes += self.bytes
+        yield from self.findings
+
+
+def read(task: Task) -> Result:
+    """Check one segment."""
+    manifest = task.manifest
+    try:
+        findings = list(Segment(manifest, task.prefix, task.site, task.place.read).check())
+    except OSError as exc:
+        detail = f"reading: {exc.strerror}"
+        return Result(0, 0, [task.site.finding(Kind.UNCHECKED, detail, key=str(exc.filename or ""))])
+    return Result(manifest["n"], manifest["bytes"], findings)
+
+
+class Workers:
+    """The processes; none with one job, and none for a small archive."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._seen = 0
+        self._pool: ProcessPoolExecutor | None = None
+        self._waiting: deque[tuple[Task, Future[Result]]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def put(self, task: Task) -> Iterator[Result]:
+        """Take a segment; the results, in order, that are due."""
+        self._seen += 1
+        if self._jobs == 1 or self._seen <= _INLINE:
+            yield read(task)
+            return
+        if self._pool is None:
+            # Not forked: this process may have threads (a progress display), and a fork copies locks that they hold.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_leave_interrupts)
+        try:
+            self._waiting.append((task, self._pool.submit(read, task)))
+        except BrokenProcessPool:
+            yield _lost(task)
+        while len(self._waiting) > 2 * self._jobs:
+            yield self._next()
+
+    def rest(self) -> Iterator[Result]:
+        """The results that are still to come, in order."""
+        while self._waiting:
+            yield self._next()
+
+    def _next(self) -> Result:
+        task, future = self._waiting.popleft()
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            return _lost(task)
+
+
+def _lost(task: Task) -> Result:
+    return Result(0, 0, [task.site.finding(Kind.UNCHECKED, "a process that read segments was killed: out of memory?")])
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the process that started us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

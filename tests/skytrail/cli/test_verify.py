@@ -1,0 +1,85 @@
+"""`skytrail verify`: what it prints and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ingest.schema.errors import ConfigError
+from skytrail.cli.main import build
+from tests.storage.archive.samples import TOPIC, Clock, message, open_store, seal_in_batches
+from tests.storage.verify.conftest import make_archive
+
+RUNNER = CliRunner()
+ACME = f"acme/seg/{TOPIC}/0"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make_archive(tmp_path / "archive")
+    return tmp_path / "archive"
+
+
+def verify(root: Path | str, *arguments: str) -> Result:
+    return RUNNER.invoke(build("verify"), ["verify", "--archive", str(root), *arguments], catch_exceptions=False)
+
+
+def test_a_clean_archive_ends_with_0_and_says_what_was_checked(root: Path) -> None:
+    result = verify(root, "-o", "json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (found["schema_version"], found["verdict"], found["findings"]) == (1, "clean", [])
+    assert found["checked"]["segments"] == 7
+    assert found["checked"]["records"] > 0
+
+
+def test_a_changed_byte_ends_with_1_and_the_record_is_named(root: Path) -> None:
+    path = next((root / ACME).glob("000000000001*.leaves"))
+    leaves = bytearray(path.read_bytes())
+    leaves[32 * 3] ^= 1
+    path.write_bytes(leaves)
+    result = verify(root, "-o", "json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["verdict"]) == (1, "tampered")
+    (finding,) = found["findings"]
+    assert (finding["kind"], finding["grade"], finding["namespace"]) == ("ALTERED", "tampered", "acme")
+    assert (finding["topic"], finding["partition"], finding["seq"]) == (TOPIC, 0, 1)
+    assert finding["key"].endswith(path.name)
+    assert "next:" in result.stderr
+
+
+def test_what_can_not_be_checked_ends_with_5(tmp_path: Path) -> None:
+    result = verify(tmp_path / "nowhere", "-o", "json")
+    assert (result.exit_code, json.loads(result.stdout)["verdict"]) == (5, "incomplete")
+
+
+def test_offsets_that_kafka_never_delivered_make_it_incomplete_and_no_tampering(tmp_path: Path) -> None:
+    messages = {0: message("acme", b"a"), 1: message("acme", b"b"), 4: message("acme", b"c")}
+    seal_in_batches(open_store(tmp_path / "archive"), messages, [1], Clock())
+    result = verify(tmp_path / "archive", "-o", "json")
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert (result.exit_code, finding["kind"], finding["offset"], finding["declared"]) == (5, "GAP", 2, True)
+
+
+def test_only_so_many_findings_are_shown_and_all_are_counted(root: Path) -> None:
+    for path in root.rglob("*.ndz"):
+        path.unlink()
+    result = verify(root, "--limit", "2", "-o", "json")
+    found = json.loads(result.stdout)
+    assert len(found["findings"]) == 2
+    assert found["checked"]["findings"] == 7
+    assert "5 MISSING more" in result.stderr
+
+
+def test_a_time_range_is_told(root: Path) -> None:
+    result = verify(root, "--to", "2020-01-01T00:00:00Z")
+    assert result.exit_code == 0
+    assert "outside of the time range" in result.stderr
+
+
+def test_a_url_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="opening archive"):
+        verify("gs://bucket/archive")
