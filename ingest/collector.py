@@ -20,10 +20,10 @@ from ingest.backoff import Backoff
 from ingest.formats.contract import Format
 from ingest.publisher import Publisher
 from ingest.schema.dead_letter import DeadLetter
-from ingest.schema.envelope import MAX_RECORD_BYTES, Envelope, Header, pack
+from ingest.schema.envelope import MAX_RECORD_BYTES, Context, Envelope, Header, pack
 from ingest.schema.errors import OversizedRecord, RejectedRecord, TransientError
 from ingest.transports.contract import Delivery, Transport
-from ingest.unpacking import Repeats, Unpacked, unpack
+from ingest.unpacking import Contexts, Repeats, Unpacked, unpack
 
 _STEP_BYTES = 8 * 1024 * 1024  # records published and awaited at once
 _INLINE_BYTES = MAX_RECORD_BYTES  # a larger refused body lies in the archive, its letter points there
@@ -61,11 +61,13 @@ class Identity:
         collector: Id of the collector, as in the settings.
         namespace: Tenant or business unit.
         format: Format of what arrives.
+        context: What is known of the records where a body does not say it itself.
     """
 
     collector: str
     namespace: str
     format: Format
+    context: Context = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Collector:
         self._alarmed_at = -math.inf
         self._on_progress = on_progress
         self._repeats = Repeats()
+        self._contexts = Contexts()
         self._stopping = asyncio.Event()
         self._freed = asyncio.Event()
         self._in_flight: dict[asyncio.Task[None], int] = {}
@@ -171,6 +174,7 @@ class Collector:
         else:
             unpacked = await asyncio.to_thread(unpack, *arguments)
         unpacked.repeats = self._repeats.of(delivery.origin, unpacked.records)
+        unpacked.context = self._contexts.of(delivery.origin, unpacked.context) or self._identity.context
         return unpacked
 
     async def _wait_for_room(self) -> None:
@@ -228,6 +232,7 @@ class Collector:
             collector=f"{name}/{delivery.source}" if delivery.source else name,
             received_at=delivery.received_at,
             origin=msgspec.structs.replace(delivery.origin, sha256=unpacked.sha256),
+            context=unpacked.context,
         )
 
     async def _refuse(self, header: Header, body: bytes, error: RejectedRecord) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ingest.formats.contract import Format
 from ingest.parsing.gzip_member import inflate
-from ingest.schema.envelope import Origin
+from ingest.schema.envelope import Context, Origin
 from ingest.schema.errors import MalformedBody
 
 _OBJECTS = 64  # source objects whose repeats are remembered, the latest
@@ -25,14 +25,36 @@ class Unpacked:
     Attributes:
         records: The exact bytes of each record, in order.
         repeats: Ordinal in `records` → how many times the same bytes occurred before in the same source object.
+        context: What the body says of all its records beside them.
         sha256: Hex SHA-256 of the inflated body; of the body as received where it can't be inflated.
         fault: Why the rest of the body could not be read.
     """
 
     records: list[bytes] = field(default_factory=list)
     repeats: dict[int, int] = field(default_factory=dict)
+    context: Context = ()
     sha256: str = ""
     fault: MalformedBody | None = None
+
+
+class Contexts:
+    """Remembers what the beginning of a source object said, for its parts that come as later bodies.
+
+    It is kept for the latest objects only and not across a restart: then a format that needs it refuses the records,
+    and a redrive of the whole object mends that.
+    """
+
+    def __init__(self) -> None:
+        self._objects: OrderedDict[str, Context] = OrderedDict()
+
+    def of(self, origin: Origin, said: Context) -> Context:
+        """What counts for a body: what it says itself, else what an earlier part of the same object said."""
+        key = _object_of(origin)
+        if said or origin.first_ordinal == 0:
+            self._objects[key] = said
+        while len(self._objects) > _OBJECTS:
+            self._objects.popitem(last=False)
+        return said or self._objects.get(key, ())
 
 
 class Repeats:
@@ -47,7 +69,7 @@ class Repeats:
 
     def of(self, origin: Origin, records: list[bytes]) -> dict[int, int]:
         """Ordinal in `records` → earlier occurrences, for those that have any."""
-        key = f"{origin.transport}\0{origin.locator}\0{origin.version}"
+        key = _object_of(origin)
         if origin.first_ordinal == 0:
             self._objects.pop(key, None)
         seen = self._objects.setdefault(key, {})
@@ -63,6 +85,10 @@ class Repeats:
             if before or len(seen) < _LEAVES:
                 seen[digest] = before + 1
         return found
+
+
+def _object_of(origin: Origin) -> str:
+    return f"{origin.transport}\0{origin.locator}\0{origin.version}"
 
 
 def unpack(body: bytes, format_: Format, limit: int) -> Unpacked:
@@ -81,6 +107,7 @@ def unpack(body: bytes, format_: Format, limit: int) -> Unpacked:
         return found
     found.sha256 = hashlib.sha256(inflated).hexdigest()
     try:
+        found.context = format_.context(inflated)
         found.records.extend(format_.split(inflated))
     except MalformedBody as exc:
         found.fault = exc

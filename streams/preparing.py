@@ -77,7 +77,7 @@ def open_message(value: bytes | None, position: Position, now: dt.datetime) -> t
     except UnsupportedEnvelope as exc:
         return _poison(value or b"", position, now, exc), None
     try:
-        format_ = format_named(envelope.header.format)
+        format_ = format_named(envelope.header.format).within(envelope.header.context)
     except ConfigError as exc:
         return _of_unknown_format(envelope, position, now, exc), None
     message = PreparedMessage(position, envelope.header, len(envelope.records), envelope.size, format=format_)

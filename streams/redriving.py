@@ -214,7 +214,7 @@ async def _collect_again(letter: DeadLetter, header: Header, format_: Format, ro
     if road.dry_run:
         return len(unpacked.records)
     collector = Collector(
-        Identity(header.collector, header.namespace, format_),
+        Identity(header.collector, header.namespace, format_, header.context),
         _Once(_Body(_at(header, 0).origin, body, header.received_at)),
         road.publisher,
         put_object=lambda namespace, found: put_object(road.store, namespace, found),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ingest.schema.envelope import Context
 from ingest.schema.fields import Field
 
 Document = dict[str, Any]
@@ -106,6 +107,19 @@ class Format(Protocol):
             MalformedBody: At the first byte that can't be split, naming it.
         """
         ...
+
+    def context(self, body: bytes) -> Context:
+        """What an inflated body says of all its records beside them, in few short words; nothing for most formats.
+
+        It travels in the envelope's header, is sealed with it, and comes back through `within`. Never raises.
+        """
+        del body
+        return ()
+
+    def within(self, context: Context) -> Format:
+        """This format for the records of a body that said `context`; itself where that tells it nothing."""
+        del context
+        return self
 
     def read(self, record: bytes) -> Reading:
         """Parse a record, for one or more of the answers below.

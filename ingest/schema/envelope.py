@@ -22,6 +22,10 @@ MAX_BYTES = 1024 * 1024  # records of one envelope together, uncompressed
 MAX_RECORD_BYTES = 8 * 1024 * 1024  # a larger record goes to the archive as an object
 
 
+Context = tuple[tuple[str, str], ...]
+"""What a body says of all its records beside them, as (name, value): a log group, the names of columns."""
+
+
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where a collected body came from; enough to fetch and compare it again.
 
@@ -50,6 +54,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         namespace: Tenant or business unit.
         collector: Id of the collector, as in the settings.
         received_at: When the body was collected (UTC, microseconds).
+        context: What the body says of all its records beside them; their format may need it to read them.
     """
 
     format: str
@@ -57,6 +62,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     collector: str
     received_at: dt.datetime
     origin: Origin
+    context: Context = ()
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,12 +10,13 @@ import datetime as dt
 import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.formats.registry import all_formats
+from ingest.formats.registry import all_formats, format_named
 from ingest.parsing.body_shape import Shape, is_gzip, shape_of
+from ingest.schema.envelope import Context
 from ingest.schema.errors import IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
 from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated
 from skytrail.scan.objects import chunks
@@ -46,6 +47,7 @@ class Piece:
         records: Records as such; `repeats` tells how often the same bytes came before in their body.
         fault: Why there is nothing to evaluate.
         unknown: The fault is that no format knows the file.
+        context: What the beginning of the file, or the envelope, said of all its records.
         mixed: Nobody said of which format it is, so single records may be of another.
     """
 
@@ -62,6 +64,7 @@ class Piece:
     fault: str = ""
     unknown: bool = False
     mixed: bool = False
+    context: Context = ()
 
 
 def pieces(
@@ -107,7 +110,9 @@ def _of_file(number: int, source: Source, format_name: str | None) -> Iterator[P
         elif not is_gzip(head) and source.size > BODY_BYTES and _is_lines(head, handle):
             known = [format_name] if format_name else recognise(head)
             if len(known) == 1:
-                yield from _spans(number, source, handle, known[0], mixed=not format_name)
+                pattern = Piece(number, source.name, format=known[0], path=source.path, mixed=not format_name)
+                context = format_named(known[0]).context(head)
+                yield from _spans(replace(pattern, context=context), source.size, handle)
             else:
                 yield Piece(number, source.name, size=source.size, fault=doubt(known), unknown=True)
         else:
@@ -124,15 +129,14 @@ def _is_lines(head: bytes, handle: BinaryIO) -> bool:
     return shape is Shape.LINES
 
 
-def _spans(number: int, source: Source, handle: BinaryIO, name: str, *, mixed: bool) -> Iterator[Piece]:
+def _spans(pattern: Piece, size: int, handle: BinaryIO) -> Iterator[Piece]:
+    """Pieces like `pattern`, each a span of its file."""
     start = 0
-    while start < source.size:
-        end = _line_end(handle, start + BODY_BYTES, source.size)
+    while start < size:
+        end = _line_end(handle, start + BODY_BYTES, size)
         if end - start > DOCUMENT_BYTES:
             raise MalformedBody(f"reading file: a line is longer than {DOCUMENT_BYTES} bytes", where=f"byte {start}")
-        yield Piece(
-            number, source.name, size=end - start, format=name, path=source.path, start=start, end=end, mixed=mixed
-        )
+        yield replace(pattern, size=end - start, start=start, end=end)
         start = end
 
 
@@ -152,6 +156,7 @@ def _line_end(handle: BinaryIO, at: int, size: int) -> int:
 def _of_stream(number: int, source: Source, chunks: Iterator[bytes], format_name: str | None) -> Iterator[Piece]:
     """Pieces with bytes; the size on disk is spread evenly, since nobody knows the inflated one."""
     name = format_name
+    context: Context = ()
     read = 0
 
     def counted() -> Iterator[bytes]:
@@ -168,7 +173,9 @@ def _of_stream(number: int, source: Source, chunks: Iterator[bytes], format_name
                 yield Piece(number, source.name, size=source.size, fault=doubt(known), unknown=True)
                 return
             name = known[0]
-        yield Piece(number, source.name, size=read - told, format=name, body=body, mixed=not format_name)
+        context = format_named(name).context(body) or context
+        piece = Piece(number, source.name, size=read - told, format=name, body=body, mixed=not format_name)
+        yield replace(piece, context=context)
         told = read
 
 
@@ -216,7 +223,9 @@ def _is_lost(record: Record, format_name: str | None) -> bool:
 
 
 def _alike(first: Record, other: Record) -> bool:
-    return first.header is not None and other.header is not None and first.header.format == other.header.format
+    if first.header is None or other.header is None:
+        return False
+    return (first.header.format, first.header.context) == (other.header.format, other.header.context)
 
 
 def _batch(number: int, file: str, batch: Sequence[Record]) -> Piece:
@@ -229,6 +238,7 @@ def _batch(number: int, file: str, batch: Sequence[Record]) -> Piece:
         format=header.format,
         records=tuple(record.body for record in batch),
         repeats={place: record.repeat for place, record in enumerate(batch) if record.repeat},
+        context=header.context,
     )
 
 

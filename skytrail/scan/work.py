@@ -60,10 +60,10 @@ class Worker:
 
     def _matches(self, piece: Piece) -> Iterator[Match]:
         if piece.records:
-            for match in self._evaluator.matches(format_named(piece.format), piece.records):
+            for match in self._evaluator.matches(format_named(piece.format).within(piece.context), piece.records):
                 yield _told_apart(match, piece)
             return
-        name = piece.format
+        name, context = piece.format, piece.context
         for body in _bodies(piece):
             if not name:
                 known = recognise(body)
@@ -78,7 +78,8 @@ class Worker:
                 records.extend(format_.split(body))
             except MalformedBody as exc:
                 fault = exc  # the records before it are evaluated first
-            yield from self._evaluator.matches(format_, records, mixed=piece.mixed)
+            context = format_.context(body) or context
+            yield from self._evaluator.matches(format_.within(context), records, mixed=piece.mixed)
             if fault:
                 raise fault
 

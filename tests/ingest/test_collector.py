@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from ingest.backoff import Backoff
 from ingest.collector import Collector, Counts, Identity, Limits
+from ingest.formats.aws_vpcflow.format import FORMAT as VPCFLOW
+from ingest.formats.contract import Format
 from ingest.schema.envelope import MAX_RECORD_BYTES
 from ingest.schema.errors import SourceRefused, StoreUnavailable, TransientError
 from ingest.transports.contract import Transport
@@ -44,9 +46,10 @@ def collector(
     objects: Objects | None = None,
     limits: Limits | None = None,
     backoff: Backoff = EAGER,
+    format_: Format | None = None,
 ) -> Collector:
     return Collector(
-        Identity("mine", "acme", LineFormat()),
+        Identity("mine", "acme", format_ or LineFormat()),
         transport,
         publisher,
         put_object=objects or Objects(),
@@ -230,6 +233,22 @@ def test_identical_records_of_one_object_are_told_apart_wherever_it_is_cut(chunk
         assert (record, number) in seen
         expected[record] = number + 1
     assert len(seen) == len(set(seen)) == sum(map(len, chunks))
+
+
+async def test_what_the_head_of_an_object_says_of_its_records_travels_with_every_part_of_it() -> None:
+    line = b"1.2.3.4 5.6.7.8 1795334519"
+    transport, publisher = Continued(b"srcaddr dstaddr end\n" + line, line, line), MemoryPublisher()
+    await collector(transport, publisher, format_=VPCFLOW).run()
+    said = (("fields", "srcaddr dstaddr end"),)
+    assert [(each.header.context, each.records) for each in publisher.envelopes] == [(said, (line,))] * 3
+    assert [VPCFLOW.within(each.header.context).normalise(line)["destination"]["ip"] for each in publisher.envelopes]
+
+
+async def test_another_object_says_nothing_of_an_earlier_one() -> None:
+    line = b"1.2.3.4 5.6.7.8 1795334519"
+    publisher = MemoryPublisher()
+    await collector(MemoryTransport(b"srcaddr dstaddr end\n" + line, line), publisher, format_=VPCFLOW).run()
+    assert [bool(each.header.context) for each in publisher.envelopes] == [True, False]
 
 
 async def test_bodies_that_fail_together_raise_one_alarm() -> None:

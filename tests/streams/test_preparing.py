@@ -70,6 +70,19 @@ def test_records_of_an_unknown_format_are_letters_of_their_source_that_can_be_re
     assert source_key(message.header) == source_key(of_envelope(value([b"a"], format_name="no.such")).header)
 
 
+def test_what_the_header_says_of_all_records_reaches_their_format() -> None:
+    said = (("fields", "srcaddr dstaddr end"),)
+    stamp = str(int(NOW.timestamp())).encode()
+    envelope = Envelope(
+        header=msgspec.structs.replace(header("acme", "aws.vpcflow"), context=said),
+        records=(b"1.2.3.4 5.6.7.8 " + stamp,),
+    )
+    (prepared,) = prepare(encode(envelope), PLACE, NOW, LIMITS).records
+    assert prepared.identified.document["destination"]["ip"] == "5.6.7.8"
+    silent = msgspec.structs.replace(envelope, header=msgspec.structs.replace(envelope.header, context=()))
+    assert len(prepare(encode(silent), PLACE, NOW, LIMITS).letters) == 1
+
+
 def test_event_times_beyond_the_limits_are_refused_and_their_neighbours_are_not() -> None:
     ahead, back = NOW + dt.timedelta(hours=25), NOW - dt.timedelta(days=366)
     records = [GOOD[0], at(GOOD[1], ahead), at(GOOD[2], back)]

@@ -40,7 +40,8 @@ def normalise(
                cat audit.log | skytrail normalise --format kubernetes.audit -
     """
     format_ = format_named(format_name)
-    body = _read(path)
+    body = _inflated(_read(path))
+    context = () if isinstance(body, MalformedBody) else format_.context(body)
     broken = 0
     now = dt.datetime.now(dt.UTC)
     for ordinal, (record, repeat) in enumerate(_records(format_, body)):
@@ -48,7 +49,7 @@ def normalise(
             line, failed = _error(record), True
         else:
             receipt = Receipt(namespace, "normalise", now, path, ordinal, repeat)
-            line, failed = _line(format_, record, receipt, now, with_id=with_id)
+            line, failed = _line(format_.within(context), record, receipt, now, with_id=with_id)
         broken += failed
         sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
@@ -56,11 +57,21 @@ def normalise(
         say(f"{broken} records could not be normalised; their lines hold the reason")
 
 
-def _records(format_: Format, body: bytes) -> Iterator[tuple[bytes | RejectedRecord, int]]:
+def _inflated(body: bytes) -> bytes | MalformedBody:
+    try:
+        return inflate(body, MAX_INFLATED)
+    except MalformedBody as exc:
+        return exc
+
+
+def _records(format_: Format, body: bytes | MalformedBody) -> Iterator[tuple[bytes | RejectedRecord, int]]:
     """Records with how often their bytes came before; a fault of the body itself is one last error."""
     seen: dict[bytes, int] = {}
+    if isinstance(body, MalformedBody):
+        yield body, 0
+        return
     try:
-        for record in format_.split(inflate(body, MAX_INFLATED)):
+        for record in format_.split(body):
             leaf = leaf_hash(record)
             seen[leaf] = seen.get(leaf, -1) + 1
             yield record, seen[leaf]

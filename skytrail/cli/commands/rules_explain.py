@@ -81,6 +81,7 @@ def _event(path: str, ordinal: int, format_name: str) -> tuple[Format, View, str
     if len(known) != 1:
         raise MalformedBody(doubt(known), where=path, mend="name its format by --format")
     format_ = format_named(known[0])
+    format_ = format_.within(format_.context(first))
     records = itertools.chain.from_iterable(map(format_.split, itertools.chain((first,), source)))
     body = next(itertools.islice(records, ordinal, None), None)
     if body is None:
