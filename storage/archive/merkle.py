@@ -1,6 +1,6 @@
 """The Merkle tree of RFC 6962 §2.1 over leaf hashes (see `ingest.schema.identity.leaf_hash`).
 
-https://www.rfc-editor.org/rfc/rfc6962#section-2.1; verification as in RFC 9162 §2.1.3.2.
+https://www.rfc-editor.org/rfc/rfc6962#section-2.1; verification as in RFC 9162 §2.1.3.2 and §2.1.4.2.
 """
 
 from __future__ import annotations
@@ -90,3 +90,31 @@ def includes(root: bytes, size: int, leaf: bytes, index: int, path: Sequence[byt
         number >>= 1
         last >>= 1
     return last == 0 and current == root
+
+
+def consistent(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> bool:
+    """Whether `path` proves that the tree of `new_size` leaves begins with that of `old_size`."""
+    if old_size == 0 or old_size >= new_size:
+        return not path and (old_size == 0 or (old_size == new_size and old_root == new_root))
+    # A complete old tree is itself the first hash of the path; it is left out of the proof.
+    hashes = [old_root, *path] if old_size & (old_size - 1) == 0 else list(path)
+    number, last = old_size - 1, new_size - 1
+    while number % 2:
+        number >>= 1
+        last >>= 1
+    if not hashes:
+        return False
+    old = new = hashes[0]
+    for sibling in hashes[1:]:
+        if last == 0:
+            return False
+        if number % 2 or number == last:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+            while number % 2 == 0 and number:
+                number >>= 1
+                last >>= 1
+        else:
+            new = node_hash(new, sibling)
+        number >>= 1
+        last >>= 1
+    return last == 0 and (old, new) == (old_root, new_root)

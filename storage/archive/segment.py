@@ -36,7 +36,7 @@ from storage.archive.merkle import Frontier
 HEADERS_CODEC = "jsonl+zstd"
 LEAVES_CODEC = "sha256"
 MAX_ORIGINS_BYTES = 16 * 1024  # a manifest must stay below 64 KiB to be an entry of the coming ledger
-_BUILDER = Builder(product="skytrail", version=importlib.metadata.version("skytrail"))
+BUILDER = Builder(product="skytrail", version=importlib.metadata.version("skytrail"))
 
 
 class MessageLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +153,7 @@ class SegmentBuilder:
             totals=totals,
             partition=partition,
             batch=batch,
-            builder=_BUILDER,
+            builder=BUILDER,
         )
         return SegmentFiles(
             manifest=manifest,
