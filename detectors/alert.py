@@ -14,7 +14,7 @@ from detectors.attack import Tactic, Technique, technique
 from detectors.detection import Detection, EventRef
 from detectors.reason import clean
 from detectors.rule import Rule
-from detectors.suppression import Window
+from detectors.suppression import MAX_EVENTS, Window
 from ingest.document import PRODUCT_VERSION, utc_millis
 
 DATASET = "skytrail.alert"
@@ -127,7 +127,6 @@ def _place(context: Mapping[str, Any]) -> str:
 
 
 def _alert_event(rule: Rule, detection: Detection, alert_id: str, moment: str) -> dict[str, Any]:
-    at = utc_millis(detection.at)
     return {
         **detection.context.get("event", {}),
         "kind": "alert",
@@ -141,8 +140,8 @@ def _alert_event(rule: Rule, detection: Detection, alert_id: str, moment: str) -
         "risk_score_norm": rule.severity,
         "created": moment,
         "ingested": moment,
-        "start": utc_millis(detection.since) if detection.since else at,
-        "end": at,
+        "start": utc_millis(min(match.at for match in detection.matches)),
+        "end": utc_millis(max(match.at for match in detection.matches)),
         "reason": detection.reason,
         **({"reference": rule.references[0]} if rule.references else {}),
     }
@@ -152,12 +151,12 @@ def _alert_itself(rule: Rule, detection: Detection) -> dict[str, Any]:
     until = detection.at + dt.timedelta(seconds=detection.window_seconds)
     return {
         "dedup_key": dedup_key(detection),
-        "count": max(1, len(detection.events)),
+        "count": detection.count,
         "threshold": detection.threshold,
         "confidence": rule.confidence,
         "status": "open",
         "group_key": detection.group_key,
-        "events": [_event(event) for event in detection.events or (detection.event,) if event.id],
+        "events": [_event(match.event) for match in detection.matches[:MAX_EVENTS] if match.event.id],
         "false_positives": list(rule.false_positives),
         "runbook": [f"{number}. {text}" for number, text in enumerate(rule.runbook, 1)],
         "suppressed_until": utc_millis(until),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,7 +25,8 @@ from ingest.schema.errors import UnsupportedEnvelope
 VERSION = 1
 MAX_GROUP_KEY = 512  # characters; a longer one is cut and told apart by its hash
 MAX_MEMBER = 40  # characters
-MAX_RELATED = 100  # values of each `related.*` list that an alert repeats
+MAX_LIST = 50  # values of a list, e.g. of `related.*`, that an alert repeats
+MAX_TEXT = 1024  # characters of a text that an alert repeats
 
 _CONTEXT: Mapping[str, tuple[str, ...]] = {
     "event": ("action", "outcome", "provider"),
@@ -55,20 +56,33 @@ class Principal(msgspec.Struct, frozen=True):
     display: str = ""
 
 
+class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an alert counts and lists.
+
+    Attributes:
+        member: What it counts once (stages and replays of one action have one member).
+        at: Event time, UTC.
+    """
+
+    member: str
+    event: EventRef
+    at: dt.datetime
+
+
 class Detection(msgspec.Struct, frozen=True, kw_only=True):
-    """One match.
+    """One match of a rule, or several of a correlation that belong to one alert.
 
     Attributes:
         ruleset_version: Version of the whole rule set that matched.
         group_key: Values of the rule's suppression fields, joined so that different values never give one key.
         window_seconds: Detections with one group key within this time of the event clock are one alert.
-        member: What an alert counts once (stages and replays of one action have one member).
-        at: Event time, UTC.
+        member: Of the match that people read about; see `Match`, as for `event` and `at`.
         context: Parts of the ECS document that the alert repeats.
         alert: Id of the alert it belongs to, where the detection knows it (correlations); "": the suppression decides.
-        events: Every event that a correlation matched when it opened the alert.
-        since: Time of the first of them.
+        more: Further matches of the same alert.
+        count: Matches the correlation knew when it told this; more than are listed where they take several detections.
         threshold: How many matches it took.
+        title: Of the rule, as its level: what the alert shows where the rule is not loaded.
     """
 
     rule_id: str
@@ -85,9 +99,16 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     context: Mapping[str, Any]
     alert: str = ""
-    events: tuple[EventRef, ...] = ()
-    since: dt.datetime | None = None
+    more: tuple[Match, ...] = ()
+    count: int = 1
     threshold: int = 1
+    title: str = ""
+    level: str = ""
+
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        """All of them, the one that people read about first."""
+        return (Match(self.member, self.event, self.at), *self.more)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -97,6 +118,26 @@ _decoder = msgspec.msgpack.Decoder(tuple[Detection, ...])
 def encode(batch: Sequence[Detection]) -> bytes:
     """Serialise a batch; `decode` gives back an equal one."""
     return bytes((VERSION,)) + _encoder.encode(tuple(batch))
+
+
+def encode_within(found: Iterable[Detection], most: int, size: int) -> list[bytes]:
+    """Serialise detections as batches of at most `most` and about `size` bytes; one that is larger goes alone."""
+    batches = cut(map(_encoder.encode, found), most, size)
+    return [bytes((VERSION,)) + _encoder.encode([msgspec.Raw(each) for each in batch]) for batch in batches]
+
+
+def cut(parts: Iterable[bytes], most: int, size: int) -> Iterator[list[bytes]]:
+    """Runs of at most `most` parts and `size` bytes, in order; a part that is larger stands alone."""
+    run: list[bytes] = []
+    length = 0
+    for part in parts:
+        if run and (len(run) >= most or length + len(part) > size):
+            yield run
+            run, length = [], 0
+        run.append(part)
+        length += len(part)
+    if run:
+        yield run
 
 
 def decode(message: bytes | None) -> tuple[Detection, ...]:
@@ -170,6 +211,8 @@ def word_matches(
                 principal=principal_of(event.document),
                 reason=word_reason(rule.reason or rule.title, fields),
                 context=context_of(event.document),
+                title=rule.title,
+                level=rule.level,
             )
         )
     return found
@@ -192,17 +235,35 @@ def group_key(fields: Fields, names: Sequence[str]) -> str:
 
 
 def context_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of an ECS document that an alert repeats."""
+    """The parts of an ECS document that an alert repeats; long texts and lists are cut."""
     found: dict[str, Any] = {}
     for name, keys in _CONTEXT.items():
         part = document.get(name)
         if isinstance(part, Mapping):
-            kept = {key: value for key, value in part.items() if not keys or key in keys}
-            if name == "related":
-                kept = {key: value[:MAX_RELATED] if isinstance(value, list) else value for key, value in kept.items()}
+            kept = {key: _clipped(value) for key, value in part.items() if not keys or key in keys}
             if kept:
                 found[name] = kept
     return found
+
+
+def title_context(context: Mapping[str, Any]) -> dict[str, Any]:
+    """As much of a context as the title line of an alert shows: account and cluster."""
+    found: dict[str, Any] = {}
+    for outer, inner, leaf in (("cloud", "account", "id"), ("orchestrator", "cluster", "name")):
+        value = context.get(outer, {}).get(inner, {}).get(leaf)
+        if value:
+            found[outer] = {inner: {leaf: value}}
+    return found
+
+
+def _clipped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= MAX_TEXT else f"{value[: MAX_TEXT - 1]}…"
+    if isinstance(value, Mapping):
+        return {key: _clipped(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_clipped(part) for part in value[:MAX_LIST]]
+    return value
 
 
 def principal_of(document: Mapping[str, Any]) -> Principal:

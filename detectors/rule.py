@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from detectors.attack import Tactic, Technique, read_tags
-from detectors.sigma.ast import Condition
+from detectors.sigma.ast import Condition, Or
 from detectors.sigma.parse import ParsedSigma
 from ingest.formats.contract import LogSource
 from ingest.schema.errors import ConfigError
@@ -139,6 +139,35 @@ def build_rule(parsed: ParsedSigma, *, where: str) -> Rule:
         digest=digest,
         source=where,
         confidence=_CONFIDENCE.get(read.text("status").lower(), "medium"),
+    )
+
+
+def bare_rule(rule_id: str, version: str, title: str, level: str) -> Rule:
+    """As much of a rule as its detections carry, for a worker that does not have it (any more, or yet)."""
+    level = level if level in SEVERITIES else "medium"
+    return Rule(
+        id=rule_id,
+        uuid="",
+        version=version,
+        title=title or rule_id,
+        level=level,
+        severity=SEVERITIES[level],
+        description="The rule was not loaded where the alert was written: it was just added, changed or removed.",
+        author="",
+        license="",
+        references=(),
+        tags=(),
+        tactics=(),
+        techniques=(),
+        false_positives=(),
+        runbook=(),
+        reason="",
+        suppression=Suppression(),
+        log_source=LogSource(""),
+        condition=Or(()),
+        tests=(),
+        digest="",
+        source="",
     )
 
 

@@ -1,10 +1,12 @@
-"""Folds detections of one rule and one group into alerts, with an exact count. A pure step; event time only.
+"""Folds detections of one rule and one group into alerts, with an exact count. Event time only, no clock.
 
 An alert opens with its first member at once. Members whose event time is less than the window away from the time of the
 first one, before or after, fold into it; any other opens the next alert. A member that is known already (a replay, a
 redelivery, another stage of one action) changes nothing. The newest alerts of a group are remembered with all their
 members, so that replays and late events find their alert; an alert that holds `MAX_MEMBERS` takes no more, and the next
 member opens a new one. So every member belongs to exactly one alert as long as its alert is remembered.
+
+A state that was given to `step` or `fold` must not be used again: its sets of members grow in place.
 """
 
 from __future__ import annotations
@@ -15,10 +17,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from detectors.detection import Detection, EventRef
+from detectors.detection import Detection, EventRef, Match, title_context
 from ingest.schema.envelope import Position
 
-MAX_MEMBERS = 10_000  # of one alert, kept exactly
+MAX_MEMBERS = 100_000  # of one alert, kept exactly
 MAX_EVENTS = 200  # events an alert's state lists
 KEPT_WINDOWS = 2  # the open alert and the one before it
 
@@ -32,8 +34,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         last: Latest event time of its members.
         count: Number of different members.
         members: All of them.
-        events: The first `MAX_EVENTS` matched events.
-        opened_by: The detection that opened it.
+        events: The first `MAX_EVENTS` matched events, in the order in which they came.
+        opened_by: The detection that opened it, without what only the alert's own document needs.
         position: Where that detection lies in Kafka.
     """
 
@@ -42,7 +44,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     first: dt.datetime
     last: dt.datetime
     count: int
-    members: frozenset[str]
+    members: set[str]
     events: tuple[EventRef, ...]
     opened_by: Detection
     position: Position | None = None
@@ -52,12 +54,17 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         """End of the suppression."""
         return self.start + dt.timedelta(seconds=self.opened_by.window_seconds)
 
+    @property
+    def room(self) -> int:
+        """How many more members it takes."""
+        return MAX_MEMBERS - self.count
+
     def takes(self, detection: Detection) -> bool:
         """Whether a new member belongs here."""
         if detection.alert or self.opened_by.alert:
-            return detection.alert == self.opened_by.alert and self.count < MAX_MEMBERS
+            return detection.alert == self.opened_by.alert and self.room > 0
         length = dt.timedelta(seconds=detection.window_seconds)
-        return abs(detection.at - self.start) < length and self.count < MAX_MEMBERS
+        return abs(detection.at - self.start) < length and self.room > 0
 
 
 class GroupState(msgspec.Struct, frozen=True):
@@ -124,64 +131,90 @@ def state_key(detection: Detection) -> tuple[str, str, str]:
 def step(
     state: GroupState | None, detection: Detection, position: Position | None = None
 ) -> tuple[GroupState, Outcome]:
+    """Take a detection with one match; as `fold`."""
+    state, outcomes = fold(state, detection, position)
+    return state, outcomes[-1]
+
+
+def fold(
+    state: GroupState | None, detection: Detection, position: Position | None = None
+) -> tuple[GroupState, list[Outcome]]:
     """Take one detection of a group.
 
     Args:
-        state: What the step before gave; None for the first.
+        state: What the call before gave; None for the first.
         detection: One of this rule, namespace and group.
         position: Where the detection lies, kept with the alert it opens.
+
+    Returns:
+        The new state, and an outcome for each alert it has to do with.
     """
-    windows = state.windows if state else ()
-    for window in windows:
-        if detection.member in window.members:
-            return GroupState(windows), Known(window)
+    windows = list(state.windows) if state else []
+    news = {m.member: m for m in detection.matches if not any(m.member in window.members for window in windows)}
+    if not news:
+        known = next(w for w in windows for m in detection.matches if m.member in w.members)
+        return GroupState(tuple(windows)), [Known(known)]
+    outcomes: list[Outcome] = []
+    waiting = list(news.values())
     for place, window in enumerate(windows):
-        if window.takes(detection):
-            grown = _grown(window, detection)
-            return GroupState((*windows[:place], grown, *windows[place + 1 :])), Folded(grown)
-    opened = _opened(detection, position)
-    if any(window.alert_id == opened.alert_id for window in windows):  # the alert it names is full: one more
-        opened = msgspec.structs.replace(opened, alert_id=_hashed(detection))
-    return GroupState((opened, *windows)[:KEPT_WINDOWS]), Opened(opened)
+        if waiting and window.takes(detection):
+            windows[place] = _grown(window, waiting[: window.room])
+            del waiting[: window.room]
+            outcomes.append(Folded(windows[place]))
+    while waiting:
+        opened = _opened(detection, waiting[:MAX_MEMBERS], position, windows)
+        del waiting[:MAX_MEMBERS]
+        windows.insert(0, opened)
+        outcomes.append(Opened(opened))
+    return GroupState(tuple(windows[:KEPT_WINDOWS])), outcomes
 
 
 def alert_id(detection: Detection) -> str:
     """Hex SHA-256 that names the alert which this detection opens; a replay in equal order gives the same."""
-    return detection.alert or _hashed(detection)
+    return detection.alert or _hashed(detection, Match(detection.member, detection.event, detection.at))
 
 
-def _hashed(detection: Detection) -> str:
+def _hashed(detection: Detection, first: Match) -> str:
     parts = (
         detection.rule_id,
         detection.rule_version,
         detection.group_key,
         detection.namespace,
-        detection.at.astimezone(dt.UTC).isoformat(),
-        detection.member,
+        first.at.astimezone(dt.UTC).isoformat(),
+        first.member,
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def _opened(detection: Detection, position: Position | None) -> Window:
-    return Window(
-        alert_id=alert_id(detection),
-        start=detection.at,
-        first=detection.at,
-        last=detection.at,
-        count=1,
-        members=frozenset((detection.member,)),
-        events=(detection.event,),
-        opened_by=detection,
+def _opened(detection: Detection, news: list[Match], position: Position | None, windows: list[Window]) -> Window:
+    """A new alert; where the one that a correlation names is full, another with the same face."""
+    first, name, face = news[0], alert_id(detection), detection
+    full = next((window for window in windows if window.alert_id == name), None)
+    if full is not None:
+        name, face = _hashed(detection, first), msgspec.structs.replace(full.opened_by, alert=detection.alert)
+    empty = Window(
+        alert_id=name,
+        start=first.at,
+        first=first.at,
+        last=first.at,
+        count=0,
+        members=set(),
+        events=(),
+        opened_by=msgspec.structs.replace(face, more=(), context=title_context(face.context)),
         position=position,
     )
+    return _grown(empty, news)
 
 
-def _grown(window: Window, detection: Detection) -> Window:
+def _grown(window: Window, news: list[Match]) -> Window:
+    window.members.update(match.member for match in news)
+    events = window.events
+    if len(events) < MAX_EVENTS:
+        events = (*events, *(match.event for match in news))[:MAX_EVENTS]
     return msgspec.structs.replace(
         window,
-        first=min(window.first, detection.at),
-        last=max(window.last, detection.at),
-        count=window.count + 1,
-        members=window.members | {detection.member},
-        events=(*window.events, detection.event) if len(window.events) < MAX_EVENTS else window.events,
+        first=min(window.first, *(match.at for match in news)),
+        last=max(window.last, *(match.at for match in news)),
+        count=window.count + len(news),
+        events=events,
     )

@@ -1,123 +1,186 @@
-"""Keeps the groups of correlations in a compacted topic, so that a crash or a rebalance neither loses nor doubles one.
-
-What changed is written batch by batch, after the detections it led to are with the brokers and before the batch is
-acknowledged. A batch that comes again meets either the old state, and tells the same detections under the same ids, or
-the new one, which knows its signals already.
-"""
+"""The correlators of a worker: one for each partition of the signals topic that it has, restored from snapshots."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
-from detectors.correlation.correlator import Correlator, Key
+from detectors.correlation.correlator import Budget, Correlator, Found, Key
 from detectors.correlation.signals import Router
-from detectors.correlation.state import GroupState
-from detectors.correlation.wire import Clock, Clocks
-from ingest.schema.errors import IntegrityError
-from streams.accounts import Read
-from streams.produce import Message, Sink
+from detectors.correlation.state import GroupState, Signal
+from detectors.correlation.wire import Clock, Clocks, Signals, decode
+from ingest.schema.errors import IntegrityError, UnsupportedEnvelope
+from streams.snapshots import Restored, Snapshots
 from streams.topics import CORRELATION_STATE
 
+MAX_STATE = 6 * 1024 * 1024  # bytes; a Kafka message takes a little more
 
-class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A group, or the clocks, of a partition of the signals topic.
+
+class _Mark(msgspec.Struct, frozen=True):
+    """What belongs to a partition as a whole.
 
     Attributes:
-        offset: The next offset of the partition when it was written; of two under one key the higher one counts, so a
-            worker that was taken for dead can't set a group back.
+        clock: Event time that its groups were settled by.
     """
 
-    partition: int
-    offset: int
-    state: GroupState | None = None
-    clocks: Clocks | None = None
+    clock: int
+    clocks: Clocks
 
 
-_decoder = msgspec.msgpack.Decoder(Saved)
-_keys = msgspec.json.Decoder(Key)
+@dataclass(slots=True)
+class _Part:
+    """One partition.
+
+    Attributes:
+        next: The first message that is not in it yet.
+        ahead: Groups that know more than the others, and up to which message.
+    """
+
+    correlator: Correlator
+    clocks: Clocks = field(default_factory=Clocks)
+    next: int = 0
+    ahead: dict[Key, int] = field(default_factory=dict)
+
+    def follow(self, offset: int, message: Signals | Clock) -> Found:
+        """What one message leads to; nothing, when it took effect before."""
+        if offset < self.next:
+            return Found()
+        self.next = offset + 1
+        if isinstance(message, Clock):
+            self.clocks = self.clocks.heard(message)
+            return self.correlator.advance(self.clocks.time)
+        return self.correlator.follow(self._unknown(offset, message.signals) if self.ahead else message.signals)
+
+    def again(self, offset: int, value: bytes) -> None:
+        """Take a message that was read before, by whoever had the partition; what it led to was told then."""
+        try:
+            self.follow(offset, decode(value))
+        except UnsupportedEnvelope:  # it became a dead letter then
+            self.next = offset + 1
+
+    def changed(self) -> list[tuple[bytes, bytes]]:
+        """Key and body of each group to be written; those that are ahead are written already, as they are."""
+        return [
+            (msgspec.json.encode(key), b"" if state is None else _encoded(state))
+            for key in sorted(self.correlator.changed)
+            if self.ahead.get(key, 0) <= self.next
+            for state in (self.correlator.state(key),)
+        ]
+
+    def mark(self) -> bytes:
+        """What is written of the partition as a whole."""
+        return msgspec.msgpack.encode(_Mark(self.correlator.clock, self.clocks))
+
+    def saved(self) -> None:
+        """What `changed` gave is written."""
+        self.ahead = {key: offset for key, offset in self.ahead.items() if offset > self.next}
+        self.correlator.changed.intersection_update(self.ahead)
+
+    def _unknown(self, offset: int, signals: tuple[Signal, ...]) -> Iterator[Signal]:
+        for signal in signals:
+            if self.ahead.get((signal.correlation, signal.namespace, signal.group), 0) <= offset:
+                yield signal
 
 
 class CorrelationStates:
     """A correlator for each partition that this worker has."""
 
-    def __init__(self, router: Router, read: Read, sink: Sink) -> None:
+    def __init__(self, router: Router, snapshots: Snapshots, *, budget: Budget | None = None) -> None:
         """Start empty; `load` brings what others saved."""
         self._router = router
-        self._read = read
-        self._sink = sink
-        self._correlators: dict[int, Correlator] = {}
-        self._clocks: dict[int, Clocks] = {}
-        self._ticked: set[int] = set()
+        self._snapshots = snapshots
+        self._budget = budget or Budget()
+        self._parts: dict[int, _Part] = {}
 
     def use(self, router: Router) -> None:
-        """Take other correlations; groups of those that are the same are loaded again at next use."""
+        """Take other correlations; groups of those that are the same go on."""
         self._router = router
-        self.forget()
+        for part in self._parts.values():
+            old, part.correlator = part.correlator, Correlator(router, budget=self._budget)
+            part.correlator.clock = old.clock
+            part.correlator.changed |= old.changed
+            for key, state in old.states():
+                self._put(part.correlator, key, state)
+            old.leave()
 
     def forget(self) -> None:
         """After a rebalance others may have gone on: load again at next use."""
-        for known in (self._correlators, self._clocks, self._ticked):
-            known.clear()
+        for part in self._parts.values():
+            part.correlator.leave()
+        self._parts.clear()
 
-    async def load(self, partitions: Iterable[int]) -> None:
-        """Read the groups of partitions that are not known yet.
+    async def load(self, first: Mapping[int, int]) -> None:
+        """Restore the partitions that are not known yet.
+
+        Args:
+            first: Partition → the message of it that is read next.
 
         Raises:
             IntegrityError: What is kept can't be read: going on would lose or double alerts.
         """
-        missing = set(partitions) - self._correlators.keys()
-        if not missing:
-            return
-        newest: dict[bytes, Saved] = {}
-        try:
-            for raw_key, value in await self._read(CORRELATION_STATE):
-                if not value:
-                    newest.pop(raw_key, None)
-                    continue
-                saved = _decoder.decode(value)
-                if saved.partition in missing and saved.offset >= getattr(newest.get(raw_key), "offset", 0):
-                    newest[raw_key] = saved
-            loaded = {partition: Correlator(self._router) for partition in missing}
-            for raw_key, saved in newest.items():
-                if saved.clocks is not None:
-                    self._clocks[saved.partition] = saved.clocks
-                elif saved.state is not None:
-                    loaded[saved.partition].put(_keys.decode(raw_key), saved.state)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-            raise IntegrityError(f"reading states of correlations: {exc}", where=CORRELATION_STATE) from exc
-        self._correlators |= loaded
+        for partition in first.keys() - self._parts.keys():
+            restored = await self._snapshots.restore(partition)
+            try:
+                part = self._part(restored)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+                raise IntegrityError(f"reading states of correlations: {exc}", where=CORRELATION_STATE) from exc
+            async for offset, value in self._snapshots.since(partition, restored.offset, first[partition]):
+                part.again(offset, value)
+            part.correlator.notes.clear()  # counted when they were read first
+            self._parts[partition] = part
 
-    def correlator(self, partition: int) -> Correlator:
-        """The groups of a loaded partition."""
-        return self._correlators[partition]
+    def _part(self, restored: Restored) -> _Part:
+        part = _Part(Correlator(self._router, budget=self._budget), next=restored.offset)
+        if restored.mark is not None:
+            mark = msgspec.msgpack.decode(restored.mark, type=_Mark)
+            part.clocks, part.correlator.clock = mark.clocks, mark.clock
+        for name, (offset, body) in restored.groups.items():
+            key = msgspec.json.decode(name, type=Key)
+            self._put(part.correlator, key, msgspec.msgpack.decode(body, type=GroupState))
+            if offset > restored.offset:
+                part.ahead[key] = offset
+        return part
 
-    def hear(self, partition: int, clock: Clock) -> int:
-        """Note how far the sources are; the event time that all have reached."""
-        self._clocks[partition] = self._clocks.get(partition, Clocks()).heard(clock)
-        self._ticked.add(partition)
-        return self._clocks[partition].time
+    def _put(self, correlator: Correlator, key: Key, state: GroupState) -> None:
+        """Take over a group; one of a correlation that was changed is deleted with the next snapshot.
 
-    async def save(self, offsets: dict[int, int]) -> None:
-        """Make changed groups durable.
-
-        Args:
-            offsets: Partition → the next offset to be read.
+        One of a correlation that is not loaded stays where it is: rules that come back find what they had learnt.
         """
-        messages: list[Message] = []
-        for partition, offset in offsets.items():
-            correlator = self._correlators[partition]
-            for key in sorted(correlator.changed):
-                state = correlator.state(key)
-                value = b"" if state is None else msgspec.msgpack.encode(Saved(partition, offset, state))
-                messages.append((msgspec.json.encode(key), value, None))
-            if partition in self._ticked:
-                name = msgspec.json.encode(("", "", str(partition)))
-                saved = Saved(partition, offset, clocks=self._clocks[partition])
-                messages.append((name, msgspec.msgpack.encode(saved), None))
-        if messages:
-            await self._sink.send(CORRELATION_STATE, messages)
-        for partition in offsets:
-            self._correlators[partition].changed.clear()
-        self._ticked.difference_update(offsets)
+        if not correlator.put(key, state) and key[0] in self._router.correlations:
+            correlator.changed.add(key)
+
+    def follow(self, partition: int, offset: int, message: Signals | Clock) -> Found:
+        """What one message of a loaded partition leads to."""
+        return self._parts[partition].follow(offset, message)
+
+    def notes(self, partition: int) -> Counter[str]:
+        """What was left out since this was last asked."""
+        correlator = self._parts[partition].correlator
+        notes, correlator.notes = correlator.notes, Counter()
+        return +notes
+
+    async def save(self, partitions: set[int]) -> None:
+        """Write the snapshots that are due; everything that was taken must be with the brokers."""
+        for partition in sorted(partitions):
+            part = self._parts[partition]
+            if not self._snapshots.due(partition):
+                continue
+            await self._snapshots.save(partition, part.next, part.changed(), part.mark())
+            part.saved()
+
+
+def _encoded(state: GroupState) -> bytes:
+    """A state as it is written; one that is too large for a message gives up its older half."""
+    body = msgspec.msgpack.encode(state)
+    while len(body) > MAX_STATE:
+        kept = msgspec.structs.replace(
+            state,
+            entries=state.entries[len(state.entries) // 2 :],
+            pending=state.pending[len(state.pending) // 2 :],
+        )
+        kept.cut += len(state.entries) - len(kept.entries) + len(state.pending) - len(kept.pending)
+        state, body = kept, msgspec.msgpack.encode(kept)
+    return body

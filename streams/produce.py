@@ -16,7 +16,7 @@ from ingest.kafka_client import client_options
 from ingest.settings import KafkaSettings
 
 Message = tuple[bytes | None, bytes, int | None]
-"""Key, value, partition (None: by key, or any)."""
+"""Key, value (empty: the key is deleted), partition (None: by key, or any)."""
 
 
 class Sink(Protocol):
@@ -117,7 +117,7 @@ class Producer:
         for message in messages:
             key, value, partition = message
             try:
-                futures.append((message, await producer.send(topic, value, key=key, partition=partition)))
+                futures.append((message, await producer.send(topic, value or None, key=key, partition=partition)))
             except KafkaError as exc:
                 failed.append(message)
                 problem = repr(exc)

@@ -48,8 +48,17 @@ from streams.rights_check import check_rights
 from streams.rule_reload import RuleReload
 from streams.runtime import Runtime, utc_now
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
+from streams.snapshots import Snapshots
 from streams.source_watch import SourceWatch
-from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, SIGNALS, raw_topic
+from streams.topics import (
+    ALERT_STATE,
+    CONFLICTS,
+    CORRELATION_STATE,
+    DEAD_LETTERS,
+    DETECTIONS,
+    SIGNALS,
+    raw_topic,
+)
 from streams.windows import Windows
 from streams.worker import Pulse, always_ready, run
 
@@ -156,14 +165,16 @@ def compose_detect(parts: Parts) -> Composed:
     alerter = AlertAgent(
         runtime,
         runtime.accounts("alert"),
-        Windows(runtime.read, runtime.producer),
+        Windows(Snapshots(ALERT_STATE, DETECTIONS, runtime.log, runtime.producer), runtime.now),
         AlertStore(writer, parts.elasticsearch.period),
         rule_of=known.get,
     )
     wait_s = parts.worker.batch_wait_s
     attach(composed.app, "detect", list(map(raw_topic, all_formats())), detector.handle, size=size, wait_s=wait_s)
     attach(composed.app, "alert", [DETECTIONS], alerter.handle, size=size, wait_s=wait_s)
-    states = CorrelationStates(detector.rules.router, runtime.read, runtime.producer)
+    states = CorrelationStates(
+        detector.rules.router, Snapshots(CORRELATION_STATE, SIGNALS, runtime.log, runtime.producer)
+    )
     correlator = CorrelateAgent(runtime, runtime.accounts("correlate"), states)
     attach(composed.app, "correlate", [SIGNALS], correlator.handle, size=8 * size, wait_s=wait_s)
     composed.on_assigned += [detector.forget, alerter.forget, correlator.forget]

@@ -19,6 +19,7 @@ from ingest.schema.errors import BrokerUnavailable, TransientError
 from ingest.settings import KafkaSettings
 from streams.accounting import Account
 from streams.accounts import Accounts, read_compacted
+from streams.partition_log import KafkaLog
 from streams.produce import Producer
 from streams.progress import Progress
 from streams.settings import WorkerSettings
@@ -75,6 +76,11 @@ class Runtime:
         """The accounts of an agent of this worker."""
         return Accounts(role, self.read, self.producer)
 
+    @property
+    def log(self) -> KafkaLog:
+        """What single partitions hold."""
+        return KafkaLog(self.kafka, self.patiently)
+
     async def read(self, topic: str) -> list[tuple[bytes, bytes]]:
         """Read a compacted topic to its end; waits for brokers that are away."""
         return await self.patiently(lambda: read_compacted(self.kafka, topic))
@@ -117,6 +123,14 @@ def place_of(event: faust.EventT[bytes]) -> Position:
 def partitions_of(batch: Iterable[faust.EventT[bytes]]) -> set[tuple[str, int]]:
     """The (topic, partition) pairs of a batch."""
     return {(event.message.topic, event.message.partition) for event in batch}
+
+
+def first_offsets(batch: Iterable[faust.EventT[bytes]]) -> dict[int, int]:
+    """Partition → the first message of it in a batch; for agents of one topic."""
+    first: dict[int, int] = {}
+    for event in batch:
+        first.setdefault(event.message.partition, event.message.offset)
+    return first
 
 
 def publish_counts(telemetry: Telemetry, role: str, source: str, counts: dict[str, int]) -> None:

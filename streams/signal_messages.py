@@ -11,6 +11,7 @@ from streams.produce import Message, Sink, partition_for
 from streams.topics import SIGNALS
 
 MAX_PER_MESSAGE = 200  # signals carry the context of an alert
+MAX_MESSAGE_BYTES = 1024 * 1024
 
 
 async def place_signals(sink: Sink, signals: Iterable[Signal]) -> list[Message]:
@@ -24,7 +25,7 @@ async def place_signals(sink: Sink, signals: Iterable[Signal]) -> list[Message]:
         key = f"{signal.correlation}\x00{signal.namespace}\x00{signal.group}"
         placed[partition_for(key.encode("utf-8", "surrogatepass"), partitions)].append(signal)
     return [
-        (None, encode_signals(group[start : start + MAX_PER_MESSAGE]), partition)
+        (None, message, partition)
         for partition, group in placed.items()
-        for start in range(0, len(group), MAX_PER_MESSAGE)
+        for message in encode_signals(group, MAX_PER_MESSAGE, MAX_MESSAGE_BYTES)
     ]

@@ -23,25 +23,7 @@ class Telemetry:
         self.dead_letters = Counter(
             "skytrail_dlq_messages", "Dead letters written", ("role", "reason"), registry=self.registry
         )
-        self.alerts = Counter("skytrail_alerts", "Alerts opened", ("severity",), registry=self.registry)
-        self.folded = Counter(
-            "skytrail_alerts_suppressed", "Matches folded into an open alert", ("severity",), registry=self.registry
-        )
-        self.rule_errors = Counter(
-            "skytrail_rule_errors", "Events on which a rule raised", ("rule_id",), registry=self.registry
-        )
-        self.signals_left_out = Counter(
-            "skytrail_signals_left_out",
-            "Signals of correlations not counted, by reason",
-            ("why",),
-            registry=self.registry,
-        )
-        self.excepted = Counter(
-            "skytrail_matches_excepted",
-            "Matches that an exception kept from people",
-            ("exception", "rule_id"),
-            registry=self.registry,
-        )
+        self._declare_detection()
         self.rules = Gauge("skytrail_rules_loaded", "Rules evaluated", registry=self.registry)
         self.rule_reloads = Counter(
             "skytrail_rule_reloads", "Changed rule sets by outcome", ("outcome",), registry=self.registry
@@ -73,6 +55,33 @@ class Telemetry:
         self.bulk_documents = Counter("skytrail_es_bulk_items", "Documents answered by bulk", registry=self.registry)
         self.bulk_bytes = Counter("skytrail_es_bulk_bytes", "Bytes sent by bulk", registry=self.registry)
         self.build = Gauge("skytrail_build_info", "Always 1", ("version", "ruleset"), registry=self.registry)
+
+    def _declare_detection(self) -> None:
+        """What rules and correlations came to."""
+        self.alerts = Counter("skytrail_alerts", "Alerts opened", ("severity",), registry=self.registry)
+        self.folded = Counter(
+            "skytrail_alerts_suppressed", "Matches folded into an open alert", ("severity",), registry=self.registry
+        )
+        self.alerts_forgotten = Counter(
+            "skytrail_alert_groups_forgotten",
+            "Alerts that matches may still fold into, given up because there were too many",
+            registry=self.registry,
+        )
+        self.rule_errors = Counter(
+            "skytrail_rule_errors", "Events on which a rule raised", ("rule_id",), registry=self.registry
+        )
+        self.signals_left_out = Counter(
+            "skytrail_signals_left_out",
+            "Signals of correlations not counted, by reason",
+            ("why",),
+            registry=self.registry,
+        )
+        self.excepted = Counter(
+            "skytrail_matches_excepted",
+            "Matches that an exception kept from people",
+            ("exception", "rule_id"),
+            registry=self.registry,
+        )
 
     def _declare_sources(self) -> None:
         """What the worker that watches over sources knows of each."""

@@ -17,6 +17,7 @@ from ingest.settings import KafkaSettings
 from streams.topics import Topic
 
 HOUR_MS = 3600 * 1000
+MINUTE_MS = 60 * 1000
 VISIBLE_TRIES = 100
 
 
@@ -50,6 +51,8 @@ def wanted_config(topic: Topic, kafka: KafkaSettings) -> dict[str, str]:
             "segment.ms": str(HOUR_MS),
             "segment.bytes": str(8 * 1024 * 1024),
             "min.cleanable.dirty.ratio": "0.2",
+            # until then a late write of a worker that was taken for dead is told from the newer one by its offset
+            "min.compaction.lag.ms": str(MINUTE_MS * 10),
         }
     return config
 

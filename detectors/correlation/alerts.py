@@ -1,19 +1,20 @@
-"""From what a correlation found to detections: one per member, so that suppression counts and lists them as always."""
+"""From what a correlation found to detections, which suppression counts and lists as always."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
 import re
+from collections.abc import Sequence
 
 import msgspec
 
 from detectors.correlation.model import Correlation
 from detectors.correlation.state import Alert, Entry, Signal
-from detectors.detection import Detection, Principal
+from detectors.detection import Detection, Match
 from detectors.reason import MAX_REASON, clean
 
-MAX_SEEN = 200  # events that an alert document lists
+MAX_MORE = 1000  # further matches that one detection tells
 PLACES = ("count", "measure", "values", "first", "last", "timespan")
 """Places of a reason that the correlation fills; all others are fields of the event that completed it."""
 
@@ -26,53 +27,68 @@ def field_places(reason: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(place for place in _PLACE.findall(reason) if place not in PLACES))
 
 
+def fold_key(correlation: Correlation, signal: Signal) -> str:
+    """What an alert folds on: the group, or the part of it that the rule's `suppression.by` names."""
+    if correlation.fold_by is None:
+        return signal.group
+    return f"[{','.join(signal.by[place] for place in correlation.fold_by)}]"
+
+
 def alert_id(correlation: Correlation, signal: Signal, cell: str) -> str:
     """Hex SHA-256 that names an alert: the same for every order of arrival and every replay."""
     rule = correlation.rule
-    parts = (rule.id, rule.version, signal.namespace, signal.group, cell)
+    parts = (rule.id, rule.version, signal.namespace, fold_key(correlation, signal), cell)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def detections_of(correlation: Correlation, alert: Alert) -> list[Detection]:
-    """The detections of an alert's new members; the first one, when the alert opens, carries what people read."""
+def detections_of(correlation: Correlation, alert: Alert, more: Sequence[Entry] = ()) -> list[Detection]:
+    """What an alert's new members are told by; the first carries what people read.
+
+    Args:
+        more: Members that joined since.
+    """
     rule, signal = correlation.rule, alert.signal
-    known = alert_id(correlation, signal, alert.cell)
     face = next((e for e in alert.events if e.member == alert.member), alert.events[-1])
-    ordered = [face, *(entry for entry in alert.events if entry is not face)]
-    seen = alert.seen[-MAX_SEEN:]
-    reason = word(correlation, alert) if alert.opens else ""
-    found = []
-    for place, entry in enumerate(ordered):
-        opener = alert.opens and not place
+    members: dict[str, Entry] = {}
+    for entry in (face, *alert.events, *more):
+        members.setdefault(entry.member, entry)  # stages of one action are one member
+    rest = [Match(e.member, e.event, moment(e.at)) for e in members.values() if e is not face]
+    first = Detection(
+        rule_id=rule.id,
+        rule_version=rule.version,
+        ruleset_version=signal.ruleset_version,
+        namespace=signal.namespace,
+        format=signal.format,
+        group_key=fold_key(correlation, signal),
+        window_seconds=correlation.cell_ms // 1000,
+        member=face.member,
+        event=face.event,
+        at=moment(face.at),
+        principal=signal.principal,
+        reason=word(correlation, alert, more),
+        context=signal.context,
+        alert=alert_id(correlation, signal, alert.cell),
+        more=tuple(rest[:MAX_MORE]),
+        count=len(members),
+        threshold=_threshold(correlation),
+        title=rule.title,
+        level=rule.level,
+    )
+    found = [first]
+    for start in range(MAX_MORE, len(rest), MAX_MORE):
+        one = rest[start]
+        others = tuple(rest[start + 1 : start + MAX_MORE])
         found.append(
-            Detection(
-                rule_id=rule.id,
-                rule_version=rule.version,
-                ruleset_version=signal.ruleset_version,
-                namespace=signal.namespace,
-                format=signal.format,
-                group_key=signal.group,
-                window_seconds=correlation.cell_ms // 1000,
-                member=entry.member,
-                event=entry.event,
-                at=moment(entry.at),
-                principal=signal.principal if opener else Principal(),
-                reason=reason if opener else "",
-                context=signal.context if opener else {},
-                alert=known,
-                events=tuple(one.event for one in seen) if opener else (),
-                since=moment(alert.seen[0].at) if opener and alert.seen else None,
-                threshold=_threshold(correlation),
-            )
+            msgspec.structs.replace(first, member=one.member, event=one.event, at=one.at, more=others, context={})
         )
     return found
 
 
-def word(correlation: Correlation, alert: Alert) -> str:
+def word(correlation: Correlation, alert: Alert, more: Sequence[Entry] = ()) -> str:
     """The sentence of an alert: fields of the event that completed it, and what was counted."""
     template = correlation.rule.reason or correlation.rule.title
     words = dict(zip(field_places(template), alert.signal.words, strict=False))
-    words |= _counted(correlation, alert)
+    words |= _counted(correlation, alert, more)
     return clean(_PLACE.sub(lambda place: words.get(place[1], f"(unknown {place[1]})"), template), MAX_REASON)
 
 
@@ -81,8 +97,8 @@ def moment(at: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(at / 1000, dt.UTC)
 
 
-def _counted(correlation: Correlation, alert: Alert) -> dict[str, str]:
-    seen = alert.seen or alert.events
+def _counted(correlation: Correlation, alert: Alert, more: Sequence[Entry]) -> dict[str, str]:
+    seen = alert.seen if alert.opens else (*alert.seen, *more)
     count = len({entry.unit or entry.member for entry in seen})
     measure = float(count) if alert.measure is None else alert.measure
     if correlation.rate:

@@ -5,13 +5,13 @@ A window is (end − timespan, end]; matches of one instant share a window. Entr
 
 from __future__ import annotations
 
-import math
-import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detectors.correlation.model import TEMPORAL, Alternative, Correlation
+from detectors.correlation.gauges import Rules
+from detectors.correlation.group import Group, at_of
+from detectors.correlation.model import Alternative, Correlation
 from detectors.correlation.state import Entry
 
 Entries = Sequence[Entry]
@@ -26,71 +26,43 @@ class Window:
     measure: float | None = None
 
 
-def at_of(entry: Entry) -> int:
-    """Key of binary searches by time."""
-    return entry.at
-
-
-def window_of(correlation: Correlation, entries: Entries, place: int) -> Window | None:
-    """The window ending with the entry at `place`, if it satisfies the condition."""
-    at = entries[place].at
-    start = bisect_right(entries, at - correlation.timespan_ms, hi=place, key=at_of)
-    end = place + 1
+def end_of(entries: Entries, place: int) -> int:
+    """Behind the last entry of the instant of the one at `place`."""
+    at, end = entries[place].at, place + 1
     while end < len(entries) and entries[end].at == at:
         end += 1
-    if correlation.kind in TEMPORAL:
-        return _temporal(correlation, entries, place, Window(start, end))
-    measure = _measure(correlation, entries, place, start, end)
+    return end
+
+
+def start_of(entries: Entries, place: int, timespan_ms: int) -> int:
+    """The first entry of the window that ends with the one at `place`."""
+    return bisect_right(entries, entries[place].at - timespan_ms, hi=place, key=at_of)
+
+
+def window_of(group: Group, place: int) -> Window | None:
+    """The window ending with the entry at `place`, if it satisfies the condition."""
+    correlation, entries, gauge = group.correlation, group.state.entries, group.gauge
+    assert gauge is not None  # the kinds without one judge no windows
+    entry = entries[place]
+    end = end_of(entries, place)
+    gauge.cover(entries, end, entry.at - correlation.timespan_ms)
+    if isinstance(gauge, Rules):
+        window = Window(gauge.lo, end)
+        return _temporal(correlation, entries, place, gauge, window)
+    measure = gauge.measure(entry)
     if measure is None or correlation.threshold is None or not correlation.threshold.holds(measure):
         return None
-    return Window(start, end, measure)
+    return Window(gauge.lo, end, measure)
 
 
-def _measure(correlation: Correlation, entries: Entries, place: int, start: int, end: int) -> float | None:
-    """The number that the condition compares; None when there is nothing to compute with."""
-    if correlation.kind == "event_count":
-        if correlation.counts_units:
-            return len({entries[i].unit for i in range(start, end)})
-        return end - start
-    if correlation.kind == "value_count":
-        return len({value for i in range(start, end) for value in entries[i].values})
-    if correlation.kind == "value_percentile" and correlation.percentile is None:
-        return _share(entries, place, start, end)
-    numbers = [value for i in range(start, end) for value in entries[i].values if isinstance(value, float)]
-    if not numbers:
-        return None
-    if correlation.kind == "value_sum":
-        return math.fsum(numbers)
-    if correlation.kind == "value_avg":
-        return statistics.fmean(numbers)
-    if correlation.kind == "value_median":
-        return statistics.median(numbers)
-    return quantile(numbers, (correlation.percentile or 0) / 100)
-
-
-def quantile(numbers: Sequence[float], part: float) -> float:
-    """The smallest number that at least this part of the numbers does not exceed (nearest rank)."""
-    ordered = sorted(numbers)
-    return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
-
-
-def _share(entries: Entries, place: int, start: int, end: int) -> float | None:
-    """How many percent of the window have a value of this entry."""
-    mine = set(entries[place].values)
-    if not mine:
-        return None
-    return 100.0 * sum(not mine.isdisjoint(entries[i].values) for i in range(start, end)) / (end - start)
-
-
-def _temporal(correlation: Correlation, entries: Entries, place: int, window: Window) -> Window | None:
-    if not correlation.looks_ahead:
-        present = {entries[i].rule for i in range(window.start, window.end)}
-        candidates = [a for a in correlation.alternatives if present.issuperset(a.needs)]
-    else:  # a match judged by what is absent must itself be a part of what is present
-        present = {entries[i].rule for i in range(window.start, window.end)}
-        mine = entries[place].rule
-        candidates = [a for a in correlation.alternatives if mine in a.needs and present.issuperset(a.needs)]
-    for alternative in candidates:
+def _temporal(correlation: Correlation, entries: Entries, place: int, gauge: Rules, window: Window) -> Window | None:
+    mine = entries[place].rule
+    for alternative in correlation.alternatives:
+        if not all(need in gauge.counts for need in alternative.needs):
+            continue
+        # a match judged by what is absent must itself be a part of what is present
+        if correlation.looks_ahead and mine not in alternative.needs:
+            continue
         if correlation.kind == "temporal":
             if _absent(entries, alternative.lacks, entries[place].at, correlation.timespan_ms):
                 return window
@@ -110,19 +82,16 @@ def _absent(entries: Entries, lacks: tuple[int, ...], at: int, timespan: int) ->
 
 def _ordered(correlation: Correlation, entries: Entries, place: int, wanted: Alternative, window: Window) -> bool:
     """Whether the needed rules match one after the other; the latest such sequence is judged for what it lacks."""
-    last = entries[place].at
     if wanted.lacks and entries[place].rule != wanted.needs[-1]:
         return False
-    found = _sequence(entries, wanted.needs, last, window, ())
+    found = _sequence(entries, wanted.needs, window, ())
     if found is None:
         return False
     return all(_lacking(correlation, entries, lack, wanted.needs, found) for lack in wanted.lacks)
 
 
-def _sequence(
-    entries: Entries, needs: tuple[int, ...], bound: int, window: Window, used: tuple[str, ...]
-) -> list[int] | None:
-    """Times of the latest matches of some rules, one after the other and none after `bound`, each another event.
+def _sequence(entries: Entries, needs: tuple[int, ...], window: Window, used: tuple[str, ...]) -> list[int] | None:
+    """Times of the latest matches of some rules in a window, one after the other, each another event.
 
     An event that matches two of the rules has one time, so only matches of one instant can stand in each other's way;
     among those, as many as there are rules are tried.
@@ -133,13 +102,14 @@ def _sequence(
     level: int | None = None
     for i in range(window.end - 1, window.start - 1, -1):
         entry = entries[i]
-        if entry.at > bound or entry.rule != needs[-1] or entry.member in used:
+        if entry.rule != needs[-1] or entry.member in used:
             continue
         if tried > len(used) + len(needs) or (level is not None and entry.at < level):
             return None
         level = entry.at
         tried += 1
-        before = _sequence(entries, needs[:-1], entry.at, window, (*used, entry.member))
+        earlier = Window(window.start, min(window.end, end_of(entries, i)))
+        before = _sequence(entries, needs[:-1], earlier, (*used, entry.member))
         if before is not None:
             return [*before, entry.at]
     return None

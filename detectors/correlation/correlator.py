@@ -1,4 +1,4 @@
-"""The groups of many correlations in memory: bounded, each correlation on its own, forgotten segment by segment."""
+"""The groups of many correlations in memory: bounded, none at the cost of another, forgotten segment by segment."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from detectors.correlation.alerts import detections_of
+from detectors.correlation.group import Group
 from detectors.correlation.model import Correlation
 from detectors.correlation.signals import Router
-from detectors.correlation.state import Alert, GroupState, Signal
-from detectors.correlation.step import due, expires, settle, step
+from detectors.correlation.state import Alert, Entry, GroupState, Signal
+from detectors.correlation.step import due, expires, new_group, settle, step
 from detectors.detection import Detection
 
-MAX_GROUPS = 100_000  # of one correlation
+MAX_WEIGHT = 400_000
+"""Kept signals of all groups of a worker; one takes about 600 bytes."""
 SEGMENT_MS = 3600 * 1000
 SLEW_MS = 5 * 60 * 1000
 """The clock goes this far at once at most, where correlations build upon settled ones: their signals are on the way."""
@@ -23,15 +25,56 @@ Key = tuple[str, str, str]
 
 
 @dataclass(slots=True)
+class Budget:
+    """Memory that the correlators of a worker share, in kept signals.
+
+    Attributes:
+        holders: Correlators that share it; each is sure of an equal part.
+    """
+
+    limit: int = MAX_WEIGHT
+    used: int = 0
+    holders: int = 0
+
+    def exceeded_by(self, own: int) -> bool:
+        """Whether a correlator that holds so much has to give some up."""
+        return self.used > self.limit and own * self.holders > self.limit
+
+
+@dataclass(slots=True)
 class Found:
     """What some signals led to.
 
     Attributes:
+        alerts: (Group, cell) → the alert as it was first told of, and all that joined it since.
         chained: Signals for correlations that build upon others.
     """
 
-    detections: list[Detection] = field(default_factory=list)
+    alerts: dict[tuple[Key, str], tuple[Correlation, Alert, list[Entry]]] = field(default_factory=dict)
     chained: list[Signal] = field(default_factory=list)
+
+    @property
+    def detections(self) -> list[Detection]:
+        """What is to be told, in the order in which it was found."""
+        return [one for told in self.alerts.values() for one in detections_of(*told)]
+
+    def tell(self, key: Key, correlation: Correlation, alert: Alert) -> None:
+        """Add an alert; more members of one that is here already join it."""
+        known = self.alerts.get((key, alert.cell))
+        if known is None:
+            self.alerts[key, alert.cell] = correlation, alert, []
+        else:
+            known[2].extend(alert.events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """A group, and its numbers before something happened to it; without weight it is new."""
+
+    group: Group
+    weight: int
+    late: int
+    cut: int
 
 
 class Correlator:
@@ -41,59 +84,99 @@ class Correlator:
         clock: Event time that everything is settled by; 0 while unknown.
         changed: Groups whose state changed, or was forgotten, since the owner last looked.
         notes: Counts of what was left out: `late`, `cut` (beyond the limit of a group), `forgotten` (groups beyond
-            their number), `unknown` (signals for correlations that are not loaded).
+            the budget), `unknown` (signals for correlations that are not loaded).
     """
 
-    def __init__(self, router: Router, *, max_groups: int = MAX_GROUPS) -> None:
+    def __init__(self, router: Router, *, budget: Budget | None = None) -> None:
         """Start empty."""
         self.clock = 0
         self.changed: set[Key] = set()
         self.notes: Counter[str] = Counter()
         self._router = router
-        self._max_groups = max_groups
+        self._budget = budget or Budget()
+        self._budget.holders += 1
         loaded = router.correlations
         self._slew = any(not loaded[n].at_once for one in loaded.values() for n in one.chained if n in loaded)
-        self._states: dict[Key, GroupState] = {}
-        self._recent: dict[str, dict[Key, None]] = {}
+        self._groups: dict[str, dict[Key, Group]] = {}
+        self._weights: Counter[str] = Counter()
         self._dues: list[tuple[int, Key]] = []
         self._due_of: dict[Key, int] = {}
         self._segments: dict[int, set[Key]] = {}
 
     def __len__(self) -> int:
-        return len(self._states)
+        return sum(map(len, self._groups.values()))
 
     def state(self, key: Key) -> GroupState | None:
         """The state of a group."""
-        return self._states.get(key)
+        group = self._groups.get(key[0], {}).get(key)
+        return group.state if group else None
+
+    def states(self) -> Iterator[tuple[Key, GroupState]]:
+        """All of them, the longest unused of each correlation first."""
+        for groups in self._groups.values():
+            for key, group in groups.items():
+                yield key, group.state
 
     def put(self, key: Key, state: GroupState) -> bool:
         """Take over a group from elsewhere; whether its correlation is loaded and still the same."""
         correlation = self._router.correlations.get(key[0])
         if correlation is None or state.version != correlation.state_version:
             return False
-        self._keep(key, correlation, state)
+        group = Group(correlation, state)
+        self._groups.setdefault(key[0], {})[key] = group
+        self._weigh(correlation, state.weight)
+        self._remember(key, group)
         return True
+
+    def leave(self) -> None:
+        """Give back the memory; this correlator is not used again."""
+        self._budget.used -= self._weights.total()
+        self._budget.holders -= 1
+        self._groups.clear()
+        self._weights.clear()
 
     def follow(self, signals: Iterable[Signal]) -> Found:
         """Step through signals in their order."""
         found = Found()
-        touched: dict[Key, Correlation] = {}
+        touched: dict[Key, _Before] = {}
+        correlations = self._router.correlations
         for signal in signals:
-            correlation = self._router.correlations.get(signal.correlation)
+            name = signal.correlation
+            correlation = correlations.get(name)
             if correlation is None or signal.rule not in correlation.rules:
                 self.notes["unknown"] += 1
                 continue
-            key = (signal.correlation, signal.namespace, signal.group)
-            known = self._states.get(key)
-            state, alerts = step(correlation, known, signal)
-            if state is not known:
-                self._change(key, correlation, known, state)
-                if not correlation.at_once:
-                    touched[key] = correlation
-            self._tell(correlation, alerts, found)
-        for key, correlation in touched.items():
-            self._settle(key, correlation, found)
+            key = (name, signal.namespace, signal.group)
+            before = touched.get(key)
+            if before is None:
+                before = touched[key] = self._touch(key, correlation)
+            alerts = step(before.group, signal)
+            if alerts:
+                self._tell(key, correlation, alerts, found)
+        for key, before in touched.items():
+            self._since(key, before)
+            if not before.group.correlation.at_once:
+                self._settle(key, before.group, found)
+        self._make_room()
         return found
+
+    def _touch(self, key: Key, correlation: Correlation) -> _Before:
+        """The group of a key, made where there is none, and now the one used last."""
+        groups = self._groups.setdefault(key[0], {})
+        known = groups.pop(key, None)
+        group = groups[key] = known or new_group(correlation)
+        state = group.state
+        return _Before(group, 0 if known is None else state.weight, state.late, state.cut)
+
+    def _since(self, key: Key, before: _Before) -> None:
+        """Account for what changed in a group."""
+        group, state = before.group, before.group.state
+        self.changed.add(key)
+        self._weigh(group.correlation, state.weight - before.weight)
+        self.notes["late"] += state.late - before.late
+        self.notes["cut"] += state.cut - before.cut
+        if not before.weight:
+            self._remember(key, group)
 
     def advance(self, clock: int) -> Found:
         """Decide and forget what the clock allows; it never goes back, and may need several calls to arrive."""
@@ -107,7 +190,9 @@ class Correlator:
             moment, key = heapq.heappop(self._dues)
             if self._due_of.get(key) == moment:
                 del self._due_of[key]
-                self._settle(key, self._router.correlations[key[0]], found)
+                group = self._groups.get(key[0], {}).get(key)
+                if group is not None:
+                    self._settle(key, group, found)
         for segment in [number for number in self._segments if (number + 1) * SEGMENT_MS <= clock]:
             for key in self._segments.pop(segment):
                 self._expire(key)
@@ -117,20 +202,25 @@ class Correlator:
         """The clock at which the next group can be settled."""
         return self._dues[0][0] if self._dues else None
 
-    def _settle(self, key: Key, correlation: Correlation, found: Found) -> None:
-        known = self._states.get(key)
-        if known is None:
-            return
-        state = known
-        if self.clock:
-            state, alerts = settle(correlation, known, self.clock)
-            if state is not known:
-                self._change(key, correlation, known, state)
-            self._tell(correlation, alerts, found)
-        self._schedule(key, correlation, state)
+    def _weigh(self, correlation: Correlation, more: int) -> None:
+        self._weights[correlation.id] += more
+        self._budget.used += more
 
-    def _schedule(self, key: Key, correlation: Correlation, state: GroupState) -> None:
-        wanted = due(correlation, state)
+    def _remember(self, key: Key, group: Group) -> None:
+        """Plan when to settle and when to forget a group."""
+        self._segments.setdefault(expires(group.correlation, group.state) // SEGMENT_MS, set()).add(key)
+        if not group.correlation.at_once:
+            self._schedule(key, group)
+
+    def _settle(self, key: Key, group: Group, found: Found) -> None:
+        if self.clock:
+            before = _Before(group, group.state.weight, group.state.late, group.state.cut)
+            self._tell(key, group.correlation, settle(group, self.clock), found)
+            self._since(key, before)
+        self._schedule(key, group)
+
+    def _schedule(self, key: Key, group: Group) -> None:
+        wanted = due(group)
         if wanted is None:
             return
         wanted = max(wanted, self.clock + 1)
@@ -139,84 +229,35 @@ class Correlator:
             self._due_of[key] = wanted
             heapq.heappush(self._dues, (wanted, key))
 
-    def _tell(self, correlation: Correlation, alerts: Iterable[Alert], found: Found) -> None:
+    def _tell(self, key: Key, correlation: Correlation, alerts: Iterable[Alert], found: Found) -> None:
         for alert in alerts:
             if not correlation.silent:
-                found.detections.extend(detections_of(correlation, alert))
+                found.tell(key, correlation, alert)
             found.chained.extend(self._router.chained(correlation, alert))
 
-    def _change(self, key: Key, correlation: Correlation, known: GroupState | None, state: GroupState) -> None:
-        for name in ("late", "cut"):
-            more = getattr(state, name) - (getattr(known, name) if known else 0)
-            if more:
-                self.notes[name] += more
-        self.changed.add(key)
-        self._keep(key, correlation, state)
+    def _make_room(self) -> None:
+        """Forget groups until the budget holds: the longest unused of the correlation that holds most.
 
-    def _keep(self, key: Key, correlation: Correlation, state: GroupState) -> None:
-        is_new = key not in self._states
-        self._states[key] = state
-        recent = self._recent.setdefault(key[0], {})
-        recent.pop(key, None)
-        recent[key] = None
-        if is_new:
-            self._segments.setdefault(expires(correlation, state) // SEGMENT_MS, set()).add(key)
-            if not correlation.at_once:
-                self._schedule(key, correlation, state)
-            if len(recent) > self._max_groups:
-                self._forget(next(iter(recent)))
-                self.notes["forgotten"] += 1
+        So a correlation with a flood of groups loses its own, and never those of another.
+        """
+        while self._budget.exceeded_by(self._weights.total()):
+            heaviest = max(self._weights, key=lambda name: self._weights[name])
+            self._forget(next(iter(self._groups[heaviest])))
+            self.notes["forgotten"] += 1
 
     def _expire(self, key: Key) -> None:
         """Forget a group whose time is over; one that was used since moves to a later segment."""
-        state = self._states.get(key)
-        if state is None:
+        group = self._groups.get(key[0], {}).get(key)
+        if group is None:
             return
-        until = expires(self._router.correlations[key[0]], state)
+        until = expires(group.correlation, group.state)
         if until <= self.clock:
             self._forget(key)
         else:
             self._segments.setdefault(until // SEGMENT_MS, set()).add(key)
 
     def _forget(self, key: Key) -> None:
-        del self._states[key]
+        group = self._groups[key[0]].pop(key)
+        self._weigh(group.correlation, -group.state.weight)
         self._due_of.pop(key, None)
-        self._recent[key[0]].pop(key, None)
         self.changed.add(key)
-
-
-class Alone:
-    """A correlator without a clock of its own: event times are the clock. For files, tests and back-tests."""
-
-    def __init__(self, router: Router) -> None:
-        """Start empty."""
-        self._correlator = Correlator(router)
-        self._router = router
-        self._newest = 0
-
-    def follow(self, signals: Iterable[Signal]) -> list[Detection]:
-        """The detections some signals lead to, those of correlations upon correlations included."""
-        found: list[Detection] = []
-        for signal in signals:
-            found.extend(self._until(signal.at))
-            found.extend(self._through(self._correlator.follow([signal])))
-        return found
-
-    def finish(self) -> list[Detection]:
-        """No more signals will come: decide everything."""
-        spans = [one.delay_ms + one.timespan_ms for one in self._router.correlations.values()]
-        return list(self._until(self._newest + sum(spans) + SEGMENT_MS))
-
-    def _until(self, at: int) -> Iterator[Detection]:
-        """Let the time pass, one settlement after the other, so that those above get the signals of those below."""
-        self._newest = max(self._newest, at)
-        while self._correlator.clock < self._newest:
-            due = self._correlator.next_due()
-            step = self._newest if due is None else max(self._correlator.clock + 1, min(due, self._newest))
-            yield from self._through(self._correlator.advance(step))
-
-    def _through(self, found: Found) -> Iterator[Detection]:
-        yield from found.detections
-        while found.chained:
-            found = self._correlator.follow(found.chained)
-            yield from found.detections

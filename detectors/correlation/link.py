@@ -16,8 +16,8 @@ from detectors.sigma.parse import ParsedSigma
 from ingest.formats.contract import LogSource
 from ingest.schema.errors import ConfigError
 
-MAX_KEPT = 100_000
-KEPT = 500  # signals per group; the state of a group is written whole whenever it changes
+MAX_KEPT = 20_000  # the state of a group must fit into a Kafka message
+KEPT = 500  # signals per group
 KEPT_NUMBERS = 2000
 _NEVER = Or(())
 
@@ -135,6 +135,7 @@ def _joined(draft: Draft, targets: Sequence[Rule | Correlation]) -> Correlation:
         terms=draft.terms,
         rate=draft.rate,
         limit=_limit(draft),
+        fold_by=_fold_by(draft),
         state_version=_state_version(draft, rule),
     )
     for one in below:
@@ -168,12 +169,21 @@ def _limit(draft: Draft) -> int:
     return wanted
 
 
+def _fold_by(draft: Draft) -> tuple[int, ...] | None:
+    """The part of the group whose values make an alert: several groups may be one matter."""
+    suppression = draft.document.get("suppression")
+    if not isinstance(suppression, Mapping) or not isinstance(suppression.get("by"), list):
+        return None
+    names = suppression["by"]
+    for name in names:
+        if name not in draft.group_by:
+            why = f"{name} is not in `group-by`: whichever match came first would decide on the alert"
+            raise ConfigError(f"reading rule: {why}", where=f"{draft.where}: suppression.by", mend=MEND)
+    return tuple(draft.group_by.index(name) for name in dict.fromkeys(names))
+
+
 def _metadata(draft: Draft, targets: Sequence[Rule | Correlation]) -> Rule:
     """What people read; the product is that of all rules it refers to, if they have one in common."""
-    suppression = draft.document.get("suppression")
-    if isinstance(suppression, Mapping) and "by" in suppression:
-        error = "a correlation folds what has one `group-by`; only window_seconds can be set"
-        raise ConfigError(f"reading rule: {error}", where=f"{draft.where}: suppression.by", mend=MEND)
     sources = [target.log_source if isinstance(target, Rule) else target.rule.log_source for target in targets]
     products = {source.product for source in sources}
     document = {key: value for key, value in draft.document.items() if key != "tests"}

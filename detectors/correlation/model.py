@@ -138,6 +138,7 @@ class Correlation:
         at_once: See above.
         silent: It only serves correlations of its own file and raises no alert by itself.
         limit: Signals kept per group.
+        fold_by: Positions in `group_by` of the fields whose values make an alert; None: the group makes it.
         state_version: A state of another version is not used.
     """
 
@@ -160,6 +161,7 @@ class Correlation:
     terms: Terms | None = None
     rate: Rate | None = None
     limit: int = 500
+    fold_by: tuple[int, ...] | None = None
     state_version: str = ""
 
     @property

@@ -7,79 +7,61 @@ first minutes of a bucket wait until the one before is over.
 
 from __future__ import annotations
 
-import msgspec
-
-from detectors.correlation.conditions import quantile
+from detectors.correlation.gauges import quantile
+from detectors.correlation.group import Group
 from detectors.correlation.model import DAY_MS, Correlation, Rate
-from detectors.correlation.state import OWN_CELL, Alert, Entry, GroupState, Signal
-from detectors.correlation.windows import entry_of, place_for
+from detectors.correlation.state import OWN_CELL, Alert, Entry, Signal
 
 FORGET_DAYS = 90  # of silence, after which a group has to be learnt again
 
 
-def take_rate(correlation: Correlation, state: GroupState, signal: Signal) -> tuple[GroupState, list[Alert]]:
+def take_rate(group: Group, signal: Signal) -> list[Alert]:
     """Add a signal; `settle_rate` decides on its bucket."""
-    bucket = signal.at // correlation.timespan_ms
-    if bucket * correlation.timespan_ms < state.settled:
-        return msgspec.structs.replace(state, late=state.late + 1), []
-    entry = entry_of(correlation, signal)
-    place = place_for(state.entries, entry)
-    if place is None:
-        return state, []
-    entries = (*state.entries[:place], entry, *state.entries[place:])
-    cut = max(0, len(entries) - correlation.limit)
-    counts = state.counts
-    if cut:  # what is no longer kept is still counted, but its repetitions are not recognised
-        counts = dict(counts)
-        for lost in entries[:cut]:
-            counts[lost.at // correlation.timespan_ms] = counts.get(lost.at // correlation.timespan_ms, 0) + 1
-    face = signal if state.face is None or signal.at >= state.newest else state.face
-    changed = msgspec.structs.replace(
-        state,
-        entries=entries[cut:],
-        counts=counts,
-        newest=max(state.newest, signal.at),
-        face=face,
-        cut=state.cut + cut,
-        first=bucket if state.first is None else min(state.first, bucket),
-    )
-    return changed, []
+    width, state = group.correlation.timespan_ms, group.state
+    bucket = signal.at // width
+    if bucket * width < state.settled:
+        state.late += 1
+        return []
+    if group.insert(signal) is None:
+        return []
+    group.saw(signal)
+    for lost in group.cut():  # what is no longer kept is still counted, but its repetitions are not recognised
+        state.counts[lost.at // width] = state.counts.get(lost.at // width, 0) + 1
+    state.first = bucket if state.first is None else min(state.first, bucket)
+    return []
 
 
-def settle_rate(correlation: Correlation, state: GroupState, clock: int) -> tuple[GroupState, list[Alert]]:
+def settle_rate(group: Group, clock: int) -> list[Alert]:
     """Judge the buckets before which everything has arrived; count the ones that are over."""
+    correlation, state = group.correlation, group.state
     rules = correlation.rate
     if rules is None or state.face is None or state.first is None or not state.entries:
-        return state, []
+        return []
     width = correlation.timespan_ms
     over = (clock - correlation.lateness_ms) // width  # buckets before this one are over
     buckets: dict[int, list[Entry]] = {}
     for entry in state.entries:
         buckets.setdefault(entry.at // width, []).append(entry)
-    counts = dict(state.counts)
-    kept: list[Entry] = []
-    alerts = []
+    counts, alerts, done = state.counts, [], 0
     for bucket, entries in sorted(buckets.items()):
-        told = entries
         if bucket <= over:
             found = counts.get(bucket, 0) + len(entries)
             baseline = _baseline(rules, counts, state.first, bucket)
             if baseline is not None and found >= rules.minimum and found > rules.factor * baseline:
-                alert, told = _alert(bucket * width, entries, found, state.face)
+                alert = _alert(bucket * width, entries, found, state.face)
                 alerts += [alert] if alert.events else []
         if bucket < over:
             counts[bucket] = counts.get(bucket, 0) + len(entries)
-        else:
-            kept.extend(told)
-    counts = {bucket: number for bucket, number in counts.items() if bucket >= over - rules.history}
-    settled = max(state.settled, over * width)
-    if tuple(kept) == state.entries and settled == state.settled:
-        return state, alerts
-    return msgspec.structs.replace(state, entries=tuple(kept), counts=counts, settled=settled), alerts
+            done += len(entries)
+    group.drop(0, done)
+    state.counts = {bucket: number for bucket, number in counts.items() if bucket >= over - rules.history}
+    state.settled = max(state.settled, over * width)
+    return alerts
 
 
-def next_rate_settlement(correlation: Correlation, state: GroupState) -> int | None:
+def next_rate_settlement(group: Group) -> int | None:
     """Clock at which the oldest kept bucket can be judged, or counted and let go."""
+    correlation, state = group.correlation, group.state
     if not state.entries:
         return None
     start = state.entries[0].at // correlation.timespan_ms * correlation.timespan_ms
@@ -97,23 +79,25 @@ def _baseline(rules: Rate, counts: dict[int, int], first: int, bucket: int) -> f
     start = max(first, bucket - rules.history)
     if bucket - first < max(1, rules.learning):
         return None
-    return quantile([float(counts.get(number, 0)) for number in range(start, bucket)], rules.quantile)
+    return quantile(sorted(float(counts.get(number, 0)) for number in range(start, bucket)), rules.quantile)
 
 
-def _alert(start: int, entries: list[Entry], found: int, face: Signal) -> tuple[Alert, list[Entry]]:
+def _alert(start: int, entries: list[Entry], found: int, face: Signal) -> Alert:
+    """The alert of a bucket; marks in the entries that it knows them."""
     news = tuple(entry for entry in entries if not entry.told)
-    told = [msgspec.structs.replace(entry, told=entry.told | OWN_CELL) for entry in entries]
+    for entry in entries:
+        entry.told |= OWN_CELL
     opens = len(news) == len(entries)
     last = entries[-1]
-    alert = Alert(
+    fired = Entry(start, f"bucket {start}", last.rule, last.event, last.values, last.unit)
+    return Alert(
         cell=str(start),
         at=last.at,
         member=last.member,
         events=news,
         opens=opens,
         signal=face,
-        seen=tuple(entries) if opens else (),
+        seen=tuple(entries) if opens else news,
         measure=float(found),
-        fired=(msgspec.structs.replace(last, at=start, member=f"bucket {start}"),) if opens else (),
+        fired=(fired,) if opens else (),
     )
-    return alert, told

@@ -21,7 +21,7 @@ import msgspec
 from sigma.correlations import SigmaCorrelationTimespan
 from sigma.exceptions import SigmaError
 
-from detectors.correlation.correlator import Alone
+from detectors.correlation.alone import Alone
 from detectors.correlation.model import Correlation
 from detectors.correlation.signals import Router
 from detectors.correlation.state import Signal
@@ -36,7 +36,7 @@ MAX_EVENTS = 5000  # of one test
 _RECEIPT = Receipt(
     namespace="default",
     collector="rule-test",
-    received_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    received_at=dt.datetime(2100, 1, 1, tzinfo=dt.UTC),  # no event time is beyond, so none is taken for wild
     locator="rule-test",
     ordinal=0,
 )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import itertools
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from detectors.correlation.alerts import alert_id, field_places
 from detectors.correlation.model import DAY_MS, NUMERIC, Correlation
 from detectors.correlation.state import Alert, Signal
-from detectors.detection import EventRef, context_of, principal_of, short_member
+from detectors.detection import EventRef, Principal, context_of, principal_of, short_member
 from detectors.reason import word_reason
 from detectors.rule import Rule
 from detectors.sigma.engine import known_aliases
@@ -24,8 +26,42 @@ from ingest.document import Identified
 from ingest.formats.contract import LogSource, View
 
 MAX_VALUES = 100  # of one field of one event
+MAX_GROUPS = 32  # that one event may belong to, where it has several values
+MAX_NUMBER = 1e200  # a larger one is no number of anything, and a few would exceed what can be summed up
 MAX_VALUE = 256  # characters; a longer one is cut and told apart by its hash
 MAX_REMEMBERED = 200_000  # of new terms that were sent on one day
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the signals of one event have in common."""
+
+    place: int
+    fields: Fields
+    namespace: str
+    format: str
+    at: int
+    seen: int
+    member: str
+    event: EventRef
+    principal: Principal
+    context: Mapping[str, Any]
+
+
+def _facts(place: int, view: View, event: Identified, fields: Fields, index_of: Callable[[Identified], str]) -> _Facts:
+    document = event.document
+    return _Facts(
+        place=place,
+        fields=fields,
+        namespace=document["data_stream"]["namespace"],
+        format=document["skytrail"]["format"],
+        at=_millis(document["@timestamp"]),
+        seen=_millis(document["event"]["created"]),
+        member=short_member(view.member or event.uid),
+        event=EventRef(index=index_of(event), id=event.id, hash=event.leaf.hex()),
+        principal=principal_of(document),
+        context=context_of(document),
+    )
 
 
 class Router:
@@ -59,52 +95,61 @@ class Router:
         """The signals of some matches, as `Engine.match` gives them; other arguments as for `detect`."""
         aliases = known_aliases().get(source, {})
         found: list[Signal] = []
-        known: tuple[int, Fields] | None = None
+        facts: _Facts | None = None
         for place, rule in matches:
             if rule.id not in self._by_rule:
                 continue
-            if known is None or known[0] != place:
-                known = (place, Fields(views[place], aliases))
-            event, fields = identified[place], known[1]
-            at = _millis(event.document["@timestamp"])
-            member = short_member(views[place].member or event.uid)
+            if facts is None or facts.place != place:
+                facts = _facts(place, views[place], identified[place], Fields(views[place], aliases), index_of)
             for one in self._by_rule[rule.id]:
-                by, values = self._group(one, rule, fields), self._values(one, rule, fields)
-                if by is None or values is None:
+                groups, values = self._groups(one, rule, facts.fields), self._values(one, rule, facts.fields)
+                if not groups or values is None:
                     self.left_out[one.id] += 1
                     continue
-                namespace = event.document["data_stream"]["namespace"]
-                if one.terms:
-                    values = tuple(v for v in values if self._is_news((one.id, namespace, by, v), at // DAY_MS))
-                    if not values:
-                        continue
-                found.append(
-                    Signal(
-                        correlation=one.id,
-                        namespace=namespace,
-                        by=by,
-                        rule=rule.id,
-                        at=at,
-                        member=member,
-                        unit=member,
-                        event=EventRef(index=index_of(event), id=event.id, hash=event.leaf.hex()),
-                        format=event.document["skytrail"]["format"],
-                        ruleset_version=ruleset_version,
-                        values=values,
-                        principal=principal_of(event.document),
-                        words=tuple(word_reason(f"{{{name}}}", fields) for name in self._places[one.id]),
-                        context=context_of(event.document),
-                    )
-                )
+                for by in groups:
+                    fresh = self._news(one, facts, by, values)
+                    if fresh is not None:
+                        found.append(self._signal(one, rule, facts, by, fresh, ruleset_version))
         return found
+
+    def _signal(
+        self,
+        one: Correlation,
+        rule: Rule,
+        facts: _Facts,
+        by: tuple[str, ...],
+        values: tuple[str | float, ...],
+        ruleset_version: str,
+    ) -> Signal:
+        return Signal(
+            correlation=one.id,
+            namespace=facts.namespace,
+            by=by,
+            rule=rule.id,
+            at=facts.at,
+            seen=facts.seen,
+            member=facts.member,
+            unit=facts.member,
+            event=facts.event,
+            format=facts.format,
+            ruleset_version=ruleset_version,
+            values=values,
+            principal=facts.principal,
+            words=tuple(word_reason(f"{{{name}}}", facts.fields) for name in self._places[one.id]),
+            context=facts.context,
+        )
 
     def chained(self, below: Correlation, alert: Alert) -> list[Signal]:
         """What correlations that build upon one get of its alert: a signal for each match that satisfied it."""
+        above = self._by_rule.get(below.id, ())
+        if not above:
+            return []
         found = []
         unit = alert_id(below, alert.signal, alert.cell)
-        for one in self._by_rule.get(below.id, ()):
+        for one in above:
             known = dict(zip(below.group_by, alert.signal.by, strict=True))
-            values = [known[one.field_for(name, below.id)] for name in one.fields]
+            texts = [json.loads(known[one.field_for(name, below.id)]) for name in one.fields]
+            values = _numbers(texts) if _computes(one) else tuple(texts)
             found += [
                 Signal(
                     correlation=one.id,
@@ -112,12 +157,13 @@ class Router:
                     by=tuple(known[one.field_for(name, below.id)] for name in one.group_by),
                     rule=below.id,
                     at=entry.at,
+                    seen=alert.signal.seen,
                     member=entry.member,
                     unit=unit,
                     event=entry.event,
                     format=alert.signal.format,
                     ruleset_version=alert.signal.ruleset_version,
-                    values=tuple(values),
+                    values=values,
                     principal=alert.signal.principal,
                     words=_carried(self._places[one.id], self._places[below.id], alert.signal.words),
                     context=alert.signal.context,
@@ -132,29 +178,38 @@ class Router:
         for above in self._by_rule.get(one.id, ()):
             yield from self._wanted(above)
 
-    def _group(self, one: Correlation, rule: Rule, fields: Fields) -> tuple[str, ...] | None:
-        """The group's values; None when the event lacks one."""
-        found = []
+    def _groups(self, one: Correlation, rule: Rule, fields: Fields) -> list[tuple[str, ...]]:
+        """The values of the groups an event belongs to: one for each value of a field; none when it lacks a field."""
+        columns = []
         for name in one.group_by:
-            texts = sorted({text_of(v) for v in fields.values(one.field_for(name, rule.id)) if v is not None})
-            if not texts:
-                return None
-            found.append(_cut(json.dumps(texts, separators=(",", ":"))))
-        return tuple(found)
+            texts = {text_of(v) for v in fields.values(one.field_for(name, rule.id)) if v is not None}
+            columns.append(sorted(json.dumps(_cut(text), ensure_ascii=False) for text in texts))
+        found = list(itertools.islice(itertools.product(*columns), MAX_GROUPS))
+        self.left_out[one.id] += math.prod(map(len, columns)) - len(found)
+        return found
 
     def _values(self, one: Correlation, rule: Rule, fields: Fields) -> tuple[str | float, ...] | None:
         """What is counted or computed with; None when the event has none."""
         if not one.fields:
             return ()
         columns = [[v for v in fields.values(one.field_for(f, rule.id)) if v is not None] for f in one.fields]
-        if one.kind in NUMERIC and not (one.kind == "value_percentile" and one.percentile is None):
-            numbers = [number for number in map(_number, columns[0][:MAX_VALUES]) if number is not None]
+        if _computes(one):
+            numbers = _numbers(columns[0][:MAX_VALUES])
             if one.kind == "value_sum":  # a sum decided at once must only grow
-                numbers = [number for number in numbers if number >= 0]
-            return tuple(numbers) or None
+                numbers = tuple(number for number in numbers if number >= 0)
+            return numbers or None
         combined = itertools.islice(itertools.product(*columns), MAX_VALUES)
         texts = (_cut(" · ".join(text_of(part) for part in parts)) for parts in combined)
         return tuple(dict.fromkeys(texts)) or None
+
+    def _news(
+        self, one: Correlation, facts: _Facts, by: tuple[str, ...], values: tuple[str | float, ...]
+    ) -> tuple[str | float, ...] | None:
+        """The values to send; None when the signal would change nothing."""
+        if not one.terms:
+            return values
+        day = facts.at // DAY_MS
+        return tuple(v for v in values if self._is_news((one.id, facts.namespace, by, v), day)) or None
 
     def _is_news(self, term: tuple[Any, ...], day: int) -> bool:
         """Whether a term was not sent for this day before; spares the topic what changes nothing."""
@@ -174,9 +229,19 @@ def _carried(wanted: tuple[str, ...], places: tuple[str, ...], words: tuple[str,
     return tuple(known.get(place, f"(unknown {place})") for place in wanted)
 
 
+@functools.lru_cache(maxsize=4096)
 def _millis(timestamp: str) -> int:
     moment = dt.datetime.fromisoformat(timestamp)
     return math.floor(moment.timestamp()) * 1000 + moment.microsecond // 1000
+
+
+def _computes(one: Correlation) -> bool:
+    """Whether the values are numbers to compute with."""
+    return one.kind in NUMERIC and not (one.kind == "value_percentile" and one.percentile is None)
+
+
+def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
+    return tuple(number for number in map(_number, values) if number is not None)
 
 
 def _number(value: Any) -> float | None:
@@ -186,7 +251,7 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= MAX_NUMBER else None  # not for NaN either
 
 
 def _cut(text: str) -> str:

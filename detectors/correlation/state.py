@@ -23,6 +23,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         rule: Id of the rule that matched.
         member: What counts once: the action, see `View.member`.
         unit: What a count counts once: the member, or the alert of the correlation that matched.
+        seen: When its event was received, ms. Event times beyond are kept, but move no clock.
         values: Of the correlation's value fields.
         words: What stands in the places of the correlation's reason, for this event.
         context: Parts of the event that an alert repeats.
@@ -33,6 +34,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     by: tuple[str, ...]
     rule: str
     at: int
+    seen: int
     member: str
     unit: str
     event: EventRef
@@ -49,12 +51,14 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         return f"[{','.join(self.by)}]"
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Entry(msgspec.Struct, array_like=True, gc=False):
     """A signal as a group keeps it.
 
     Attributes:
         rule: Position of its rule in `Correlation.rules`.
+        unit: What a count counts once, see `Signal.unit`.
         told: Of which alerts it is a member already (`OWN_CELL`: that of its own time), and whether its window `FIRED`.
+            The only attribute that changes.
     """
 
     at: int
@@ -71,13 +75,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.at, self.member, self.rule
 
 
-class GroupState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One group of one correlation.
+class GroupState(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One group of one correlation, as it is written; the step changes it in place.
 
     Attributes:
         version: Of the correlation that wrote it; another starts anew.
         entries: Kept signals, ordered by `Entry.place`.
-        newest: Latest event time of a signal.
+        newest: Latest event time of a signal, but never later than it was received: a wild clock moves nothing.
         settled: Up to and with this time everything is decided (not for correlations that decide at once).
         face: The latest signal, for the alert of a decision that no signal triggers.
         pending: `new_terms`: signals that wait for the day before theirs to be over.
@@ -89,16 +93,21 @@ class GroupState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     version: str
-    entries: tuple[Entry, ...] = ()
+    entries: list[Entry] = []
     newest: int = 0
     settled: int = 0
     face: Signal | None = None
-    pending: tuple[Signal, ...] = ()
+    pending: list[Signal] = []
     cut: int = 0
     late: int = 0
     terms: dict[str, int] = {}
     counts: dict[int, int] = {}
     first: int | None = None
+
+    @property
+    def weight(self) -> int:
+        """About how much memory it takes, in kept signals."""
+        return 2 + len(self.entries) + 4 * len(self.pending) + (len(self.terms) + len(self.counts)) // 4
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +120,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         events: New members of the alert, ordered by time.
         opens: Whether the group did not tell of this alert before.
         signal: Whose words and context the alert shows.
-        seen: Every match in the satisfying window, when `opens`.
+        seen: Every match in the satisfying window, when `opens`; its `events` otherwise.
         measure: The number that was compared, when there is one.
         fired: The matches that satisfy the condition since this step; correlations build upon them.
     """

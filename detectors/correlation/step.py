@@ -1,7 +1,11 @@
-"""The step of a correlation: `step(correlation, state, signal) -> (state, alerts)`. Pure; event time only.
+"""The step of a correlation: `step(group, signal) -> alerts`. No clock, no network: event time only.
 
-**Guarantee.** Let S be the signals of a group and L the lateness. If every signal arrives while no signal (nor the
-clock) is more than L ahead of it, then for every order of arrival, with any repetitions:
+The group's state is changed in place (at hot keys a copy per signal would cost more than the judgement); the same
+signals in the same order always give the same state and the same alerts.
+
+**Guarantee.** Let S be the signals of a group and L the lateness. If every signal is received while no other is more
+than L ahead of it (an event time after its own receipt counts as that receipt: wild clocks move nothing), then for
+every order of arrival, with any repetitions:
 
 * the ids of all alerts are the same, and each alert has the same members: ids and counts follow from S alone;
 * no member is told twice of one alert;
@@ -18,10 +22,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from detectors.correlation import rates, terms, windows
+from detectors.correlation.group import Group
 from detectors.correlation.model import Correlation, Kind
 from detectors.correlation.state import Alert, GroupState, Signal
 
-Stepped = tuple[GroupState, list[Alert]]
 GRACE_MS = 3600 * 1000
 """Groups that can't matter any more are kept this long, for workers that are behind."""
 
@@ -30,9 +34,9 @@ GRACE_MS = 3600 * 1000
 class _Kind:
     """The functions of one way to decide."""
 
-    take: Callable[[Correlation, GroupState, Signal], Stepped]
-    settle: Callable[[Correlation, GroupState, int], Stepped]
-    due: Callable[[Correlation, GroupState], int | None]
+    take: Callable[[Group, Signal], list[Alert]]
+    settle: Callable[[Group, int], list[Alert]]
+    due: Callable[[Group], int | None]
 
 
 _SETTLED = _Kind(windows.take_settled, windows.settle_windows, windows.next_settlement)
@@ -42,36 +46,34 @@ _OTHERS: Mapping[Kind, _Kind] = {
 }
 
 
-def step(correlation: Correlation, state: GroupState | None, signal: Signal) -> Stepped:
-    """Take one signal of a group.
-
-    Args:
-        correlation: The one the signal names.
-        state: What the step before gave; None for the first, and after a change of the correlation.
-        signal: A match of one of its rules.
-    """
-    known = state or GroupState(version=correlation.state_version)
-    if correlation.at_once:
-        return windows.take_at_once(correlation, known, signal)
-    return _OTHERS.get(correlation.kind, _SETTLED).take(correlation, known, signal)
+def new_group(correlation: Correlation) -> Group:
+    """A group before its first signal."""
+    return Group(correlation, GroupState(version=correlation.state_version))
 
 
-def settle(correlation: Correlation, state: GroupState, clock: int) -> Stepped:
+def step(group: Group, signal: Signal) -> list[Alert]:
+    """Take one signal of a group: a match of one of the rules of its correlation."""
+    if group.correlation.at_once:
+        return windows.take_at_once(group, signal)
+    return _OTHERS.get(group.correlation.kind, _SETTLED).take(group, signal)
+
+
+def settle(group: Group, clock: int) -> list[Alert]:
     """Decide what the clock allows to decide.
 
     Args:
         clock: Event time, ms; signals older than this by more than the lateness are no longer expected.
     """
-    if correlation.at_once:
-        return state, []
-    return _OTHERS.get(correlation.kind, _SETTLED).settle(correlation, state, clock)
+    if group.correlation.at_once:
+        return []
+    return _OTHERS.get(group.correlation.kind, _SETTLED).settle(group, clock)
 
 
-def due(correlation: Correlation, state: GroupState) -> int | None:
+def due(group: Group) -> int | None:
     """The clock at which `settle` has something to decide; None when nothing waits."""
-    if correlation.at_once:
+    if group.correlation.at_once:
         return None
-    return _OTHERS.get(correlation.kind, _SETTLED).due(correlation, state)
+    return _OTHERS.get(group.correlation.kind, _SETTLED).due(group)
 
 
 def expires(correlation: Correlation, state: GroupState) -> int:

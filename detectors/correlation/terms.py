@@ -9,66 +9,61 @@ from __future__ import annotations
 
 import msgspec
 
+from detectors.correlation.group import Group
 from detectors.correlation.model import DAY_MS, Correlation, Terms
-from detectors.correlation.state import Alert, GroupState, Signal
-from detectors.correlation.windows import entry_of
+from detectors.correlation.state import Alert, Entry, Signal
 
 MAX_TERMS = 10_000  # values remembered per group
 FORGET_DAYS = 400  # of silence, after which a group has to be learnt again
 
 
-def take_term(correlation: Correlation, state: GroupState, signal: Signal) -> tuple[GroupState, list[Alert]]:
+def take_term(group: Group, signal: Signal) -> list[Alert]:
     """Add a signal; `settle_terms` decides on it."""
-    day = signal.at // DAY_MS
+    state, day = group.state, signal.at // DAY_MS
     waiting = {(one.at // DAY_MS, value) for one in state.pending for value in one.values}
     fresh = tuple(
         value
         for value in dict.fromkeys(map(str, signal.values))
         if state.terms.get(value, -1) < day and (day, value) not in waiting
     )
-    if not fresh and (state.first is None or day >= state.first):
-        return state, []
-    pending = (*state.pending, msgspec.structs.replace(signal, values=fresh)) if fresh else state.pending
-    cut = max(0, len(pending) - correlation.limit)
-    changed = msgspec.structs.replace(
-        state,
-        pending=tuple(sorted(pending, key=_by_time))[cut:],
-        newest=max(state.newest, signal.at),
-        first=min(state.first, day) if state.first is not None else None,
-        cut=state.cut + cut,
-    )
-    return changed, []
+    if fresh:
+        state.pending.append(msgspec.structs.replace(signal, values=fresh))
+        state.pending.sort(key=_by_time)
+        cut = max(0, len(state.pending) - group.correlation.limit)
+        del state.pending[:cut]
+        state.cut += cut
+    state.newest = max(state.newest, min(signal.at, signal.seen))
+    state.first = min(state.first, day) if state.first is not None else None
+    return []
 
 
-def settle_terms(correlation: Correlation, state: GroupState, clock: int) -> tuple[GroupState, list[Alert]]:
+def settle_terms(group: Group, clock: int) -> list[Alert]:
     """Decide the waiting matches of days before which everything has arrived."""
+    correlation, state = group.correlation, group.state
     rules = correlation.terms
     day = (clock - correlation.lateness_ms) // DAY_MS  # up to here, the days before are over
     ready = [signal for signal in state.pending if signal.at // DAY_MS <= day]
     if rules is None or not ready:
-        return state, []
-    terms = dict(state.terms)
-    first = state.first
-    alerts = []
+        return []
+    terms, alerts = state.terms, []
     for signal in ready:
         mine = signal.at // DAY_MS
-        first = mine if first is None else min(first, mine)
+        state.first = mine if state.first is None else min(state.first, mine)
         for value in map(str, signal.values):
             last = terms.get(value)
             terms[value] = max(last, mine) if last is not None else mine
-            if mine - first >= rules.learning_days and (last is None or mine - last > rules.history_days):
+            if mine - state.first >= rules.learning_days and (last is None or mine - last > rules.history_days):
                 alerts.append(_alert(correlation, signal, value))
-    kept, lost = _bounded(terms, (state.newest // DAY_MS) - rules.history_days)
-    left = tuple(signal for signal in state.pending if signal.at // DAY_MS > day)
-    changed = msgspec.structs.replace(state, pending=left, terms=kept, first=first, cut=state.cut + lost)
-    return changed, alerts
+    state.cut += _bound(terms, (state.newest // DAY_MS) - rules.history_days)
+    state.pending = [signal for signal in state.pending if signal.at // DAY_MS > day]
+    return alerts
 
 
-def next_term_settlement(correlation: Correlation, state: GroupState) -> int | None:
+def next_term_settlement(group: Group) -> int | None:
     """Clock at which the oldest waiting match can be decided."""
-    if not state.pending:
+    if not group.state.pending:
         return None
-    return state.pending[0].at // DAY_MS * DAY_MS + correlation.lateness_ms
+    return group.state.pending[0].at // DAY_MS * DAY_MS + group.correlation.lateness_ms
 
 
 def forget_after_ms(rules: Terms) -> int:
@@ -81,24 +76,29 @@ def _by_time(signal: Signal) -> tuple[int, str]:
 
 
 def _alert(correlation: Correlation, signal: Signal, value: str) -> Alert:
-    told = msgspec.structs.replace(entry_of(correlation, signal), values=(value,))
+    rule = correlation.rules.index(signal.rule)
+    told = (Entry(signal.at, signal.member, rule, signal.event, (value,), signal.unit),)
     return Alert(
         cell=f"{signal.at // DAY_MS} {value}",
         at=signal.at,
         member=signal.member,
-        events=(told,),
+        events=told,
         opens=True,
         signal=signal,
-        seen=(told,),
-        fired=(told,),
+        seen=told,
+        fired=told,
     )
 
 
-def _bounded(terms: dict[str, int], oldest: int) -> tuple[dict[str, int], int]:
-    """The terms that still matter; beyond `MAX_TERMS` the longest unused are given up."""
-    kept = {value: day for value, day in terms.items() if day >= oldest}
-    lost = len(kept) - MAX_TERMS
+def _bound(terms: dict[str, int], oldest: int) -> int:
+    """Drop the terms that matter no more; beyond `MAX_TERMS` the longest unused are given up, and their number told."""
+    if len(terms) <= MAX_TERMS // 2:
+        return 0
+    for value in [value for value, day in terms.items() if day < oldest]:
+        del terms[value]
+    lost = len(terms) - MAX_TERMS
     if lost <= 0:
-        return kept, 0
-    newest = sorted(kept.items(), key=lambda term: (-term[1], term[0]))[:MAX_TERMS]
-    return dict(newest), lost
+        return 0
+    for value, _ in sorted(terms.items(), key=lambda term: (term[1], term[0]))[:lost]:
+        del terms[value]
+    return lost

@@ -1,4 +1,4 @@
-"""Steps of the correlations that judge windows: counts, sums, averages, temporal. Pure; `step.py` has the guarantee."""
+"""Steps of the correlations that judge windows: counts, sums, averages, temporal. `step.py` has the guarantee."""
 
 from __future__ import annotations
 
@@ -6,193 +6,172 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import msgspec
-
-from detectors.correlation.conditions import Window, at_of, window_of
-from detectors.correlation.model import Correlation
-from detectors.correlation.state import FIRED, NEXT_CELL, OWN_CELL, Alert, Entry, GroupState, Signal
+from detectors.correlation.conditions import Window, end_of, start_of, window_of
+from detectors.correlation.group import Group, at_of
+from detectors.correlation.state import FIRED, NEXT_CELL, OWN_CELL, Alert, GroupState, Signal
 
 
-def entry_of(correlation: Correlation, signal: Signal) -> Entry:
-    """A signal as its group keeps it."""
-    rule = correlation.rules.index(signal.rule)
-    return Entry(signal.at, signal.member, rule, signal.event, signal.values, signal.unit)
-
-
-def place_for(entries: tuple[Entry, ...], entry: Entry) -> int | None:
-    """Where an entry belongs; None when it is there already."""
-    if not entries or entries[-1].at < entry.at:
-        return len(entries)
-    wanted = entry.place
-    place = bisect_left(entries, wanted, key=_place_of)
-    if place < len(entries) and entries[place].place == wanted:
-        return None
-    return place
-
-
-def _place_of(entry: Entry) -> tuple[int, str, int]:
-    return entry.place
-
-
-def take_at_once(correlation: Correlation, state: GroupState, signal: Signal) -> tuple[GroupState, list[Alert]]:
+def take_at_once(group: Group, signal: Signal) -> list[Alert]:
     """Add a signal and decide every match whose window it is in."""
-    newest = max(state.newest, signal.at)
-    oldest = newest - correlation.lateness_ms - correlation.timespan_ms
+    correlation, state = group.correlation, group.state
+    state.newest = max(state.newest, min(signal.at, signal.seen))
+    oldest = state.newest - correlation.lateness_ms - correlation.timespan_ms
     if signal.at <= oldest:
-        return msgspec.structs.replace(state, late=state.late + 1), []
-    entry = entry_of(correlation, signal)
-    place = place_for(state.entries, entry)
+        state.late += 1
+        return []
+    place = group.insert(signal)
     if place is None:
-        return state, []
-    entries = [*state.entries[:place], entry, *state.entries[place:]]
-    alerts = _decide(correlation, entries, _affected(correlation, entries, place), signal)
-    drop = bisect_right(entries, oldest, key=at_of)
-    cut = max(0, len(entries) - drop - correlation.limit)
-    return (
-        GroupState(
-            version=state.version,
-            entries=tuple(entries[drop + cut :]),
-            newest=newest,
-            cut=state.cut + cut,
-            late=state.late,
-        ),
-        alerts,
-    )
+        return []
+    alerts = _decide(group, _affected(group, place), signal)
+    group.drop_until(oldest)
+    group.cut()
+    return alerts
 
 
-def _affected(correlation: Correlation, entries: list[Entry], place: int) -> range:
+def _affected(group: Group, place: int) -> range:
     """Places of the matches whose window contains the entry at `place`: those of its instant, and the next timespan."""
+    entries = group.state.entries
     at = entries[place].at
     start = place
     while start and entries[start - 1].at == at:
         start -= 1
     end = place + 1
     if end < len(entries):
-        end = bisect_left(entries, at + correlation.timespan_ms, lo=end, key=at_of)
+        end = bisect_left(entries, at + group.correlation.timespan_ms, lo=end, key=at_of)
     return range(start, end)
 
 
-def take_settled(correlation: Correlation, state: GroupState, signal: Signal) -> tuple[GroupState, list[Alert]]:
+def take_settled(group: Group, signal: Signal) -> list[Alert]:
     """Add a signal; `settle_windows` decides later."""
-    if signal.at <= state.settled:
-        return msgspec.structs.replace(state, late=state.late + 1), []
-    entry = entry_of(correlation, signal)
-    place = place_for(state.entries, entry)
-    if place is None:
-        return state, []
-    entries = (*state.entries[:place], entry, *state.entries[place:])
-    cut = max(0, len(entries) - correlation.limit)
-    face = signal if state.face is None or signal.at >= state.newest else state.face
-    newest = max(state.newest, signal.at)
-    changed = msgspec.structs.replace(state, entries=entries[cut:], newest=newest, face=face, cut=state.cut + cut)
-    return changed, []
+    if signal.at <= group.state.settled:
+        group.state.late += 1
+        return []
+    if group.insert(signal) is not None:
+        group.saw(signal)
+        group.cut()
+    return []
 
 
-def settle_windows(correlation: Correlation, state: GroupState, clock: int) -> tuple[GroupState, list[Alert]]:
+def settle_windows(group: Group, clock: int) -> list[Alert]:
     """Decide every match that no signal within the lateness can change any more.
 
     Args:
         clock: No signal older than this by more than the lateness will come.
     """
+    correlation, state = group.correlation, group.state
     until = clock - correlation.lateness_ms
     if until <= state.settled or state.face is None:
-        return state, []
-    ahead = correlation.timespan_ms if correlation.looks_ahead else 0
-    entries = list(state.entries)
-    start = bisect_right(entries, state.settled - ahead, key=at_of)
-    end = bisect_right(entries, until - ahead, key=at_of)
-    alerts = _decide(correlation, entries, range(start, end), state.face)
-    drop = bisect_right(entries, until - ahead - correlation.timespan_ms, key=at_of)
-    return msgspec.structs.replace(state, entries=tuple(entries[drop:]), settled=until), alerts
+        return []
+    ahead = _ahead(group)
+    start = bisect_right(state.entries, state.settled - ahead, key=at_of)
+    end = bisect_right(state.entries, until - ahead, key=at_of)
+    alerts = _decide(group, range(start, end), state.face)
+    group.drop_until(until - ahead - correlation.timespan_ms)
+    state.settled = until
+    return alerts
 
 
-def next_settlement(correlation: Correlation, state: GroupState) -> int | None:
+def next_settlement(group: Group) -> int | None:
     """Clock at which the oldest undecided match can be decided."""
-    ahead = correlation.timespan_ms if correlation.looks_ahead else 0
+    state, ahead = group.state, _ahead(group)
     start = bisect_right(state.entries, state.settled - ahead, key=at_of)
     if start == len(state.entries):
         return None
-    return state.entries[start].at + ahead + correlation.lateness_ms
+    return state.entries[start].at + ahead + group.correlation.lateness_ms
+
+
+def _ahead(group: Group) -> int:
+    """How far behind a match the condition looks."""
+    return group.correlation.timespan_ms if group.correlation.looks_ahead else 0
 
 
 @dataclass(slots=True)
 class _Told:
-    """What one step tells of one cell."""
+    """What one step tells of one cell.
+
+    Attributes:
+        place: The match that satisfied the condition.
+        start: Where its window starts.
+    """
 
     place: int
-    window: Window
+    start: int
+    end: int
+    measure: float | None
     opens: bool
     news: list[int] = field(default_factory=list)
     fired: list[int] = field(default_factory=list)
 
 
-def _decide(correlation: Correlation, entries: list[Entry], places: Iterable[int], signal: Signal) -> list[Alert]:
-    """Judge the matches at some places; marks in `entries` who was told. One alert per cell, the earliest first."""
+def _decide(group: Group, places: Iterable[int], signal: Signal) -> list[Alert]:
+    """Judge the matches at some places; marks in the entries who was told. One alert per cell, the earliest first."""
+    entries, cell_ms = group.state.entries, group.correlation.cell_ms
     found: dict[int, _Told] = {}
     for place in places:
-        fired = bool(entries[place].told & FIRED)
-        window = _known(correlation, entries, place) if fired else window_of(correlation, entries, place)
-        if window is None:
+        entry = entries[place]
+        fired = bool(entry.told & FIRED)  # where matches are decided at once, it still satisfies the condition
+        window = None if fired else window_of(group, place)
+        if window is None and not fired:
             continue
-        cell = entries[place].at // correlation.cell_ms
-        news, fresh = _untold(correlation, entries, place, window)
-        _mark(correlation, entries, news, cell)
-        entries[place] = _with(entries[place], FIRED)
-        if news or not fired:
-            told = found.setdefault(cell, _Told(place, window, fresh))
-            told.news.extend(news)
-            told.fired.extend(() if fired else (place,))
-    return [
-        Alert(
-            cell=str(cell),
-            at=entries[told.place].at,
-            member=entries[told.place].member,
-            events=tuple(entries[i] for i in sorted(told.news)),
-            opens=told.opens,
-            signal=signal,
-            seen=tuple(entries[told.window.start : told.window.end]) if told.opens else (),
-            measure=told.window.measure,
-            fired=tuple(entries[i] for i in told.fired),
-        )
-        for cell, told in sorted(found.items())
-    ]
+        cell = entry.at // cell_ms
+        start, news = _untold(group, place, window, cell)
+        for place_of_news in news:
+            entries[place_of_news].told |= OWN_CELL if entries[place_of_news].at >= cell * cell_ms else NEXT_CELL
+        entry.told |= FIRED
+        if not news and fired:
+            continue
+        told = found.get(cell)
+        if told is None:
+            end = end_of(entries, place)
+            opens = len(news) == end - start
+            told = found[cell] = _Told(place, start, end, window.measure if window else None, opens)
+        told.news.extend(news)
+        if not fired:
+            told.fired.append(place)
+    return [_alert(group.state, str(cell), told, signal) for cell, told in sorted(found.items())]
 
 
-def _known(correlation: Correlation, entries: list[Entry], place: int) -> Window:
-    """The window of a match that satisfied the condition before: where matches are decided at once, it still does."""
-    at = entries[place].at
-    end = place + 1
-    while end < len(entries) and entries[end].at == at:
-        end += 1
-    return Window(bisect_right(entries, at - correlation.timespan_ms, hi=place, key=at_of), end)
+def _alert(state: GroupState, cell: str, told: _Told, signal: Signal) -> Alert:
+    entries = state.entries
+    events = tuple(entries[i] for i in sorted(told.news))
+    return Alert(
+        cell=cell,
+        at=entries[told.place].at,
+        member=entries[told.place].member,
+        events=events,
+        opens=told.opens,
+        signal=signal,
+        seen=tuple(entries[told.start : told.end]) if told.opens else events,
+        measure=told.measure,
+        fired=tuple(entries[i] for i in told.fired),
+    )
 
 
-def _untold(correlation: Correlation, entries: list[Entry], place: int, window: Window) -> tuple[list[int], bool]:
-    """Places in a window that the alert of its cell does not know, and whether it knows none of them.
+def _untold(group: Group, place: int, window: Window | None, cell: int) -> tuple[int, list[int]]:
+    """Where the window of a match starts, and the places in it that the alert of its cell does not know.
 
     When the match before fired for the same alert, everything up to it was told then: a burst costs nothing per match.
+    The start is then that of the instant, since only an alert that opens asks for it.
     """
-    cell = entries[place].at // correlation.cell_ms
+    entries, correlation = group.state.entries, group.correlation
+    cell_start = cell * correlation.cell_ms
     begin = place
-    while begin > window.start and entries[begin - 1].at == entries[place].at:
+    while begin and entries[begin - 1].at == entries[place].at:
         begin -= 1
-    runs = begin > window.start and entries[begin - 1].told & FIRED
-    if not (runs and entries[begin - 1].at // correlation.cell_ms == cell):
-        begin = window.start
-    start = cell * correlation.cell_ms
+    start = begin - 1
+    if not (
+        begin and entries[start].told & FIRED and entries[start].at >= cell_start and _reaches(group, start, place)
+    ):
+        start = begin = window.start if window else start_of(entries, place, correlation.timespan_ms)
     news = [
-        i for i in range(begin, window.end) if not entries[i].told & (OWN_CELL if entries[i].at >= start else NEXT_CELL)
+        i
+        for i in range(begin, end_of(entries, place))
+        if not entries[i].told & (OWN_CELL if entries[i].at >= cell_start else NEXT_CELL)
     ]
-    return news, len(news) == window.end - window.start
+    return start, news
 
 
-def _mark(correlation: Correlation, entries: list[Entry], places: Iterable[int], cell: int) -> None:
-    start = cell * correlation.cell_ms
-    for place in places:
-        entries[place] = _with(entries[place], OWN_CELL if entries[place].at >= start else NEXT_CELL)
-
-
-def _with(entry: Entry, flag: int) -> Entry:
-    if entry.told & flag:
-        return entry
-    return Entry(entry.at, entry.member, entry.rule, entry.event, entry.values, entry.unit, entry.told | flag)
+def _reaches(group: Group, before: int, place: int) -> bool:
+    """Whether the window of a match contains the entry before it."""
+    entries = group.state.entries
+    return entries[before].at > entries[place].at - group.correlation.timespan_ms

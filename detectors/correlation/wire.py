@@ -6,11 +6,12 @@ up to which it was evaluated. What settles by time waits for the slowest of them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import msgspec
 
 from detectors.correlation.state import Signal
+from detectors.detection import cut
 from ingest.schema.errors import UnsupportedEnvelope
 
 VERSION = 1
@@ -22,6 +23,12 @@ class Signals(msgspec.Struct, frozen=True, tag="signals"):
     """Some signals of one partition, in order."""
 
     signals: tuple[Signal, ...]
+
+
+class _Written(msgspec.Struct, frozen=True, tag="signals"):
+    """`Signals` whose parts are serialised already."""
+
+    signals: list[msgspec.Raw]
 
 
 class Clock(msgspec.Struct, frozen=True, tag="clock"):
@@ -62,9 +69,10 @@ def encode(message: Signals | Clock) -> bytes:
     return bytes((VERSION,)) + _encoder.encode(message)
 
 
-def encode_signals(signals: Sequence[Signal]) -> bytes:
-    """Serialise a batch."""
-    return encode(Signals(tuple(signals)))
+def encode_signals(signals: Iterable[Signal], most: int, size: int) -> list[bytes]:
+    """Serialise signals as messages of at most `most` and about `size` bytes; one that is larger goes alone."""
+    batches = cut(map(_encoder.encode, signals), most, size)
+    return [bytes((VERSION,)) + _encoder.encode(_Written([msgspec.Raw(each) for each in batch])) for batch in batches]
 
 
 def decode(message: bytes | None) -> Signals | Clock:

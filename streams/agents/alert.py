@@ -1,20 +1,23 @@
 """Alert: detections become alerts at once, or are counted into an alert that is open already.
 
 The first match of a group is told without delay; later ones within the rule's window only raise its exact count. The
-order of writes makes a crash harmless: index and topic first (both idempotent by the alert's id), then the windows,
-then the count, then the acknowledgement. A replay finds its members known and changes nothing.
+order of writes makes a crash harmless: index and topic first (both idempotent by the alert's id), then now and then a
+snapshot of the windows, then the count, then the acknowledgement. A batch that comes again meets the windows as they
+were before it, or as they were after it, and tells the same alerts under the same ids.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import faust
 import structlog
 
+from detectors import suppression
 from detectors.alert import alert_document, alert_growth, alert_state_document
 from detectors.detection import Detection, decode
-from detectors.rule import Rule
+from detectors.rule import Rule, bare_rule
 from detectors.suppression import Folded, Opened, Window
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.errors import UnsupportedEnvelope
@@ -22,7 +25,7 @@ from storage.index.alert_store import AlertDocument, AlertGrowth, AlertStore
 from storage.index.bulk import Outcome
 from storage.index.documents import serialise
 from streams.accounts import Accounts
-from streams.runtime import BatchCount, Runtime, partitions_of, place_of
+from streams.runtime import BatchCount, Runtime, first_offsets, partitions_of, place_of
 from streams.topics import ALERTS
 from streams.windows import Windows
 
@@ -34,6 +37,19 @@ RuleOf = Callable[[str], Rule | None]
 log = structlog.get_logger("skytrail.alert")
 
 
+@dataclass(slots=True)
+class _Changes:
+    """What a batch changed.
+
+    Attributes:
+        opened: Alert → what opened it.
+        grown: Alert → its newest window.
+    """
+
+    opened: dict[str, tuple[Rule, Detection, Window]] = field(default_factory=dict)
+    grown: dict[str, tuple[Rule, Window]] = field(default_factory=dict)
+
+
 class AlertAgent:
     """Handler of the detections topic in the role detect."""
 
@@ -43,7 +59,7 @@ class AlertAgent:
         """Compose.
 
         Args:
-            rule_of: Finds the rule of a detection; None when it was removed meanwhile.
+            rule_of: Finds the rule of a detection; None when it is not loaded here.
         """
         self._runtime = runtime
         self._accounts = accounts
@@ -58,19 +74,19 @@ class AlertAgent:
 
     async def handle(self, batch: Batch) -> None:
         """Fold a batch of detections, write what changed, acknowledge."""
-        await self._windows.load({event.message.partition for event in batch})
-        opened: dict[str, tuple[Rule, Window]] = {}
-        grown: dict[str, tuple[Rule, Window]] = {}
+        await self._windows.load(first_offsets(batch))
+        changes = _Changes()
         letters: list[DeadLetter] = []
         sizes: list[int] = []
         for event in batch:
             detections = self._read(event, letters)
             sizes.append(len(detections))
-            for detection in detections:
-                self._fold(event, detection, opened, grown)
+            for detection, outcomes in zip(detections, self._windows.follow(place_of(event), detections), strict=True):
+                self._note(detection, outcomes, changes)
         await self._runtime.bury(letters)
-        await self._write(opened, grown)
-        await self._windows.save()
+        await self._write(changes)
+        forgotten = await self._windows.save({event.message.partition for event in batch})
+        self._runtime.telemetry.alerts_forgotten.inc(forgotten)
         accounts = await self._accounts.of(partitions_of(batch))
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
         for event, size in zip(batch, sizes, strict=True):
@@ -99,41 +115,30 @@ class AlertAgent:
             )
             return ()
 
-    def _fold(
-        self,
-        event: faust.EventT[bytes],
-        detection: Detection,
-        opened: dict[str, tuple[Rule, Window]],
-        grown: dict[str, tuple[Rule, Window]],
-    ) -> None:
+    def _note(self, detection: Detection, outcomes: Sequence[suppression.Outcome], changes: _Changes) -> None:
+        """Add what became of a detection; one of a rule that another worker has and this one does not is told, too."""
         rule = self._rule_of(detection.rule_id)
-        if rule is None:  # removed after it matched: another worker has it, or the match is of no more interest
-            log.warning("detection of an unknown rule", rule_id=detection.rule_id, place=str(place_of(event)))
-            self._runtime.telemetry.rule_errors.labels(detection.rule_id).inc()
-            return
-        outcome = self._windows.step(detection, place_of(event))
-        if isinstance(outcome, Opened):
-            opened[outcome.alert_id] = (rule, outcome.window)
-            self._runtime.telemetry.alerts.labels(rule.level).inc()
-        elif isinstance(outcome, Folded):
-            self._runtime.telemetry.folded.labels(rule.level).inc()
-        grown[outcome.alert_id] = (rule, outcome.window)
+        if rule is None:
+            log.warning("the rule of a detection is not loaded here", rule_id=detection.rule_id)
+            rule = bare_rule(detection.rule_id, detection.rule_version, detection.title, detection.level)
+        for outcome in outcomes:
+            if isinstance(outcome, Opened):
+                changes.opened[outcome.alert_id] = (rule, detection, outcome.window)
+                self._runtime.telemetry.alerts.labels(rule.level).inc()
+            elif isinstance(outcome, Folded):
+                self._runtime.telemetry.folded.labels(rule.level).inc()
+            changes.grown[outcome.alert_id] = (rule, outcome.window)
 
-    async def _write(self, opened: dict[str, tuple[Rule, Window]], grown: dict[str, tuple[Rule, Window]]) -> None:
+    async def _write(self, changes: _Changes) -> None:
         """Index what opened, publish it for the outputs, and bring the counts up to date."""
         now = self._runtime.now()
         alerts = [
-            AlertDocument(
-                alert_id,
-                window.opened_by.namespace,
-                window.start,
-                alert_document(rule, window.opened_by, alert_id, now),
-            )
-            for alert_id, (rule, window) in opened.items()
+            AlertDocument(alert_id, detection.namespace, window.start, alert_document(rule, detection, alert_id, now))
+            for alert_id, (rule, detection, window) in changes.opened.items()
         ]
         growths = [
             AlertGrowth(alert_id, alert_state_document(rule, window, now), alert_growth(window, now))
-            for alert_id, (rule, window) in grown.items()
+            for alert_id, (rule, window) in changes.grown.items()
         ]
         if alerts:
             await self._bury_refused(alerts, await self._store.add(alerts))

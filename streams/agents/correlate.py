@@ -1,7 +1,7 @@
 """Correlate: signals of one group meet in one partition; what they add up to goes to the detections topic.
 
 The order of writes makes a crash harmless: signals for correlations upon others and detections first (both idempotent
-by their members), then the groups, then the count, then the acknowledgement.
+by their members), then now and then a snapshot of the groups, then the count, then the acknowledgement.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ingest.schema.errors import UnsupportedEnvelope
 from streams.accounts import Accounts
 from streams.agents.detect import place_detections
 from streams.correlation_state import CorrelationStates
-from streams.runtime import BatchCount, Runtime, partitions_of, place_of
+from streams.runtime import BatchCount, Runtime, first_offsets, partitions_of, place_of
 from streams.signal_messages import place_signals
 from streams.topics import DETECTIONS, SIGNALS
 
@@ -57,7 +57,7 @@ class CorrelateAgent:
         if self._router is not None:
             self._states.use(self._router)
             self._router = None
-        await self._states.load({event.message.partition for event in batch})
+        await self._states.load(first_offsets(batch))
         detections: list[Detection] = []
         chained: list[Signal] = []
         letters: list[DeadLetter] = []
@@ -72,8 +72,9 @@ class CorrelateAgent:
         await self._runtime.bury(letters)
         await producer.send(SIGNALS, await place_signals(producer, chained))
         await producer.send(DETECTIONS, await place_detections(producer, detections))
-        await self._states.save({event.message.partition: event.message.offset + 1 for event in batch})
-        self._note({event.message.partition for event in batch})
+        partitions = {event.message.partition for event in batch}
+        await self._states.save(partitions)
+        self._note(partitions)
         accounts = await self._accounts.of(partitions_of(batch))
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
         for event, size in zip(batch, sizes, strict=True):
@@ -85,8 +86,7 @@ class CorrelateAgent:
 
     def _take(self, event: faust.EventT[bytes], letters: list[DeadLetter]) -> tuple[Found, int]:
         """What one message leads to, and the number of signals in it."""
-        partition, value = event.message.partition, event.message.value or b""
-        correlator = self._states.correlator(partition)
+        value = event.message.value or b""
         try:
             message = decode(value)
         except UnsupportedEnvelope as exc:
@@ -103,16 +103,14 @@ class CorrelateAgent:
                 )
             )
             return Found(), 0
-        if isinstance(message, Clock):
-            return correlator.advance(self._states.hear(partition, message)), 0
-        return correlator.follow(message.signals), len(message.signals)
+        found = self._states.follow(event.message.partition, event.message.offset, message)
+        return found, 0 if isinstance(message, Clock) else len(message.signals)
 
     def _note(self, partitions: Iterable[int]) -> None:
         """Bring what could not be counted to the metrics and the log."""
         notes: Counter[str] = Counter()
         for partition in partitions:
-            notes += self._states.correlator(partition).notes
-            self._states.correlator(partition).notes.clear()
+            notes += self._states.notes(partition)
         for note, number in notes.items():
             self._runtime.telemetry.signals_left_out.labels(note).inc(number)
             log.warning("signals left out", why=note, number=number)

@@ -20,7 +20,7 @@ import faust
 from detectors.correlation.signals import Router
 from detectors.correlation.state import Signal
 from detectors.correlation.wire import encode as encode_signal
-from detectors.detection import Detection, encode, word_matches
+from detectors.detection import Detection, encode_within, word_matches
 from detectors.exceptions import Exceptions
 from detectors.sigma.engine import Engine
 from detectors.suppression import state_key
@@ -38,6 +38,7 @@ from streams.topics import DETECTIONS, RAW_PREFIX, SIGNALS
 
 ROLE = "detect"
 MAX_PER_MESSAGE = 500
+MAX_MESSAGE_BYTES = 1024 * 1024
 Batch = Sequence[faust.EventT[bytes]]
 
 
@@ -104,8 +105,9 @@ class DetectAgent:
         await producer.send(SIGNALS, await place_signals(producer, signals))
         await producer.send(DETECTIONS, await place_detections(producer, found))
         for message in messages:
-            if message.newest:
-                self._clock.saw(message.position.topic, message.position.partition, message.newest)
+            if message.newest and message.header:
+                newest = min(message.newest, message.header.received_at)  # a wild clock moves nobody else's
+                self._clock.saw(message.position.topic, message.position.partition, newest)
         accounts = await self._accounts.of(partitions_of(batch))
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
         for message in messages:
@@ -148,7 +150,7 @@ async def place_detections(sink: Sink, found: Iterable[Detection]) -> list[Messa
     for detection in found:
         placed[partition_for("\x00".join(state_key(detection)).encode(), partitions)].append(detection)
     return [
-        (None, encode(group[start : start + MAX_PER_MESSAGE]), partition)
+        (None, batch, partition)
         for partition, group in placed.items()
-        for start in range(0, len(group), MAX_PER_MESSAGE)
+        for batch in encode_within(group, MAX_PER_MESSAGE, MAX_MESSAGE_BYTES)
     ]

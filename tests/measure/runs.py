@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from detectors.correlation.correlator import Alone
+from detectors.correlation.alone import Alone
 from detectors.correlation.signals import Router
 from detectors.rulebook import Rulebook
 from detectors.sigma.engine import InterpretedEngine
@@ -19,7 +19,7 @@ def correlated(book: Rulebook, format_: Format, records: Sequence[bytes]) -> set
     router = Router(book.correlations)
     alone = Alone(router)
     engine = InterpretedEngine(book.evaluated)
-    received = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    received = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)  # no event time is beyond, so none is taken for wild
     found = []
     for ordinal, record in enumerate(records):
         receipt = Receipt(namespace="default", collector="run", received_at=received, locator="run", ordinal=ordinal)

@@ -5,7 +5,7 @@ Every effect goes through `Faults`: at one chosen effect the process "dies", bef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
@@ -20,6 +20,7 @@ from streams.accounts import Accounts
 from streams.produce import Message, Producer, partition_for
 from streams.runtime import Runtime
 from streams.settings import WorkerSettings
+from streams.snapshots import Snapshots
 from streams.topics import ACCOUNTING
 
 T = TypeVar("T")
@@ -80,6 +81,13 @@ class Brokers:
 
     async def read(self, topic: str) -> list[tuple[bytes, bytes]]:
         return [(key or b"", value) for (name, _), log in self.topics.items() if name == topic for key, value in log]
+
+    async def stretch(
+        self, topic: str, partition: int, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[tuple[int, bytes, bytes]]:
+        for offset, (key, value) in enumerate(self.topics.get((topic, partition), [])[:end]):
+            if offset >= start:
+                yield offset, key or b"", value
 
     def values(self, topic: str) -> list[bytes]:
         return [value for (name, _), log in self.topics.items() if name == topic for _, value in log]
@@ -182,3 +190,8 @@ def runtime_on(role: str, brokers: Brokers) -> Runtime:
 def accounts_on(role: str, brokers: Brokers) -> Accounts:
     """Accounts kept by these brokers."""
     return Accounts(role, brokers.read, brokers)
+
+
+def snapshots_on(brokers: Brokers, topic: str, source: str, interval_s: float = 0.0) -> Snapshots:
+    """Snapshots kept by these brokers; with an interval, by a clock that stands still."""
+    return Snapshots(topic, source, brokers, brokers, interval_s=interval_s, monotonic=lambda: 0.0)

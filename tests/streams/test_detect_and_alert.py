@@ -24,11 +24,11 @@ from streams.agents.detect import DetectAgent, Rules
 from streams.naming import namer
 from streams.preparing import Limits
 from streams.status import summarise
-from streams.topics import ALERTS, DEAD_LETTERS, DETECTIONS, raw_topic
+from streams.topics import ALERT_STATE, ALERTS, DEAD_LETTERS, DETECTIONS, raw_topic
 from streams.windows import Windows
 from tests.faults.material import CLOUDTRAIL, cloudtrail, header
 from tests.faults.oracle import expectation
-from tests.streams.fakes import PARTITIONS, Brokers, Faults, Index, Killed, accounts_on, runtime_on
+from tests.streams.fakes import PARTITIONS, Brokers, Faults, Index, Killed, accounts_on, runtime_on, snapshots_on
 
 RAW = raw_topic(CLOUDTRAIL)
 RECORDS = [r for r in cloudtrail(random.Random(3), 400, dt.datetime.now(dt.UTC)) if b'"readOnly":false' in r][:8]
@@ -63,11 +63,11 @@ async def detect_life(brokers: Brokers, size: int) -> None:
         await agent.handle(batch)
 
 
-async def alert_life(brokers: Brokers, index: Index, size: int) -> None:
+async def alert_life(brokers: Brokers, index: Index, size: int, interval_s: float = 0.0) -> None:
     agent = AlertAgent(
         runtime_on("detect", brokers),
         accounts_on("alert", brokers),
-        Windows(brokers.read, brokers),
+        Windows(snapshots_on(brokers, ALERT_STATE, DETECTIONS, interval_s), lambda: dt.datetime.now(dt.UTC)),
         AlertStore(index, {}),
         rule_of=rules().get,
     )
@@ -75,11 +75,11 @@ async def alert_life(brokers: Brokers, index: Index, size: int) -> None:
         await agent.handle(batch)
 
 
-async def until_done(brokers: Brokers, index: Index, size: int) -> None:
+async def until_done(brokers: Brokers, index: Index, size: int, interval_s: float = 0.0) -> None:
     while True:
         try:
             await detect_life(brokers, size)
-            await alert_life(brokers, index, size)
+            await alert_life(brokers, index, size, interval_s)
         except Killed:
             brokers.faults.reborn()
         else:
@@ -101,15 +101,18 @@ def alert_id(state: dict[str, Any]) -> str:
 
 
 @settings(max_examples=50, deadline=None)
-@given(stream=STREAMS, lives=LIVES, size=st.integers(1, 4))
+@given(stream=STREAMS, lives=LIVES, size=st.integers(1, 4), interval_s=st.sampled_from([0.0, 1.0]))
 def test_alerts_and_their_counts_are_exact_wherever_the_role_dies(
-    stream: list[tuple[int, list[bytes]]], lives: list[tuple[int, Literal["lost", "applied"]]], size: int
+    stream: list[tuple[int, list[bytes]]],
+    lives: list[tuple[int, Literal["lost", "applied"]]],
+    size: int,
+    interval_s: float,
 ) -> None:
     brokers = Brokers(Faults(list(lives)))
     index = Whole(brokers.faults)
     for partition, records in stream:
         brokers.append(RAW, (None, encode(pack(header("unit", CLOUDTRAIL), records)[0]), partition))
-    asyncio.run(until_done(brokers, index, size))
+    asyncio.run(until_done(brokers, index, size, interval_s))
     raw = {
         (RAW, partition): {offset: value for offset, (_, value) in enumerate(brokers.topics.get((RAW, partition), []))}
         for partition in range(PARTITIONS)

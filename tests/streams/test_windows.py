@@ -7,16 +7,16 @@ import json
 
 import pytest
 
-from detectors.detection import Detection, EventRef, Principal
-from detectors.suppression import Folded, Known, Opened
+from detectors.detection import Detection, EventRef, Principal, encode
+from detectors.suppression import Folded, Known, Opened, Outcome
 from ingest.schema.envelope import Position
 from ingest.schema.errors import IntegrityError
-from streams.topics import ALERT_STATE
+from streams import windows as module
+from streams.topics import ALERT_STATE, DETECTIONS
 from streams.windows import FORGET_AFTER, Windows
-from tests.streams.fakes import Brokers
+from tests.streams.fakes import Brokers, Faults, Killed, snapshots_on
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
-PLACE = Position("skytrail.detections.v1", 1, 0)
 
 
 def detection(member: str, at: dt.datetime = NOON, group: str = "alice") -> Detection:
@@ -37,54 +37,114 @@ def detection(member: str, at: dt.datetime = NOON, group: str = "alice") -> Dete
     )
 
 
-async def taken_over(brokers: Brokers, partition: int = 1) -> Windows:
-    windows = Windows(brokers.read, brokers)
-    await windows.load([partition])
+async def taken_over(brokers: Brokers, partition: int = 1, first: int = 0) -> Windows:
+    windows = Windows(snapshots_on(brokers, ALERT_STATE, DETECTIONS), lambda: NOON + dt.timedelta(days=30))
+    await windows.load({partition: first})
     return windows
+
+
+def fold(windows: Windows, offset: int, *detections: Detection, partition: int = 1) -> list[Outcome]:
+    return [one for many in windows.follow(Position(DETECTIONS, partition, offset), detections) for one in many]
 
 
 async def test_a_worker_that_takes_over_counts_on() -> None:
     brokers = Brokers()
     first = await taken_over(brokers)
-    assert isinstance(first.step(detection("a"), PLACE), Opened)
-    await first.save()
-    second = await taken_over(brokers)
-    assert isinstance(second.step(detection("a"), PLACE), Known)
-    folded = second.step(detection("b"), PLACE)
+    (outcome,) = fold(first, 0, detection("a"))
+    assert isinstance(outcome, Opened)
+    await first.save({1})
+    second = await taken_over(brokers, first=1)
+    known, folded = fold(second, 1, detection("a"), detection("b"))
+    assert isinstance(known, Known)
     assert isinstance(folded, Folded)
     assert folded.count == 2
 
 
-async def test_what_was_not_saved_is_not_known_to_the_next_worker() -> None:
+async def test_a_message_that_a_snapshot_knows_takes_no_effect_again() -> None:
     brokers = Brokers()
-    (await taken_over(brokers)).step(detection("a"), PLACE)
-    assert isinstance((await taken_over(brokers)).step(detection("a"), PLACE), Opened)
+    first = await taken_over(brokers)
+    fold(first, 0, detection("a"))
+    fold(first, 1, detection("b"))
+    await first.save({1})
+    second = await taken_over(brokers, first=1)
+    assert fold(second, 1, detection("b")) == []
+    (outcome,) = fold(second, 2, detection("c"))
+    assert isinstance(outcome, Folded)
+    assert outcome.count == 3
+
+
+async def test_what_came_since_the_snapshot_is_read_again_and_not_told_again() -> None:
+    brokers = Brokers()
+    for member in "abc":
+        brokers.append(DETECTIONS, (None, encode([detection(member)]), 1))
+    second = await taken_over(brokers, first=2)
+    (outcome,) = fold(second, 2, detection("c"))
+    assert isinstance(outcome, Folded)
+    assert outcome.count == 3
+
+
+async def test_what_was_not_acknowledged_is_not_known_to_the_next_worker() -> None:
+    brokers = Brokers()
+    fold(await taken_over(brokers), 0, detection("a"))
+    (outcome,) = fold(await taken_over(brokers), 0, detection("a"))
+    assert isinstance(outcome, Opened)
+
+
+async def test_a_worker_that_died_while_it_wrote_a_snapshot_leaves_an_exact_count() -> None:
+    brokers = Brokers(Faults([(1, "lost")]))
+    for member in "ab":
+        brokers.append(DETECTIONS, (None, encode([detection(member)]), 1))
+    first = await taken_over(brokers)
+    fold(first, 0, detection("a"))
+    fold(first, 1, detection("b"))
+    with pytest.raises(Killed):
+        await first.save({1})  # the group is written, the mark is not
+    brokers.faults.reborn()
+    second = await taken_over(brokers)
+    assert fold(second, 0, detection("a")) == []
+    assert fold(second, 1, detection("b")) == []
+    await second.save({1})
+    (outcome,) = fold(await taken_over(brokers, first=2), 2, detection("c"))
+    assert isinstance(outcome, Folded)
+    assert outcome.count == 3
 
 
 async def test_groups_of_other_partitions_are_left_to_their_workers() -> None:
     brokers = Brokers()
     windows = await taken_over(brokers)
-    windows.step(detection("a"), PLACE)
-    await windows.save()
-    assert isinstance((await taken_over(brokers, partition=0)).step(detection("a"), PLACE), Opened)
+    fold(windows, 0, detection("a"))
+    await windows.save({1})
+    (outcome,) = fold(await taken_over(brokers, partition=0), 0, detection("a"), partition=0)
+    assert isinstance(outcome, Opened)
 
 
 async def test_a_group_that_is_long_over_is_forgotten_and_one_that_may_still_grow_is_not() -> None:
     brokers = Brokers()
     windows = await taken_over(brokers)
-    windows.step(detection("a", group="old"), PLACE)
-    windows.step(detection("b", group="young", at=NOON + FORGET_AFTER), PLACE)
-    await windows.save()
-    windows.step(detection("c", group="new", at=NOON + FORGET_AFTER + dt.timedelta(hours=2)), PLACE)
-    await windows.save()
+    fold(windows, 0, detection("a", group="old"))
+    fold(windows, 1, detection("b", group="young", at=NOON + FORGET_AFTER))
+    await windows.save({1})
+    fold(windows, 2, detection("c", group="new", at=NOON + FORGET_AFTER + dt.timedelta(hours=2)))
+    await windows.save({1})
     kept = dict(await brokers.read(ALERT_STATE))
-    assert sorted(json.loads(key)[2] for key, value in kept.items() if value) == ["new", "young"]
-    later = await taken_over(brokers)
-    assert isinstance(later.step(detection("b", group="young"), PLACE), Known)
+    assert sorted(json.loads(key)[2] for key, value in kept.items() if value and b"mark" not in key) == ["new", "young"]
+    (outcome,) = fold(await taken_over(brokers, first=3), 3, detection("b", group="young"))
+    assert isinstance(outcome, Known)
+
+
+async def test_too_many_groups_give_up_those_used_the_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_GROUPS", 2)
+    brokers = Brokers()
+    windows = await taken_over(brokers)
+    for offset, group in enumerate("abca"):
+        fold(windows, offset, detection(f"m{offset}", group=group))
+    assert await windows.save({1}) == 1
+    known = [json.loads(key)[2] for key, value in await brokers.read(ALERT_STATE) if value and b"mark" not in key]
+    assert sorted(known) == ["a", "c"]
 
 
 async def test_windows_that_can_not_be_read_stop_the_role() -> None:
     brokers = Brokers()
-    brokers.append(ALERT_STATE, (b'["rule","acme","alice"]', b"\xc1garbage", 0))
-    with pytest.raises(IntegrityError, match="alert windows"):
+    brokers.append(ALERT_STATE, (b'["rule","acme","alice"]', b"\xc1garbage", 1))
+    with pytest.raises(IntegrityError, match="reading snapshots"):
         await taken_over(brokers)

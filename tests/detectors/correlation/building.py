@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from detectors.correlation.correlator import Alone, Correlator
+from detectors.correlation.alone import Alone
+from detectors.correlation.correlator import Correlator
 from detectors.correlation.link import Linked, link
 from detectors.correlation.model import Correlation
 from detectors.correlation.parse import Draft, parse_correlation
@@ -71,6 +72,7 @@ def signal(one: Correlation, at: float, rule_id: str = "a", member: str = "", **
         "by": ('["alice"]',),
         "rule": rule_id,
         "at": START + round(at * 1000),
+        "seen": START + 400 * 86_400_000,
         "member": named,
         "unit": named,
         "event": EventRef("logs", named, "ab" * 32),
@@ -86,8 +88,9 @@ def told(detections: Iterable[Detection]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for detection in detections:
         members = found.setdefault(detection.alert, set())
-        assert detection.member not in members, f"{detection.member} was told twice"
-        members.add(detection.member)
+        for match in detection.matches:
+            assert match.member not in members, f"{match.member} was told twice"
+            members.add(match.member)
     return found
 
 

@@ -31,7 +31,7 @@ def _holds(one: Correlation, end: Signal, window: list[Signal], everything: list
         return any(_sequence(one, alternative, end, window, everything) for alternative in one.alternatives)
     assert one.threshold
     if one.kind == "event_count":
-        return one.threshold.holds(len(window))
+        return one.threshold.holds(len({s.member for s in window}))
     if one.kind == "value_count":
         return one.threshold.holds(len({v for s in window for v in s.values}))
     if one.kind == "value_percentile" and one.percentile is None:

@@ -4,47 +4,77 @@ from __future__ import annotations
 
 import msgspec
 
-from detectors.correlation.correlator import SEGMENT_MS
+from detectors.correlation.correlator import SEGMENT_MS, Budget
+from detectors.correlation.group import Group
+from detectors.correlation.model import Correlation
 from detectors.correlation.state import GroupState
-from detectors.correlation.step import expires, settle, step
+from detectors.correlation.step import expires, new_group, settle, step
 from detectors.correlation.terms import MAX_TERMS
-from tests.detectors.correlation.building import START, correlation, correlator, run, signal, told
+from tests.detectors.correlation.building import START, chain, correlation, correlator, draft, run, signal, told
 
 
 def test_a_flood_keeps_the_state_small_and_counts_what_it_gives_up() -> None:
     one = correlation(condition={"gte": 10})
-    state: GroupState | None = None
+    group = new_group(one)
     members = 0
     for number in range(1500):
-        state, alerts = step(one, state, signal(one, number / 100, member=f"m{number}"))
+        alerts = step(group, signal(one, number / 100, member=f"m{number}"))
         members += sum(len(alert.events) for alert in alerts)
-    assert state is not None
-    assert len(state.entries) == one.limit == 500
-    assert state.cut == 1000
+    assert one.limit == 500
+    assert len(group.state.entries) <= one.limit + one.limit // 8
+    assert group.state.cut == 1500 - len(group.state.entries)
     assert members == 1500, "every member is told, so the count of the alert is exact"
 
 
 def test_a_state_survives_being_written() -> None:
     for body in (
         {"condition": {"gte": 2}},
+        {"condition": {"eq": 2}},
         {"type": "new_terms", "timespan": None, "condition": {"field": "f"}},
         {"type": "rate", "condition": {"minimum": 2}},
     ):
         one = correlation(**body)
-        state: GroupState | None = None
+        group = new_group(one)
         for at in (0, 10, 90_000):
-            state, _ = step(one, state, signal(one, at, values=(f"v{at}",)))
-            state, _ = settle(one, state, START + at * 1000 + 1)
-        assert state is not None
-        assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=GroupState) == state
+            step(group, signal(one, at, values=(f"v{at}",)))
+            settle(group, START + at * 1000 + 1)
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(group.state), type=GroupState) == group.state
 
 
 def test_a_signal_that_is_too_late_is_counted_and_changes_no_alert() -> None:
     one = correlation(condition={"gte": 2}, lateness="1m")
-    state, _ = step(one, None, signal(one, 10_000))
-    state, alerts = step(one, state, signal(one, 0))
-    assert alerts == []
-    assert state.late == 1
+    group = new_group(one)
+    step(group, signal(one, 10_000))
+    assert step(group, signal(one, 0)) == []
+    assert group.state.late == 1
+
+
+def test_an_event_time_in_the_future_moves_no_clock() -> None:
+    one = correlation(condition={"gte": 3})
+    wild = signal(one, 86_000, member="wild", seen=START + 5000)
+    events = [signal(one, at, seen=START + 20_000) for at in (0, 10, 20)]
+    group = new_group(one)
+    step(group, wild)
+    assert group.state.newest == START + 5000
+    assert [m.member for alert in [a for e in events for a in step(group, e)] for m in alert.events] == [
+        "a0",
+        "a10",
+        "a20",
+    ]
+    assert group.state.late == 0
+    assert told(run([one], [wild, *events])) == told(run([one], events))
+
+
+def test_a_flood_of_event_times_in_the_future_pushes_out_nothing_true() -> None:
+    one = correlation(condition={"gte": 3})
+    group = new_group(one)
+    step(group, signal(one, 0, seen=START))
+    step(group, signal(one, 10, seen=START + 10_000))
+    for number in range(3000):
+        step(group, signal(one, 80_000 + number, member=f"w{number}", seen=START + 10_000))
+    (alert,) = step(group, signal(one, 20, seen=START + 20_000))
+    assert {entry.member for entry in alert.events} == {"a0", "a10", "a20"}
+    assert group.state.cut > 2000
 
 
 def test_groups_are_forgotten_when_their_time_is_over_and_only_then() -> None:
@@ -62,23 +92,36 @@ def test_groups_are_forgotten_when_their_time_is_over_and_only_then() -> None:
     assert (len(groups), groups.changed) == (0, {key})
 
 
+def two() -> tuple[Correlation, Correlation]:
+    flooded, quiet = chain(draft("flooded", condition={"gte": 2}), draft("quiet", condition={"gte": 3}))
+    return flooded, quiet
+
+
 def test_one_correlation_with_many_groups_starves_no_other() -> None:
-    flooded, quiet = correlation(condition={"gte": 2}), correlation(condition={"gte": 3})
-    quiet = type(quiet)(**{name: getattr(quiet, name) for name in quiet.__slots__})
-    object.__setattr__(
-        quiet,
-        "rule",
-        type(quiet.rule)(
-            **{name: ("quiet" if name == "id" else getattr(quiet.rule, name)) for name in quiet.rule.__slots__}
-        ),
-    )
-    groups = correlator([flooded, quiet], max_groups=10)
+    flooded, quiet = two()
+    groups = correlator([flooded, quiet], budget=Budget(limit=40))
     groups.follow([signal(quiet, 0), signal(quiet, 1)])
     groups.follow([signal(flooded, n, by=(f'["{n}"]',)) for n in range(100)])
-    assert groups.notes["forgotten"] == 90
-    found = groups.follow([signal(quiet, 2)]).detections
-    assert {detection.rule_id for detection in found} == {"quiet"}
-    assert len(found) == 3
+    assert groups.notes["forgotten"] > 80
+    assert len(groups) == 101 - groups.notes["forgotten"]
+    (found,) = groups.follow([signal(quiet, 2)]).detections
+    assert found.rule_id == "quiet"
+    assert len(found.matches) == 3
+
+
+def test_one_partition_with_many_groups_takes_no_memory_that_another_is_sure_of() -> None:
+    flooded, quiet = two()
+    budget = Budget(limit=40)
+    first, second = correlator([flooded], budget=budget), correlator([quiet], budget=budget)
+    second.follow([signal(quiet, 0), signal(quiet, 1)])
+    first.follow([signal(flooded, n, by=(f'["{n}"]',)) for n in range(100)])
+    (found,) = second.follow([signal(quiet, 2)]).detections
+    assert len(found.matches) == 3
+    first.follow([])
+    assert budget.used <= budget.limit
+    first.leave()
+    second.leave()
+    assert (budget.used, budget.holders) == (0, 0)
 
 
 def test_signals_of_a_correlation_that_is_gone_are_counted() -> None:
@@ -90,15 +133,13 @@ def test_signals_of_a_correlation_that_is_gone_are_counted() -> None:
 
 def test_values_that_someone_invents_do_not_grow_the_state_without_end() -> None:
     one = correlation(type="new_terms", timespan=None, condition={"field": "f"}, learning="0d")
-    state: GroupState | None = None
+    group: Group = new_group(one)
     for start in range(0, MAX_TERMS + 500, 500):
         for number in range(start, start + 500):
-            state, _ = step(one, state, signal(one, 50_000 + number / 100, values=(f"v{number}",)))
-        assert state is not None
-        state, _ = settle(one, state, START + 80_000_000)
-    assert state is not None
-    assert len(state.terms) == MAX_TERMS
-    assert state.cut == 500
+            step(group, signal(one, 50_000 + number / 100, values=(f"v{number}",)))
+        settle(group, START + 80_000_000)
+    assert len(group.state.terms) == MAX_TERMS
+    assert group.state.cut == 500
 
 
 def test_an_attack_that_goes_on_is_one_alert_a_cell() -> None:

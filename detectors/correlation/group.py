@@ -1,0 +1,85 @@
+"""A group in memory: its state, and the gauge that makes judging the next match cheap."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from detectors.correlation.gauges import Gauge, gauge_for
+from detectors.correlation.model import NUMERIC, TEMPORAL, Correlation
+from detectors.correlation.state import Entry, GroupState, Signal
+
+WINDOWED = NUMERIC | TEMPORAL | {"event_count", "value_count"}
+at_of = attrgetter("at")
+"""Key of binary searches by time."""
+place_of = attrgetter("place")
+
+
+@dataclass(slots=True)
+class Group:
+    """Kept signals of one group, with the gauge over them.
+
+    Attributes:
+        gauge: None for the kinds that judge no windows.
+    """
+
+    correlation: Correlation
+    state: GroupState
+    gauge: Gauge | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gauge = gauge_for(self.correlation) if self.correlation.kind in WINDOWED else None
+
+    def insert(self, signal: Signal) -> int | None:
+        """Keep a signal; its place, or None when it is kept already."""
+        entries = self.state.entries
+        rule = self.correlation.rules.index(signal.rule)
+        entry = Entry(signal.at, signal.member, rule, signal.event, signal.values, signal.unit)
+        if not entries or entries[-1].at < signal.at:
+            place = len(entries)
+        else:
+            wanted = entry.place
+            place = bisect_left(entries, wanted, key=place_of)
+            if place < len(entries) and entries[place].place == wanted:
+                return None
+        entries.insert(place, entry)
+        if self.gauge is not None:
+            self.gauge.inserted(entry, place)
+        return place
+
+    def drop_until(self, at: int) -> None:
+        """Forget what is not later than a time."""
+        entries = self.state.entries
+        if entries and entries[0].at <= at:
+            self.drop(0, bisect_right(entries, at, key=at_of))
+
+    def drop(self, start: int, end: int) -> None:
+        """Forget the entries [start, end)."""
+        if self.gauge is not None:
+            self.gauge.dropping(self.state.entries, start, end)
+        del self.state.entries[start:end]
+
+    def cut(self) -> list[Entry]:
+        """Give up what is beyond the limit: the oldest, or the farthest ahead where most lie in the future.
+
+        Only when it is an eighth too much, so that a flood does not cost a deletion per signal. An event time in the
+        future is a wrong clock or a lie; a flood of them must not push out what is true.
+        """
+        state, limit = self.state, self.correlation.limit
+        excess = len(state.entries) - limit
+        if excess <= limit // 8:
+            return []
+        ahead = len(state.entries) - bisect_right(state.entries, state.newest, key=at_of)
+        start = len(state.entries) - excess if ahead > limit // 2 else 0
+        lost = state.entries[start : start + excess]
+        self.drop(start, start + excess)
+        state.cut += excess
+        return lost
+
+    def saw(self, signal: Signal) -> None:
+        """Let the group's time go on, but never beyond the moment of receipt."""
+        state = self.state
+        state.newest = max(state.newest, min(signal.at, signal.seen))
+        if state.face is None or (signal.at, signal.member) >= (state.face.at, state.face.member):
+            state.face = signal
