@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from detectors.correlation.correlator import Alone
+from detectors.correlation.alone import Alone
 from detectors.correlation.signals import Router
 from detectors.correlation.state import Signal
 from detectors.rulebook import Rulebook, load
