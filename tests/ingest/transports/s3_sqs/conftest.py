@@ -1,0 +1,5 @@
+"""Fixtures of this folder."""
+
+from tests.ingest.transports.aws.servers import aws
+
+__all__ = ["aws"]
