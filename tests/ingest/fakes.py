@@ -172,10 +172,11 @@ class Told:
 
     directory: Path
     warnings: list[SkytrailError] = field(default_factory=list)
+    limit: int = 256 * 1024 * 1024
 
     @property
     def place(self) -> Place:
-        return Place("mine", self.directory, self.warnings.append, lambda: NOW)
+        return Place("mine", self.directory, self.warnings.append, lambda: NOW, self.limit)
 
 
 async def until(condition: object, timeout_s: float = 10.0) -> None:

@@ -67,7 +67,7 @@ def _objects(document: dict[str, Any]) -> Iterator[ObjectRef]:
                 yield _ref(document["s3Bucket"], key)
         else:
             raise _unknown("it is not of S3, SNS, EventBridge or CloudTrail")
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (KeyError, TypeError, AttributeError, UnicodeError) as exc:
         raise _unknown(f"a part is missing or of a wrong type: {exc}") from exc
 
 

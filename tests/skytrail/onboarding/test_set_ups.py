@@ -15,6 +15,7 @@ import yaml
 from cfnlint.api import lint_all
 
 from ingest.schema.errors import ConfigError
+from ingest.transports.registry import as_collector
 from skytrail.onboarding import aws, azure, gcp, kubernetes, oci
 from skytrail.onboarding.setup_files import SetUp
 
@@ -81,6 +82,12 @@ def test_the_collector_is_a_section_of_the_settings(found: SetUp) -> None:
     for collector in collectors.values():
         assert collector["format"]
         assert collector["namespace"] == "default"
+
+
+@pytest.mark.parametrize("name", ["aws", "aws in terraform", "kubernetes"])
+def test_the_printed_collector_is_accepted_by_its_transport(name: str) -> None:
+    for collector in tomllib.loads(EVERY[name]().collector)["collectors"].values():
+        assert as_collector(collector).own
 
 
 def test_a_check_and_a_collect_are_among_the_steps(found: SetUp) -> None:

@@ -25,6 +25,7 @@ class Fault:
         asks: Text that the request's line or target must hold.
         times: How many requests of this kind are answered so.
         code: AWS's code of the error.
+        body: The answer's body; empty is made of code and message.
     """
 
     asks: str
@@ -33,6 +34,7 @@ class Fault:
     code: str = "InternalError"
     message: str = "injected"
     kind: Literal["lost", "applied"] = "lost"
+    body: bytes = b""
 
 
 @dataclass
@@ -80,7 +82,8 @@ def faulty(behind: str) -> Iterator[Faulty]:
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             target = self.headers.get("X-Amz-Target", "")
-            asked = f"{self.command} {self.path} {target} {self.headers.get('Range', '')}"
+            key = self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0]
+            asked = f"{self.command} {self.path} {target} {self.headers.get('Range', '')} as {key}"
             fault = proxy.fault_of(asked)
             if fault is None or fault.kind == "applied":
                 status, headers, content = self._forward(body)
@@ -120,6 +123,8 @@ def faulty(behind: str) -> Iterator[Faulty]:
 
 
 def _told(fault: Fault, *, as_json: bool) -> tuple[list[tuple[str, str]], bytes]:
+    if fault.body:
+        return [("Content-Type", "application/x-amz-json-1.0")], fault.body
     if as_json:
         body = f'{{"__type":"com.amazonaws#{fault.code}","message":"{fault.message}"}}'
         return [("Content-Type", "application/x-amz-json-1.0")], body.encode()

@@ -10,7 +10,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from skytrail.local.ports import any_free
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
+THEIRS = "222222222222"
 _START_TIMEOUT_S = 60.0
 
 
@@ -51,29 +51,29 @@ def _post(url: str) -> None:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
     """An empty cloud; the product finds its credentials as the AWS tools do."""
     for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     _post(f"{moto()}/moto-api/reset")
-    yield Aws(moto())
+    return Aws(moto())
 
 
 @dataclass
 class Aws:
-    """A cloud at an address."""
+    """A cloud at an address.
+
+    Attributes:
+        taken: Credentials of a role, as STS answers them; None are those of the test's account.
+    """
 
     endpoint: str
+    taken: dict[str, Any] | None = None
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        taken = self.taken or {"AccessKeyId": "test", "SecretAccessKey": "test", "SessionToken": None}
+        return _client(service, self.endpoint, taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"])
 
     def queue(self, name: str, *, receptions: int = 3, **attributes: str) -> str:
         """A queue with a dead-letter queue `<name>-dead`; its address."""
@@ -82,7 +82,8 @@ class Aws:
         dead = f"{name.removesuffix('.fifo')}-dead{'.fifo' if fifo else ''}"
         kind = {"FifoQueue": "true"} if fifo else {}
         sqs.create_queue(QueueName=dead, Attributes=kind)
-        policy = json.dumps({"deadLetterTargetArn": arn("sqs", dead), "maxReceiveCount": receptions})
+        account = ACCOUNT if self.taken is None else THEIRS
+        policy = json.dumps({"deadLetterTargetArn": arn("sqs", dead, account), "maxReceiveCount": receptions})
         made = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": policy, **kind, **attributes})
         return str(made["QueueUrl"])
 
@@ -92,16 +93,19 @@ class Aws:
         if versions:
             s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
 
-    def announce(self, bucket: str, **configuration: Any) -> None:
+    def announce(self, bucket: str, *, account: str = ACCOUNT, **configuration: Any) -> None:
         """Set up who hears of new objects, e.g. ``queue="name"``."""
-        kinds = {"queue": ("QueueConfigurations", "QueueArn", "sqs"), "topic": ("TopicConfigurations", "TopicArn", "sns")}
+        kinds = {
+            "queue": ("QueueConfigurations", "QueueArn", "sqs"),
+            "topic": ("TopicConfigurations", "TopicArn", "sns"),
+        }
         made: dict[str, Any] = {}
         for kind, name in configuration.items():
             if kind == "events":
                 made["EventBridgeConfiguration"] = {}
                 continue
             table, key, service = kinds[kind]
-            made[table] = [{key: arn(service, name), "Events": ["s3:ObjectCreated:*"]}]
+            made[table] = [{key: arn(service, name, account), "Events": ["s3:ObjectCreated:*"]}]
         self.client("s3").put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=made)
 
     def counts(self, queue_url: str) -> tuple[int, int]:
@@ -111,5 +115,18 @@ class Aws:
         return int(found[names[0]]), int(found[names[1]])
 
 
-def arn(service: str, name: str) -> str:
-    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{name}"
+@functools.cache
+def _client(service: str, endpoint: str, key: str, secret: str, token: str | None) -> Any:
+    """Kept, since making one takes longer than most tests."""
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+    )
+
+
+def arn(service: str, name: str, account: str = ACCOUNT) -> str:
+    return f"arn:aws:{service}:{REGION}:{account}:{name}"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ingest.backoff import Backoff
 from ingest.transports.aws.patience import Patience
+from ingest.transports.contract import Delivery
 from ingest.transports.s3_sqs.settings import S3SqsSettings
 from ingest.transports.s3_sqs.transport import S3Sqs, open_transport
-from tests.ingest.fakes import Told
+from tests.ingest.fakes import Told, until
 from tests.ingest.transports.aws.servers import REGION, Aws
 
 BUCKET = "trail"
@@ -69,6 +70,10 @@ class Source:
         """Send a message as it is."""
         self.aws.client("sqs").send_message(QueueUrl=self.queue_url, MessageBody=text, **more)
 
+    def purge(self) -> None:
+        """Forget every message, that which S3 sends at the set-up too."""
+        self.aws.client("sqs").purge_queue(QueueUrl=self.queue_url)
+
     def counts(self) -> tuple[int, int]:
         return self.aws.counts(self.queue_url)
 
@@ -78,5 +83,11 @@ class Source:
         return self.aws.counts(f"{name}-dead{fifo}")[0]
 
 
-def trail_file(records: bytes) -> bytes:
-    return gzip.compress(b'{"Records":[' + records + b"]}")
+async def nothing_more_until_dead(iterator: AsyncIterator[Delivery], source: Source) -> bool:
+    """Whether no body comes before a message is in the dead-letter queue."""
+    coming = asyncio.ensure_future(anext(iterator))  # type: ignore[arg-type]
+    await until(lambda: source.dead() == 1)
+    came = coming.done()
+    coming.cancel()
+    await asyncio.gather(coming, return_exceptions=True)
+    return not came
