@@ -35,6 +35,8 @@ class Kind(enum.StrEnum):
     """A hole: nobody vouches for what should be there."""
     TRUNCATED = "TRUNCATED"
     """The end was cut off."""
+    SIG = "SIG"
+    """A signature is wrong, or its key, or the key was not valid then."""
     UNCHECKED = "UNCHECKED"
     """Could not be read or is of a later version: nothing is known about it."""
 
@@ -124,6 +126,9 @@ class Summary:
         bytes: Bytes of these records, uncompressed.
         objects: Whole bodies kept as objects.
         orphans: Parts that no manifest names: left by a sealer that was stopped; harmless.
+        digests: CloudTrail digests whose signature and links were checked.
+        log_files: CloudTrail log files that are as a digest lists them.
+        pending: Log files of the last minutes, which the next digest will list.
         findings: All of them.
         unchecked: Findings that make the verification incomplete.
         lawful: Findings that the ledger explains.
@@ -136,6 +141,9 @@ class Summary:
     bytes: int = 0
     objects: int = 0
     orphans: int = 0
+    digests: int = 0
+    log_files: int = 0
+    pending: int = 0
     findings: int = 0
     unchecked: int = 0
     lawful: int = 0

@@ -7,7 +7,8 @@ import datetime as dt
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,10 +19,14 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
 from skytrail.cli.times import moment
 from storage.verify.archive import Scope, examine
-from storage.verify.findings import Finding, Summary
+from storage.verify.cloudtrail.keys import PinnedKeys, read_keys
+from storage.verify.cloudtrail.trail import Trail
+from storage.verify.findings import Finding, Progress, Summary
 from storage.verify.places import Place, place_at
 
 SCHEMA_VERSION = 1
+Part = Callable[[Progress], Iterator[Finding]]
+"""One of the things to verify; it tells of its progress."""
 COLUMNS = ("kind", "grade", "namespace", "topic", "partition", "seq", "offset", "index", "detail", "key")
 
 
@@ -39,23 +44,40 @@ def verify(
         str | None, typer.Option("--from", help="Read segments received at or after this: ISO 8601 or an age.")
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Read segments received before this.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="What CloudTrail delivered: a directory or s3://bucket/prefix. Alone: the archive is left out."
+        ),
+    ] = None,
+    source_key: Annotated[
+        list[Path] | None,
+        typer.Option(help="Public keys of CloudTrail: answer of list-public-keys, PEM or DER. Repeatable."),
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per core.")] = None,
     limit: Annotated[int, typer.Option(help="Most findings shown; 0 for all. All are counted.")] = 1000,
     output: OutputOption = None,
 ) -> None:
-    """Check that the archive is complete and unaltered; names the record where it is not.
+    """Check that the archive, or what CloudTrail delivered, is complete and unaltered; names what is not.
 
     Needs no service and no network for an archive in a directory. Exits 0 only if everything is there and as it was
     sealed, 1 if something was tampered with, 5 if nothing wrong was found but not all could be checked.
 
     Examples:  skytrail verify   |   skytrail verify --archive /mnt/copy -o json
                skytrail verify --archive s3://bucket/prefix --from 24h
+               skytrail verify --source s3://trail-bucket --source-key keys.json --from 7d
     """
     now = dt.datetime.now(dt.UTC)
     scope = Scope(since=moment(start, now), until=moment(end, now), jobs=jobs or os.cpu_count() or 1)
-    place = _place(archive or str(context_of(context).settings.archive_dir))
     summary = Summary()
-    shown = _shown(_followed(place, scope, summary), limit)
+    parts: list[Part] = []
+    if archive or not source:
+        place = _place(archive or str(context_of(context).settings.archive_dir))
+        parts.append(lambda tell: examine(place, scope, summary, tell))
+    if source:
+        trail, keys = _place(source), _source_keys(source_key or [])
+        parts.append(lambda tell: Trail(trail, keys, scope, now, summary, tell).check())
+    shown = _shown(_followed(parts), limit)
     if chosen(output) is Output.JSON:
         findings = [as_dict(finding) for finding in shown]
         checked = dataclasses.asdict(summary)
@@ -84,10 +106,22 @@ def _place(url: str) -> Place:
     try:
         return place_at(url)
     except ValueError as exc:
-        raise ConfigError(f"opening archive: {exc}", mend="give a directory, or s3://bucket/prefix") from exc
+        raise ConfigError(
+            f"opening what is to be verified: {exc}", mend="give a directory, or s3://bucket/prefix"
+        ) from exc
 
 
-def _followed(place: Place, scope: Scope, summary: Summary) -> Iterator[Finding]:
+def _source_keys(paths: list[Path]) -> PinnedKeys:
+    mend = "aws cloudtrail list-public-keys --start-time TIME --region REGION > keys.json, then --source-key keys.json"
+    if not paths:
+        raise ConfigError("verifying what CloudTrail delivered: no key is pinned", mend=mend)
+    try:
+        return read_keys(paths)
+    except ValueError as exc:
+        raise ConfigError(f"reading public keys: {exc}", mend=mend) from exc
+
+
+def _followed(parts: list[Part]) -> Iterator[Finding]:
     """The findings, with a progress display on stderr."""
     with progress() as display:
         task = display.add_task("verifying", total=None, note="")
@@ -95,7 +129,8 @@ def _followed(place: Place, scope: Scope, summary: Summary) -> Iterator[Finding]
         def tell(counts: Summary) -> None:
             display.update(task, note=f"{counts.segments:,} segments, {counts.records:,} records")
 
-        yield from examine(place, scope, summary, tell)
+        for part in parts:
+            yield from part(tell)
 
 
 def _shown(findings: Iterator[Finding], limit: int) -> Iterator[Finding]:
@@ -113,6 +148,11 @@ def _tell(summary: Summary) -> None:
         f"{verdict(summary)}: {summary.records:,} records of {summary.segments - summary.skipped:,} segments in "
         f"{summary.streams:,} chains, {summary.objects:,} objects; {summary.findings:,} findings"
     )
+    if summary.digests:
+        say(
+            f"CloudTrail: {summary.digests:,} digests, {summary.log_files:,} log files; "
+            f"{summary.pending:,} are too young for a digest"
+        )
     if summary.skipped:
         say(f"{summary.skipped:,} segments lie outside of the time range: their place was checked, their bytes not")
     if not summary.ok:

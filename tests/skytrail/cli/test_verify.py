@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from ingest.schema.errors import ConfigError
 from skytrail.cli.main import build
 from tests.storage.archive.samples import TOPIC, Clock, message, open_store, seal_in_batches
+from tests.storage.verify.cloudtrail.samples import MadeTrail, a_trail, key_list
 from tests.storage.verify.conftest import make_archive
 
 RUNNER = CliRunner()
@@ -83,3 +84,38 @@ def test_a_time_range_is_told(root: Path) -> None:
 def test_a_url_of_another_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match="opening archive"):
         verify("gs://bucket/archive")
+
+
+@pytest.fixture
+def trail(tmp_path: Path) -> MadeTrail:
+    (tmp_path / "keys.json").write_text(json.dumps(key_list()))
+    return a_trail()
+
+
+def verify_source(tmp_path: Path, trail: MadeTrail, *arguments: str) -> Result:
+    place = trail.write(tmp_path / "copy")
+    words = ["--source", str(place), "--source-key", str(tmp_path / "keys.json"), "--to", "2026-11-20T13:30:00Z"]
+    return RUNNER.invoke(build("verify"), ["verify", *words, "-o", "json", *arguments], catch_exceptions=False)
+
+
+def test_what_cloudtrail_delivered_is_checked_without_an_archive(tmp_path: Path, trail: MadeTrail) -> None:
+    result = verify_source(tmp_path, trail)
+    assert (result.exit_code, json.loads(result.stdout)["checked"]["log_files"]) == (0, 10)
+    del trail.objects[trail.logs[0]]
+    (tmp_path / "copy" / trail.logs[0]).unlink()
+    result = verify_source(tmp_path, trail)
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert (result.exit_code, finding["kind"], finding["key"]) == (1, "MISSING", trail.logs[0])
+
+
+def test_archive_and_source_can_be_checked_together(tmp_path: Path, trail: MadeTrail, root: Path) -> None:
+    result = verify_source(tmp_path, trail, "--archive", str(root))
+    assert result.exit_code == 0
+    checked = json.loads(result.stdout)["checked"]
+    assert (checked["digests"], checked["objects"]) == (7, 1)
+
+
+def test_without_a_pinned_key_what_cloudtrail_delivered_is_not_verified(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no key is pinned") as caught:
+        RUNNER.invoke(build("verify"), ["verify", "--source", str(tmp_path)], catch_exceptions=False)
+    assert "list-public-keys" in caught.value.mend

@@ -1,0 +1,186 @@
+"""Follows one chain of digests: signatures, links, holes, and whether its newest digest is as new as it must be."""
+
+from __future__ import annotations
+
+import binascii
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from storage.verify.cloudtrail.digest import Digest, DigestName, Previous, WrongDigest, metadata_of, read_digest
+from storage.verify.cloudtrail.keys import PinnedKeys
+from storage.verify.findings import Finding, Kind, Site
+from storage.verify.places import Place
+
+FRESH = dt.timedelta(hours=2)
+"""A digest comes every hour and may be late by one."""
+_SLACK = dt.timedelta(hours=1)
+"""AWS looks for keys that were valid this long around the time of a digest."""
+
+
+@dataclass(slots=True)
+class _Stored:
+    """A digest as it lies there; `digest` is None when it can't be read."""
+
+    name: DigestName
+    digest: Digest | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def is_named_by(self, previous: Previous) -> bool:
+        """Whether another digest means this one; a copy may lie below any prefix of the key."""
+        return previous.key == self.name.key or previous.key.endswith(f"/{self.name.key}")
+
+    @property
+    def site(self) -> Site:
+        return Site(key=self.name.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A digest and whether what it lists can be believed."""
+
+    digest: Digest
+    believed: bool
+
+
+class Chain:
+    """One chain, oldest digest first.
+
+    Args:
+        place: Where it lies.
+        names: Its digests, sorted, at least one.
+        keys: Pinned keys.
+        since: Nothing older was asked for: what the oldest digest follows may be away.
+    """
+
+    def __init__(
+        self, place: Place, names: Sequence[DigestName], keys: PinnedKeys, *, since: dt.datetime | None = None
+    ) -> None:
+        self._place = place
+        self._names = names
+        self._keys = keys
+        self._since = since
+
+    def check(self) -> Iterator[Finding | Judged]:
+        """What is wrong, and every digest that can be read."""
+        before: _Stored | None = None
+        for name in self._names:
+            current = _Stored(name)
+            yield from self._read(current)
+            if before is not None:
+                yield from self._judged(before, current.digest)
+            yield from self._links(before, current)
+            before = current
+        if before is not None:
+            yield from self._judged(before, None)
+
+    def staleness(self, now: dt.datetime) -> Iterator[Finding]:
+        """Deleting the newest digests with their log files leaves a sound chain: only the clock shows it."""
+        last = self._names[-1]
+        if not last.backfill and last.end < now - FRESH:
+            detail = (
+                f"the newest digest ends at {last.end:%Y-%m-%dT%H:%M:%SZ}; later ones are gone, or logging was stopped"
+            )
+            yield Site(key=last.key).finding(Kind.TRUNCATED, detail)
+
+    def _read(self, stored: _Stored) -> Iterator[Finding]:
+        try:
+            stored.metadata = metadata_of(self._place, stored.name.key)
+            stored.digest = read_digest(stored.name, self._place.read(stored.name.key) or b"")
+        except WrongDigest as exc:
+            yield stored.site.finding(Kind.ALTERED, str(exc))
+        except OSError as exc:
+            yield stored.site.finding(Kind.UNCHECKED, f"reading: {exc.strerror}")
+
+    def _judged(self, stored: _Stored, successor: Digest | None) -> Iterator[Finding | Judged]:
+        """The verdict on a digest, once its successor was read: that one, too, tells its signature."""
+        if stored.digest is None:
+            return
+        wrong = list(self._signature(stored, stored.digest, successor))
+        yield from wrong
+        forged = any(finding.kind is Kind.SIG for finding in wrong)
+        yield Judged(stored.digest, believed=not forged)
+        if forged and stored.digest.files:
+            detail = f"its {len(stored.digest.files)} log files are vouched for by nobody"
+            yield stored.site.finding(Kind.UNCHECKED, detail)
+
+    def _signature(self, stored: _Stored, digest: Digest, successor: Digest | None) -> Iterator[Finding]:
+        told = stored.metadata.get("signature", "")
+        previous = successor.previous if successor else None
+        if not told and previous is not None and stored.is_named_by(previous):
+            told = previous.signature
+        if not told:
+            yield stored.site.finding(Kind.UNCHECKED, "its signature, metadata of the S3 object, is not in this copy")
+            return
+        keys = self._keys.named(digest.fingerprint)
+        if not keys:
+            yield stored.site.finding(Kind.UNCHECKED, f"no pinned key has the fingerprint {digest.fingerprint}")
+            return
+        try:
+            signature = binascii.unhexlify(told)
+        except (binascii.Error, ValueError):
+            signature = b""
+        signing = [key for key in keys if key.signed(signature, digest.signed_text())]
+        if not signing:
+            yield stored.site.finding(Kind.SIG, "not signed by the key that it names")
+            return
+        when = _signed_at(stored)
+        if when is None:
+            yield stored.site.finding(Kind.UNCHECKED, "when it was generated, metadata of S3, is not in this copy")
+        elif not any(key.valid_at(when, _SLACK) for key in signing):
+            yield stored.site.finding(Kind.SIG, "signed by a key that was not valid then")
+
+    def _links(self, before: _Stored | None, current: _Stored) -> Iterator[Finding]:
+        """A digest follows from the one before: its name, hash, signature and end."""
+        digest = current.digest
+        if digest is None:
+            return
+        if digest.previous is None:
+            if before is not None and not current.name.backfill:
+                detail = f"the chain begins anew: nobody vouches for {_span(before.name.end, digest.start)}"
+                yield current.site.finding(Kind.GAP, detail)
+        elif before is None:
+            yield from self._start(current, digest, digest.previous)
+        elif not before.is_named_by(digest.previous):
+            detail = f"all digests of {_span(before.name.end, digest.start)} are gone"
+            yield current.site.finding(Kind.MISSING, detail, key=digest.previous.key)
+        elif before.digest is not None:
+            yield from _joint(before, before.digest, digest, digest.previous)
+
+    def _start(self, current: _Stored, digest: Digest, previous: Previous) -> Iterator[Finding]:
+        """The oldest digest that is here names one before it."""
+        if self._since is not None and digest.start <= self._since:
+            return
+        if previous.bucket != digest.bucket:
+            yield current.site.finding(Kind.UNCHECKED, f"the chain goes back to the bucket {previous.bucket}")
+            return
+        detail = f"all digests before {digest.start:%Y-%m-%dT%H:%M:%SZ} are gone; were they expired, check --from then"
+        yield current.site.finding(Kind.MISSING, detail, key=previous.key)
+
+
+def _joint(before: _Stored, earlier: Digest, later: Digest, previous: Previous) -> Iterator[Finding]:
+    """Two digests of which the later names the earlier."""
+    if previous.sha256 != earlier.sha256:
+        yield before.site.finding(Kind.ALTERED, f"not the bytes that {later.name.key} vouches for")
+    told = before.metadata.get("signature", "")
+    if told and told.lower() != previous.signature.lower():
+        yield before.site.finding(Kind.SIG, f"not the signature that {later.name.key} vouches for")
+    if earlier.end != later.start and not later.name.backfill:
+        detail = f"no digest is about {_span(earlier.end, later.start)}"
+        yield Site(key=later.name.key).finding(Kind.GAP, detail)
+
+
+def _signed_at(stored: _Stored) -> dt.datetime | None:
+    """When a digest was signed: at its end; a backfill when it was generated, None where that is unknown."""
+    if not stored.name.backfill:
+        return stored.name.end
+    try:
+        found = dt.datetime.fromisoformat(stored.metadata["backfill-generation-timestamp"])
+    except (KeyError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+
+
+def _span(start: dt.datetime, end: dt.datetime) -> str:
+    hours = round((end - start).total_seconds() / 3600)
+    return f"{start:%Y-%m-%dT%H:%M:%SZ} to {end:%Y-%m-%dT%H:%M:%SZ} ({hours} h)"

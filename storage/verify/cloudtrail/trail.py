@@ -1,0 +1,198 @@
+"""Checks what CloudTrail delivered against its digests, offline, with pinned keys.
+
+What ``aws cloudtrail validate-logs`` lets pass is a finding here: a hole between digests, digests deleted at the end of
+a chain, a digest that is not the one its successor names (hash and signature), log files that no digest lists, and
+bytes behind the first gzip member. A copy is checked like the bucket itself.
+
+What can't be seen: a log file put in during the minutes that no digest covers yet (it is found when the next digest
+comes), and events that CloudTrail never wrote.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from storage.verify.archive import Scope
+from storage.verify.cloudtrail.chain import Chain
+from storage.verify.cloudtrail.digest import (
+    SIDECAR,
+    Digest,
+    DigestName,
+    LogFile,
+    WrongDigest,
+    inflate_one,
+    name_of,
+)
+from storage.verify.cloudtrail.keys import PinnedKeys
+from storage.verify.findings import Finding, Kind, Progress, Site, Summary
+from storage.verify.places import Place
+
+_HOUR = dt.timedelta(hours=1)
+_LATE = dt.timedelta(minutes=15)
+"""A file named by a minute may still be listed by the digest of the next hour."""
+_DIGESTS = "CloudTrail-Digest/"
+_LOG = re.compile(
+    r"(?P<above>(?:.*/)?)CloudTrail/(?P<region>[a-z0-9-]+)/(?:.*/)?[^/]*?(?:_(?P<time>[0-9]{8}T[0-9]{4}Z)_[^/]*)?"
+)
+Region = tuple[str, str]
+"""What lies above ``CloudTrail/``, and the region."""
+
+
+@dataclass(slots=True)
+class _Spans:
+    """The times, ascending, that the believed digests of one chain are about; adjoining ones are one."""
+
+    spans: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
+
+    def add(self, start: dt.datetime, end: dt.datetime) -> None:
+        if self.spans and start <= self.spans[-1][1]:
+            start, end = self.spans[-1][0], max(end, self.spans.pop()[1])
+        self.spans.append((start, end))
+
+    def end_before(self, time: dt.datetime) -> bool:
+        return bool(self.spans) and self.spans[-1][1] <= time
+
+    def hold(self, time: dt.datetime) -> bool:
+        return any(start <= time < end - _LATE for start, end in self.spans)
+
+
+@dataclass(slots=True)
+class Trail:
+    """Everything below one place.
+
+    Args:
+        place: A bucket or a copy of one.
+        keys: Pinned keys.
+        scope: Digests of which time; `jobs` files are read at once.
+        now: The present, for the age of the newest digest.
+    """
+
+    place: Place
+    keys: PinnedKeys
+    scope: Scope
+    now: dt.datetime
+    summary: Summary
+    progress: Progress = lambda _: None
+    _listed: set[str] = field(default_factory=set)
+    _covered: dict[Region, list[_Spans]] = field(default_factory=dict)
+
+    def check(self) -> Iterator[Finding]:
+        """Every finding, counted in the summary."""
+        for finding in self._check():
+            self.summary.note(finding)
+            yield finding
+
+    def _check(self) -> Iterator[Finding]:
+        chains: dict[tuple[str, ...], list[DigestName]] = {}
+        try:
+            for name in self._names():
+                if isinstance(name, Finding):
+                    yield name
+                else:
+                    chains.setdefault(name.chain, []).append(name)
+            if not chains:
+                yield Site(key=str(self.place)).finding(Kind.MISSING, "there is no digest of this time")
+            for _, names in sorted(chains.items()):
+                yield from self._chain(sorted(names))
+            yield from self._others()
+        except OSError as exc:
+            yield Site(key=str(exc.filename or "")).finding(Kind.UNCHECKED, f"reading: {exc.strerror}")
+
+    def _names(self) -> Iterator[DigestName | Finding]:
+        """The digests that were asked for; what else lies among digests was put there."""
+        since, until = self.scope.since, self.scope.until
+        for key in self.place.walk(""):
+            if f"/{_DIGESTS}" not in f"/{key}" or key.endswith(SIDECAR):
+                continue
+            name = name_of(key)
+            if name is None:
+                yield Site(key=key).finding(Kind.INSERTED, "no digest, among digests")
+            elif (since is None or name.end > since) and (until is None or name.end - _HOUR < until):
+                yield name
+
+    def _chain(self, names: list[DigestName]) -> Iterator[Finding]:
+        chain = Chain(self.place, names, self.keys, since=self.scope.since)
+        spans = _Spans()
+        if not names[0].backfill:
+            self._covered.setdefault((names[0].chain[0], names[0].chain[2]), []).append(spans)
+        with ThreadPoolExecutor(self.scope.jobs) as pool:
+            for step in chain.check():
+                if isinstance(step, Finding):
+                    yield step
+                    continue
+                digest = step.digest
+                self._listed.update(file.key.removeprefix(_lead(digest)) for file in digest.files)
+                if not step.believed:
+                    continue
+                self.summary.digests += 1
+                spans.add(digest.start, digest.end)
+                # What hashes and inflates lets other threads run; what waits for S3 does, too.
+                for findings in pool.map(functools.partial(self._file, digest), digest.files):
+                    yield from findings
+                self.progress(self.summary)
+        yield from chain.staleness(min(self.now, self.scope.until or self.now))
+
+    def _file(self, digest: Digest, file: LogFile) -> list[Finding]:
+        """A log file has the bytes that its digest lists."""
+        site = Site(key=file.key.removeprefix(_lead(digest)))
+        if file.bucket != digest.bucket:
+            return [site.finding(Kind.UNCHECKED, f"it lies in the bucket {file.bucket}")]
+        try:
+            stored = self.place.read(site.key)
+            if stored is None:
+                return [site.finding(Kind.MISSING, f"listed by {digest.name.key}")]
+            content = inflate_one(stored)
+        except OSError as exc:
+            return [site.finding(Kind.UNCHECKED, f"reading: {exc.strerror}")]
+        except WrongDigest as exc:
+            return [site.finding(Kind.ALTERED, str(exc))]
+        if hashlib.sha256(content).hexdigest() != file.sha256.lower():
+            return [site.finding(Kind.ALTERED, f"not the bytes that {digest.name.key} lists")]
+        self.summary.log_files += 1
+        self.summary.bytes += len(content)
+        return []
+
+    def _others(self) -> Iterator[Finding]:
+        """Log files that no digest lists."""
+        unvouched: Counter[str] = Counter()
+        for key in self.place.walk(""):
+            match = _LOG.fullmatch(key)
+            if match is None or key in self._listed:
+                continue
+            time = _minute(match["time"])
+            if time is not None and not self._in_scope(time):
+                continue
+            chains = self._covered.get((match["above"], match["region"]), [])
+            if chains and (time is None or all(spans.hold(time) for spans in chains)):
+                yield Site(key=key).finding(Kind.INSERTED, "no digest lists this log file")
+            elif chains and time is not None and all(spans.end_before(time + _LATE) for spans in chains):
+                self.summary.pending += 1
+            else:
+                unvouched[f"{match['above']}CloudTrail/{match['region']}/"] += 1
+        for folder, count in sorted(unvouched.items()):
+            detail = f"{count} log files are of times that no believed digest is about"
+            yield Site(key=folder).finding(Kind.UNCHECKED, detail)
+
+    def _in_scope(self, time: dt.datetime) -> bool:
+        return (self.scope.since is None or time >= self.scope.since) and (
+            self.scope.until is None or time < self.scope.until
+        )
+
+
+def _lead(digest: Digest) -> str:
+    """What a copy leaves out at the start of the keys of its bucket."""
+    return digest.key.removesuffix(digest.name.key)
+
+
+def _minute(text: str | None) -> dt.datetime | None:
+    try:
+        return dt.datetime.strptime(text or "", "%Y%m%dT%H%MZ").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return None
