@@ -36,7 +36,7 @@ def test_a_rule_tells_people_what_they_need(rule: Rule) -> None:
     assert rule.own
 
 
-@pytest.mark.parametrize("rule", BOOK.rules, ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", BOOK.evaluated, ids=lambda rule: rule.id)
 def test_a_rule_is_not_written_to_the_values_of_its_tests(rule: Rule) -> None:
-    literals = ("111122223333", "mallory", "198.51.100.23", "jane@example.com", "203.0.113.40", "Q3EGRIUBXAMPLE")
+    literals = ("111122223333", "mallory", "198.51.100.", "jane@example.com", "203.0.113.", "Q3EGRIUBXAMPLE", "orchard")
     assert [literal for literal in literals if literal in repr(rule.condition)] == []

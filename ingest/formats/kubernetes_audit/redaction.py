@@ -2,7 +2,8 @@
 
 Replaced by `"<redacted>"`: tokens of token requests and reviews (`spec.token`, `status.token`); in bodies of an event
 on secrets everything below `data` and `stringData`, values of patches, and the copy that `kubectl apply` keeps in an
-annotation; JSON web tokens and `token=` parameters wherever they stand. Everything else keeps its exact bytes.
+annotation; JSON web tokens and `token=` parameters wherever they stand. Of config maps, which people also keep
+credentials in, what is a credential by its name or its form (`credentials.py`). Everything else keeps its exact bytes.
 
 Events inside wrappers are JSON in a string: that string is opened, redacted and written again.
 """
@@ -13,6 +14,7 @@ import re
 
 import orjson
 
+from ingest.formats.kubernetes_audit.credentials import is_credential, without_credentials
 from ingest.parsing.json_value import json_text
 
 _REPLACED = b'"<redacted>"'
@@ -21,23 +23,30 @@ _PARAMETER = re.compile(rb'([?&](?:(?:access|id|refresh)_)?token=)[^&"\\\s]+', r
 _ON_SECRETS = re.compile(
     rb'\\*"(?:kind|resource)\\*"\s*:\s*\\*"(?:Secret|SecretList|secrets)\\*"|/v1/(?:namespaces/[^/"\\]+/)?secrets\b'
 )
+_ON_CONFIG_MAPS = re.compile(
+    rb'\\*"(?:kind|resource)\\*"\s*:\s*\\*"(?:ConfigMap|ConfigMapList|configmaps)\\*"'
+    rb'|/v1/(?:namespaces/[^/"\\]+/)?configmaps\b'
+)
 _TOKEN_KEY = re.compile(rb'"token\\*"\s*:')
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
 
 _BODIES = frozenset({"requestObject", "responseObject", "request", "response"})
-_DATA = frozenset({"data", "stringData", "value", "kubectl.kubernetes.io/last-applied-configuration"})
 _TOKEN_PARENTS = frozenset({"spec", "status"})
 _WRAPPED = frozenset({"message", "@message", "log", "log_s", "value", "properties"})
 _MOST_WRAPPERS = 3
-_IN_BODY, _IN_DATA = 1, 2
+_IN_BODY, _IN_DATA, _IN_CONFIG = 1, 2, 4
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_DATA = frozenset({"data", "stringData", "binaryData", "value", _APPLIED})
 
 
 def redact(record: bytes) -> bytes:
     """The record without secrets; the same object when there is none. Never raises, whatever the bytes."""
     tokens = b"oken" in record and _TOKEN_KEY.search(record) is not None
     secrets = b"ecret" in record and _ON_SECRETS.search(record) is not None
-    if tokens or secrets:
-        record = _without_values(record, secrets=secrets, wrappers=_MOST_WRAPPERS)
+    configs = not secrets and b"onfig" in record and _ON_CONFIG_MAPS.search(record) is not None
+    if tokens or secrets or configs:
+        data = _IN_DATA if secrets else _IN_CONFIG if configs else 0
+        record = _without_values(record, data=data, wrappers=_MOST_WRAPPERS)
     if b"eyJ" in record:
         record = _JWT.sub(b"<redacted>", record)
     if b"oken=" in record:
@@ -45,8 +54,8 @@ def redact(record: bytes) -> bytes:
     return record
 
 
-def _without_values(text: bytes, *, secrets: bool, wrappers: int) -> bytes:
-    walk = _Walk(text, secrets=secrets, wrappers=wrappers)
+def _without_values(text: bytes, *, data: int, wrappers: int) -> bytes:
+    walk = _Walk(text, data=data, wrappers=wrappers)
     for token in _TOKEN.finditer(text):
         walk.step(token.group(), token.start(), token.end())
     return walk.result()
@@ -56,13 +65,14 @@ class _Walk:
     """Goes through the tokens of a JSON text and notes replacements; a text that is no JSON does no harm.
 
     Attributes:
+        data: Flag of what stands below `data`: all of it is secret, or what looks so; 0: nothing.
         open_: Containers around the place: whether it is an object, the key it stands under, and its flags.
         key: Key of the value that comes next; None when a key comes next, or in a list.
     """
 
-    def __init__(self, text: bytes, *, secrets: bool, wrappers: int) -> None:
+    def __init__(self, text: bytes, *, data: int, wrappers: int) -> None:
         self.text = text
-        self.secrets = secrets
+        self.data = data
         self.wrappers = wrappers
         self.open_: list[tuple[bool, str, int]] = []
         self.key: str | None = None
@@ -99,8 +109,8 @@ class _Walk:
     def _flags(self, key: str, flags: int) -> int:
         if key in _BODIES:
             flags |= _IN_BODY
-        elif flags & _IN_BODY and self.secrets and key in _DATA:
-            flags |= _IN_DATA
+        elif flags & _IN_BODY and key in _DATA:
+            flags |= self.data
         return flags
 
     def _scalar(self, token: bytes, start: int, end: int) -> None:
@@ -110,11 +120,23 @@ class _Walk:
         key = parent if self.key is None else self.key
         if self._flags(key, flags) & _IN_DATA or (flags & _IN_BODY and key == "token" and parent in _TOKEN_PARENTS):
             self._replace(_REPLACED, start, end)
+        elif self._flags(key, flags) & _IN_CONFIG:
+            self._configured(key, token, start, end)
         elif self.wrappers and not flags and key in _WRAPPED and token.startswith(b'"'):
             inner = _decoded(token).encode("utf-8", "replace")
-            clean = _without_values(inner, secrets=self.secrets, wrappers=self.wrappers - 1)
+            clean = _without_values(inner, data=self.data, wrappers=self.wrappers - 1)
             if clean != inner:
                 self._replace(orjson.dumps(clean.decode("utf-8", "replace")), start, end)
+
+    def _configured(self, key: str, token: bytes, start: int, end: int) -> None:
+        """One value of a config map: a whole file, a line, or a patch of it."""
+        if key == _APPLIED or is_credential(key):
+            self._replace(_REPLACED, start, end)
+        elif token.startswith(b'"'):
+            text = _decoded(token)
+            clean = without_credentials(text)
+            if clean != text:
+                self._replace(orjson.dumps(clean), start, end)
 
     def _replace(self, value: bytes, start: int, end: int) -> None:
         self.pieces += (self.text[self.copied : start], value)

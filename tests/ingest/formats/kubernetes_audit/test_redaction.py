@@ -88,8 +88,35 @@ def test_rules_do_not_see_secrets_either() -> None:
     assert vendor["responseObject"]["data"] == {"a": "<redacted>"}
 
 
+def test_credentials_of_a_config_map_are_replaced_and_everything_else_stays() -> None:
+    file = "colour=green\ndb.password=SECRET\nurl=postgres://app:SECRET@db/shop\nretries=3\n"
+    event = {
+        **TIMES,
+        "objectRef": {"resource": "configmaps", "name": "settings"},
+        "requestObject": {
+            "kind": "ConfigMap",
+            "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": '{"a":"SECRET"}'}},
+            "data": {"API_KEY": "SECRET", "colour": "green", "app.properties": file, "user": '{"apiToken": "SECRET"}'},
+        },
+    }
+    clean = redact(json.dumps(event).encode())
+    assert b"SECRET" not in clean
+    data = json.loads(clean)["requestObject"]["data"]
+    assert data["colour"] == "green"
+    assert data["app.properties"] == (
+        "colour=green\ndb.password=<redacted>\nurl=postgres://app:<redacted>@db/shop\nretries=3\n"
+    )
+    assert json.loads(data["user"]) == {"apiToken": "<redacted>"}
+
+
 def test_data_of_a_config_map_and_other_bytes_stay_as_they_are() -> None:
-    plain = b'{ "auditID":"a" , "requestObject":{"kind":"ConfigMap","data":{"token":"x","colour":"green"}}, "n":1.50 }'
+    data = {
+        "tokens": "9",
+        "passwordPolicy": "x",
+        "mapRoles": "- rolearn: arn:aws:iam::1:role/a\n  groups: [system:masters]",
+        "app.env": "password=\nsecret: ${VAULT}\ntoken_file=/run/token\napi_key: null",
+    }
+    plain = json.dumps({**TIMES, "requestObject": {"kind": "ConfigMap", "data": data}, "n": 1.5}).encode()
     assert redact(plain) is plain
     mixed = b'{ "n":1.50 ,"requestObject":{"kind":"Secret", "data":{"k":"v"} } ,"m":123456789012345678901234567890}'
     assert redact(mixed) == mixed.replace(b'"v"', b'"<redacted>"')
