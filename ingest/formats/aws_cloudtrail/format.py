@@ -18,6 +18,7 @@ from ingest.formats.aws_cloudtrail.digest import is_digest
 from ingest.formats.aws_cloudtrail.fields import FIELDS
 from ingest.formats.aws_cloudtrail.mapping import document_of
 from ingest.formats.aws_cloudtrail.records import LIST_KEYS, Opened, open_record
+from ingest.formats.aws_records.log_groups import control_message
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.parsing.json_slices import split_objects
 from ingest.schema.errors import RejectedRecord
@@ -89,7 +90,7 @@ class AwsCloudTrail(Format):
         Raises:
             MalformedRecord: Not a CloudTrail record.
         """
-        return CloudTrailReading(record, open_record(record))
+        return control_message(record) or CloudTrailReading(record, open_record(record))
 
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record of a body is CloudTrail's; of a sample cut inside it, whether it reads like one."""

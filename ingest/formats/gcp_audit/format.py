@@ -17,7 +17,8 @@ from types import MappingProxyType
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.formats.gcp_audit.fields import FIELDS
 from ingest.formats.gcp_audit.mapping import document_of
-from ingest.formats.gcp_audit.records import LIST_KEYS, Opened, open_record
+from ingest.formats.gcp_audit.records import Opened, open_record
+from ingest.formats.gcp_records.messages import LIST_KEYS
 from ingest.parsing.json_slices import split_objects
 from ingest.parsing.scalars import boolean_of, mapping_of, text_of
 from ingest.schema.errors import MalformedBody, MalformedRecord

@@ -12,11 +12,11 @@ from typing import Any
 from ingest.formats.contract import Document
 from ingest.formats.gcp_audit.actor import client_user_of, principal_of, session_of, user_of
 from ingest.formats.gcp_audit.classify import kinds_of, outcome_of, status_code
-from ingest.formats.gcp_audit.place import LogName, log_name_of, place_of
 from ingest.formats.gcp_audit.records import Opened
 from ingest.formats.gcp_audit.related import related_of
 from ingest.formats.gcp_audit.vendor import code_name, vendor_of
 from ingest.formats.gcp_audit.when import event_time
+from ingest.formats.gcp_records.place import LogName, log_name_of, place_of
 from ingest.parsing.addresses import ip_of
 from ingest.parsing.scalars import mapping_of, picked, text_of
 from ingest.parsing.user_agents import user_agent_of

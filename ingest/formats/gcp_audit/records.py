@@ -1,36 +1,30 @@
 """From the bytes of a record to a log entry with an audit payload, whatever the channel wrapped around it.
 
 A record is the exact slice of what the channel delivered, so a Pub/Sub message stays part of it (its bytes are
-evidence) and is opened here: pushed (``{"message": {"data": "<base64>"}, "subscription": …}``), pulled
-(``{"ackId": …, "message": {…}}``), or the message alone.
+evidence) and is opened here.
 
-https://cloud.google.com/pubsub/docs/push#receive_push
 https://cloud.google.com/logging/docs/reference/audit/auditlog/rest/Shared.Types/AuditLog
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ingest.formats.gcp_audit.redaction import redact
 from ingest.formats.gcp_audit.spelling import ENTRY
+from ingest.formats.gcp_records.messages import data_of, message_of
 from ingest.formats.kubernetes_audit.gke import is_kubernetes
 from ingest.parsing.json_value import parse_object
-from ingest.parsing.scalars import NOTHING, mapping_of, text_of
+from ingest.parsing.scalars import mapping_of, text_of
 from ingest.schema.errors import MalformedRecord
-
-LIST_KEYS = ("entries", "receivedMessages")
-"""Keys whose array holds the records: Cloud Logging's `entries.list`, Pub/Sub's `pull`."""
 
 _TYPE = "google.cloud.audit.AuditLog"
 _LEVELS = 200  # a log entry nests about ten deep; what walks a request uses the interpreter's stack
 _MEND = "send only Cloud Audit Logs to this source (log names with cloudaudit.googleapis.com), or choose another format"
 _MEND_KUBERNETES = "send it to a source of the format kubernetes.audit, which reads GKE's records: one set of rules"
-_BASE64_WEB = bytes.maketrans(b"-_", b"+/")
 
 
 class Opened(NamedTuple):
@@ -56,7 +50,7 @@ def open_record(record: bytes) -> Opened:
         MalformedRecord: Not JSON, no log entry, another kind of log, or an event of a Kubernetes API server.
     """
     outer = parse_object(record, deepest=_LEVELS)
-    message = _message_of(outer)
+    message = message_of(outer)
     if message:
         entry, shown = _inside(message, outer, record)
     else:
@@ -68,19 +62,9 @@ def open_record(record: bytes) -> Opened:
     return Opened(entry, payload, message, shown)
 
 
-def _message_of(outer: dict[str, Any]) -> Mapping[str, Any]:
-    """The Pub/Sub message that a record is or holds; empty when there is none."""
-    message = mapping_of(outer.get("message")) or outer
-    return message if message.get("data").__class__ is str and "protoPayload" not in message else NOTHING
-
-
 def _inside(message: Mapping[str, Any], outer: dict[str, Any], record: bytes) -> tuple[dict[str, Any], bytes]:
     """The entry in a message, and what of the whole record may be shown."""
-    try:
-        text = message["data"].encode("ascii", "replace").translate(_BASE64_WEB)
-        inner = base64.b64decode(text, validate=True)
-    except binascii.Error as exc:
-        raise MalformedRecord(f"reading Pub/Sub message: its data is not base64: {exc}", where="data") from exc
+    inner = data_of(message)
     clean = redact(inner)
     entry = parse_object(clean, "data of a Pub/Sub message", deepest=_LEVELS)
     if clean is inner:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.formats.gcp_audit.classify import status_code
-from ingest.formats.gcp_audit.place import LogName
+from ingest.formats.gcp_records.place import LogName
 from ingest.parsing.flattened import flattened
 from ingest.parsing.scalars import boolean_of, long_of, mapping_of, mappings_of, picked, text_of, texts_of
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from ingest.document import utc_millis
 from ingest.formats.gcp_audit.records import Opened
+from ingest.formats.gcp_records.messages import publish_time
 from ingest.parsing.scalars import mapping_of
 from ingest.parsing.times import parse_time
 from ingest.schema.errors import MalformedRecord
@@ -44,11 +45,7 @@ def _others(opened: Opened) -> Iterator[tuple[str, Any]]:
     yield "request time", mapping_of(metadata.get("requestAttributes")).get("time")
     yield "payload timestamp", opened.payload.get("timestamp")
     yield "receiveTimestamp", opened.entry.get("receiveTimestamp")
-    yield "publishTime", _publish_time(opened.wrapper)
-
-
-def _publish_time(message: Mapping[str, Any]) -> Any:
-    return message.get("publishTime") or message.get("publish_time")
+    yield "publishTime", publish_time(opened.wrapper)
 
 
 def _time_of(value: Any) -> tuple[str, list[str]] | None:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from ingest.formats.aws_records.log_groups import control_message
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.formats.kubernetes_audit.fields import FIELDS
 from ingest.formats.kubernetes_audit.mapping import document_of
@@ -113,7 +114,7 @@ class KubernetesAudit(Format):
             MalformedRecord: Not a Kubernetes audit event.
         """
         shown = redact(record)
-        return KubernetesReading(record, shown, open_record(shown))
+        return control_message(record) or KubernetesReading(record, shown, open_record(shown))
 
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record is an audit event; of a sample cut inside it, whether it reads like one."""

@@ -4,6 +4,7 @@ import datetime as dt
 import gzip
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,8 @@ def _fits(type_: str, value: Any) -> bool:
             return isinstance(value, bool)
         case "long":
             return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+        case "double":
+            return isinstance(value, float) and math.isfinite(value)
         case "date":
             return _ISO.fullmatch(value) is not None and dt.datetime.fromisoformat(value).tzinfo is not None
         case "ip":
