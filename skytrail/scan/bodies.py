@@ -9,6 +9,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
+import zstandard
+
 from ingest.parsing.body_shape import Shape, is_gzip, shape_of, whole_lines
 from ingest.schema.errors import MalformedBody
 
@@ -16,18 +18,25 @@ BODY_BYTES = 4 * 1024 * 1024  # of a body of lines, about 3,500 CloudTrail event
 DOCUMENT_BYTES = 256 * 1024 * 1024  # of a document or a line that can't be cut
 _GZIP_ONLY = 16 + zlib.MAX_WBITS
 _STEP = 1024 * 1024  # inflated bytes at once
+_ZSTD = b"\x28\xb5\x2f\xfd"  # RFC 8878, 3.1.1
+_ZSTD_WINDOW = 128 * 1024 * 1024  # what `zstd --long` writes; a larger one is refused
+_ZSTD_STEP = 1024
+"""Packed bytes at once: a block of 128 KiB takes 4 bytes at least, so no more than 32 MiB come of them."""
 
 
 def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes inside gzip, however many members it has; other input passes as it is.
+    """The bytes inside gzip or zstd, however many members it has; other input passes as it is.
 
     Raises:
         MalformedBody: Damaged or cut off; what came before was given.
     """
     source = iter(chunks)
     head = next(source, b"")
-    while 0 < len(head) < 2 and (more := next(source, b"")):  # noqa: PLR2004 - the length of gzip's magic
+    while 0 < len(head) < len(_ZSTD) and (more := next(source, b"")):
         head += more
+    if is_zstd(head):
+        yield from _frames(head, source)
+        return
     if not is_gzip(head):
         yield from filter(None, (head,))
         yield from source
@@ -52,6 +61,35 @@ def _members(data: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
             if not member.eof:
                 raise MalformedBody(f"inflating gzip: it is cut off after {done} inflated bytes")
             return
+
+
+def is_zstd(head: bytes) -> bool:
+    """Whether bytes begin as a zstd frame does."""
+    return head.startswith(_ZSTD)
+
+
+def _frames(head: bytes, source: Iterator[bytes]) -> Iterator[bytes]:
+    frame, done, data = _frame(), 0, memoryview(head)
+    while True:
+        step = data[:_ZSTD_STEP]
+        try:
+            found = frame.decompress(step)
+        except zstandard.ZstdError as exc:
+            raise MalformedBody(f"inflating zstd: {exc}", where=f"after {done} inflated bytes") from exc
+        done += len(found)
+        if found:
+            yield found
+        data = data[len(step) - len(frame.unused_data) :] or memoryview(next(source, b""))
+        if not data:
+            break
+        if frame.eof:
+            frame = _frame()
+    if not frame.eof:
+        raise MalformedBody(f"inflating zstd: it is cut off after {done} inflated bytes")
+
+
+def _frame() -> zstandard.ZstdDecompressionObj:
+    return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
 
 
 def bodies(chunks: Iterable[bytes], *, size: int = BODY_BYTES, limit: int = DOCUMENT_BYTES) -> Iterator[bytes]:

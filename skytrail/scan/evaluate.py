@@ -124,20 +124,19 @@ class Evaluator:
         self, engine: CompiledEngine, format_: Format, records: Sequence[bytes], before: int
     ) -> Iterator[Match]:
         """The fast way: only records that match are read as a whole."""
-        irregular = engine.counts.irregular
         seen: tuple[int, tuple[Reading, View] | None] = (-1, None)
-        for place, rule in engine.match_raw(records, format_, _document_of(format_)):
+        told = engine.examine(records, format_, _document_of(format_))
+        assert told is not None, "the format has a shape, or this way is not taken"
+        for place, rule in told.matches:
             if seen[0] != place:
                 seen = (place, self._read(format_, records[place], before + place))
             if seen[1] and (found := self._match(format_, rule, before + place, *seen[1])):
                 yield found
-        if engine.counts.irregular == irregular:
-            return  # every record was decoded, so none is refused
-        for place, record in enumerate(records):
+        for place in told.unsure:
             try:
-                format_.read(record)
+                format_.read(records[place])
             except RejectedRecord as exc:
-                self._refuse(format_, record, before + place, exc)
+                self._refuse(format_, records[place], before + place, exc)
 
     def _on_views(self, format_: Format, records: Sequence[tuple[int, bytes]]) -> Iterator[Match]:
         views: list[View] = []

@@ -18,7 +18,7 @@ from ingest.formats.registry import all_formats, format_named
 from ingest.parsing.body_shape import Shape, is_gzip, shape_of
 from ingest.schema.envelope import Context
 from ingest.schema.errors import IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
-from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated
+from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated, is_zstd
 from skytrail.scan.objects import chunks
 from skytrail.scan.recognition import doubt, recognise
 from skytrail.scan.sources import Source
@@ -104,10 +104,11 @@ def pieces(
 def _of_file(number: int, source: Source, format_name: str | None) -> Iterator[Piece]:
     with source.path.open("rb") as handle:
         head = handle.read(_HEAD_BYTES)
-        if is_gzip(head) and source.size > SMALL_GZIP_BYTES:
+        packed = is_gzip(head) or is_zstd(head)
+        if packed and source.size > SMALL_GZIP_BYTES:
             handle.seek(0)
             yield from _of_stream(number, source, _chunks(handle), format_name)
-        elif not is_gzip(head) and source.size > BODY_BYTES and _is_lines(head, handle):
+        elif not packed and source.size > BODY_BYTES and _is_lines(head, handle):
             known = [format_name] if format_name else recognise(head)
             if len(known) == 1:
                 pattern = Piece(number, source.name, format=known[0], path=source.path, mixed=not format_name)

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,3 +79,24 @@ def test_a_bomb_stops_at_the_limit() -> None:
     packed = gzip.compress(b" " * 50_000_000)
     with pytest.raises(MalformedBody, match="without a place to cut"):
         list(bodies(inflated([packed]), limit=1_000_000))
+
+
+@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4), SIZES)
+def test_every_frame_of_zstd_is_read(contents: list[bytes], sizes: list[int]) -> None:
+    packed = b"".join(zstandard.compress(content) for content in contents)
+    assert b"".join(inflated(chunked(packed, sizes))) == b"".join(contents)
+
+
+def test_a_zstd_frame_that_is_cut_off_or_damaged_is_told_after_what_came_before() -> None:
+    packed = zstandard.compress(bytes(range(256)) * 4000)
+    with pytest.raises(MalformedBody, match="cut off"):
+        list(inflated([packed[:-3]]))
+    with pytest.raises(MalformedBody, match="inflating zstd"):
+        list(inflated([packed, b"no frame"]))
+
+
+def test_little_zstd_that_becomes_much_comes_in_bounded_pieces() -> None:
+    packed = zstandard.compress(bytes(200 * 1024 * 1024))
+    sizes = [len(piece) for piece in inflated([packed])]
+    assert sum(sizes) == 200 * 1024 * 1024
+    assert max(sizes) <= 33 * 1024 * 1024

@@ -8,6 +8,8 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from ingest.formats.registry import format_named
+from ingest.schema.errors import RejectedRecord
 from skytrail.cli.exits import Exit
 from skytrail.cli.main import build
 from tests.skytrail.scan.events import call
@@ -62,3 +64,21 @@ def test_a_record_that_is_of_no_format_is_still_refused(tmp_path: Path) -> None:
 def test_what_was_said_to_be_of_one_format_is_read_as_that(tmp_path: Path) -> None:
     code, hits = scanned(tmp_path, [call(1, "StopLogging"), EXEC], "--format", "aws.cloudtrail")
     assert (code, hits) == (Exit.INCOMPLETE, [("aws-trail-stopped", 0)])
+
+
+def test_one_doubtful_record_is_asked_about_and_its_neighbours_are_not_refused(tmp_path: Path) -> None:
+    huge = json.dumps(call(2)).replace('"main"', "1" + "0" * 5000)
+    deep = json.dumps(call(3)).replace('"main"', "[" * 900 + "]" * 900)
+    overflowing = json.dumps(call(4)).replace('"main"', "1e999")
+    (tmp_path / "odd.ndjson").write_text("\n".join([json.dumps(call(1, "StopLogging")), huge, deep, overflowing]))
+    told = tmp_path / "summary.json"
+    arguments = ["scan", str(tmp_path / "odd.ndjson"), "--format", "aws.cloudtrail", "--summary-file", str(told)]
+    CliRunner().invoke(build(), arguments, catch_exceptions=False)
+    refusing = 0
+    for line in (huge, deep, overflowing):
+        try:
+            format_named("aws.cloudtrail").read(line.encode())
+        except RejectedRecord:
+            refusing += 1
+    assert refusing
+    assert json.loads(told.read_text())["refused"] == refusing
