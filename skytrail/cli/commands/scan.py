@@ -33,7 +33,7 @@ InputArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH…",
-        help="Files (gzip and zstd too), directories, patterns, s3://bucket/prefix, an archive of ours, or - for stdin.",
+        help="Files (also gzip, zstd), directories, patterns, s3://bucket/prefix, an archive of ours, or - for stdin.",
     ),
 ]
 FormatOption = Annotated[
