@@ -1,0 +1,23 @@
+"""A look at the settings of a subscription, without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ingest.transports.contract import Finding
+from ingest.transports.google_cloud.access import credentials_of
+from ingest.transports.pubsub.settings import PubSubSettings
+from ingest.transports.pubsub.stream import refuse_unsafe
+
+
+def inspect(settings: PubSubSettings) -> Iterator[Finding]:
+    """Whether a client could be made.
+
+    Raises:
+        ConfigError: It could not: the credentials' file is missing or holds none, or logs would travel unencrypted.
+    """
+    refuse_unsafe(settings)
+    secrets = (settings.credentials_file,) if settings.credentials_file else ()
+    if settings.credentials_file:
+        credentials_of(settings.credentials_file, "https://www.googleapis.com/auth/pubsub")
+    yield Finding("ok", f"pulls from {settings.path}", secret_files=secrets)

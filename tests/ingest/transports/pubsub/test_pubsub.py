@@ -1,0 +1,227 @@
+"""A Pub/Sub subscription as a source, on Google's in-memory server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ingest.collector import Collector, Identity
+from ingest.schema.errors import ConfigError, SourceRefused
+from ingest.transports.pubsub.inspection import inspect
+from tests.ingest.fakes import EAGER, NOW, LineFormat, MemoryPublisher, until
+from tests.ingest.transports.contract import BODIES, Harness, TransportContract, opened, pull
+from tests.ingest.transports.google_cloud.servers import running_pstest
+from tests.ingest.transports.pubsub.subscription import DEAD, PROJECT, Subscription
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[str]:
+    async with running_pstest() as address:
+        yield address
+
+
+@pytest.fixture
+async def subscription(server: str, tmp_path: Path) -> AsyncIterator[Subscription]:
+    made = Subscription(server, tmp_path)
+    await asyncio.to_thread(made.create)
+    yield made
+    await asyncio.to_thread(made.close)
+
+
+def numbered(count: int) -> list[bytes]:
+    return [b'{"n":%d}' % number for number in range(count)]
+
+
+class TestPubSub(TransportContract):
+    @pytest.fixture
+    def harness(self, subscription: Subscription) -> Harness:
+        subscription.options["batch_messages"] = 1
+        return subscription
+
+
+async def test_messages_that_wait_together_travel_as_one_body_and_are_acknowledged_together(
+    subscription: Subscription,
+) -> None:
+    await subscription.send(numbered(20))
+    async with opened(subscription) as (source, iterator):
+        found: list[bytes] = []
+        bodies = 0
+        while len(found) < 20:
+            (delivery,) = await pull(iterator, 1)
+            found += delivery.body.split()
+            bodies += 1
+            await delivery.acknowledge()
+        assert sorted(found) == sorted(numbered(20))
+        assert bodies < 20
+        await asyncio.sleep(0.5)
+    assert await subscription.left() == []
+
+
+async def test_what_is_held_is_given_back_at_once_when_it_closes(subscription: Subscription) -> None:
+    await subscription.send(numbered(5))
+    async with opened(subscription) as (source, iterator):
+        await until(lambda: len(source._arrived) == 5)  # type: ignore[attr-defined]
+        del iterator
+    assert sorted(await subscription.left()) == numbered(5)
+
+
+async def test_a_lease_is_extended_while_the_brokers_are_away(subscription: Subscription) -> None:
+    await subscription.send(numbered(1))
+    async with opened(subscription) as (_, iterator):
+        (first,) = await pull(iterator, 1)
+        waiting = asyncio.ensure_future(anext(iterator))  # type: ignore[arg-type]
+        done, _pending = await asyncio.wait({waiting}, timeout=14)  # the deadline is 10 s
+        assert not done
+        await first.acknowledge()
+        await asyncio.sleep(0.3)
+        assert await subscription.left() == []
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_no_more_than_the_limit_is_held_at_once(subscription: Subscription) -> None:
+    subscription.options |= {"max_outstanding_messages": 3, "batch_messages": 1}
+    await subscription.send(numbered(10))
+    async with opened(subscription) as (source, iterator):
+        (first,) = await pull(iterator, 1)
+        await asyncio.sleep(1)
+        assert len(source._arrived) + len(source._runs) + len(source._live) <= 3  # type: ignore[attr-defined]
+        found = [first.body]
+        await first.acknowledge()
+        for _ in range(9):
+            (each,) = await pull(iterator, 1)
+            found.append(each.body)
+            await each.acknowledge()
+        assert sorted(found) == numbered(10)
+
+
+async def test_the_dead_letter_policy_counts_what_is_handed_back_and_that_is_told(server: str, tmp_path: Path) -> None:
+    made = Subscription(server, tmp_path, {"warn_attempts": 3})
+    dead = f"projects/{PROJECT}/subscriptions/dead"
+    await asyncio.to_thread(made.publisher.create_topic, name=DEAD)
+    await asyncio.to_thread(made.subscriber.create_subscription, request={"name": dead, "topic": DEAD})
+    await asyncio.to_thread(made.create, dead_letter_policy={"dead_letter_topic": DEAD, "max_delivery_attempts": 5})
+    await made.send(BODIES[:1])
+    async with opened(made) as (_, iterator):
+        for _ in range(5):
+            (each,) = await pull(iterator, 1)
+            await each.reject("not now", retry=True)
+        await asyncio.sleep(0.5)
+    assert await made.left(dead) == BODIES[:1]
+    told = [str(warning) for warning in made.told.warnings]
+    assert ["3th time" in told[0], "4th time" in told[1], "5th time" in told[2]] == [True, True, True]
+    await asyncio.to_thread(made.close)
+
+
+@pytest.mark.parametrize("exactly_once", [False, True])
+async def test_a_collector_publishes_all_and_acknowledges_all(
+    server: str, tmp_path: Path, *, exactly_once: bool
+) -> None:
+    made = Subscription(server, tmp_path)
+    await asyncio.to_thread(made.create, enable_exactly_once_delivery=exactly_once)
+    await made.send([*numbered(60), b"!", b"bug"])
+    publisher = MemoryPublisher(["lost", "applied", "slow"])
+    collector = Collector(
+        Identity("p", "acme", LineFormat()),
+        await made.open(),
+        publisher,
+        put_object=lambda namespace, body: f"{namespace}/{len(body)}",
+        clock=lambda: NOW,
+        backoff=EAGER,
+    )
+    running = asyncio.create_task(collector.run())
+    await until(lambda: collector.counts.received >= 62, 30)
+    await asyncio.sleep(0.5)
+    collector.stop()
+    await asyncio.wait_for(running, 20)
+    assert set(publisher.records) == set(numbered(60))
+    assert {letter.body for letter in publisher.letters} == {b"!", b"bug"}
+    assert await made.left() == []
+    await asyncio.to_thread(made.close)
+
+
+async def test_acknowledgements_that_fail_for_a_while_are_sent_again(tmp_path: Path) -> None:
+    async with running_pstest("Acknowledge=14*3", "ModifyAckDeadline=14*2") as address:
+        made = Subscription(address, tmp_path, {"batch_messages": 1})
+        await asyncio.to_thread(made.create)
+        await made.send(BODIES)
+        found: set[bytes] = set()
+        async with opened(made) as (_, iterator):
+            async with asyncio.timeout(60):
+                while found != set(BODIES) or await made.left():
+                    each = await asyncio.wait_for(anext(iterator), 30)
+                    found.add(each.body)
+                    await each.acknowledge()
+                    await asyncio.sleep(0.3)
+        await asyncio.to_thread(made.close)
+
+
+async def test_a_subscription_that_is_not_there_is_refused_and_named(subscription: Subscription) -> None:
+    source = await subscription.open(subscription="other")
+    with pytest.raises(SourceRefused, match="subscriptions/other; it does not exist"):
+        await pull(source.deliveries(), 1)
+    await source.close()
+
+
+async def test_a_subscription_that_is_deleted_while_we_pull_is_refused(subscription: Subscription) -> None:
+    async with opened(subscription) as (source, iterator):
+        await subscription.send(BODIES[:1])
+        (first,) = await pull(iterator, 1)
+        await first.acknowledge()
+        await asyncio.to_thread(subscription.subscriber.delete_subscription, subscription=subscription.settings().path)
+        with pytest.raises(SourceRefused, match="does not exist"):
+            await asyncio.wait_for(anext(iterator), 30)
+        del source
+
+
+async def test_denied_permission_to_look_does_not_stop_what_may_pull(tmp_path: Path) -> None:
+    async with running_pstest("GetSubscription=7*100") as address:
+        made = Subscription(address, tmp_path)
+        await asyncio.to_thread(made.create)
+        await made.send(BODIES[:1])
+        async with opened(made) as (_, iterator):
+            assert [each.body for each in await pull(iterator, 1)] == BODIES[:1]
+        await asyncio.to_thread(made.close)
+
+
+@pytest.mark.parametrize(("code", "what"), [(16, "credentials are refused"), (9, "correct the settings")])
+async def test_an_answer_that_will_not_change_names_its_mend(tmp_path: Path, code: int, what: str) -> None:
+    async with running_pstest(f"GetSubscription={code}*100") as address:
+        made = Subscription(address, tmp_path)
+        source = await made.open()
+        with pytest.raises(SourceRefused, match=what):
+            await pull(source.deliveries(), 1)
+        await source.close()
+        await asyncio.to_thread(made.close)
+
+
+async def test_a_service_that_goes_away_is_told_and_used_again_when_it_is_back(tmp_path: Path) -> None:
+    async with running_pstest() as address:
+        made = Subscription(address, tmp_path, {"probe_interval_s": 0.3})
+        await asyncio.to_thread(made.create)
+        source = await made.open()
+        iterator = source.deliveries()
+        waiting = asyncio.ensure_future(anext(iterator))
+        await until(lambda: source._stream is not None)
+    await until(lambda: made.told.warnings, 30)
+    assert "ServiceUnavailable" in str(made.told.warnings[0])
+    async with running_pstest(port=int(address.rpartition(":")[2])):
+        await asyncio.to_thread(made.create)
+        await made.send(BODIES[:1])
+        assert (await asyncio.wait_for(waiting, 60)).body == BODIES[0]
+        await source.close()
+    await asyncio.to_thread(made.close)
+
+
+def test_credentials_that_are_none_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "key.json"
+    file.write_text(json.dumps({"type": "nothing"}))
+    made = Subscription("127.0.0.1:1", tmp_path)
+    with pytest.raises(ConfigError, match=r"reading credentials.*key\.json"):
+        list(inspect(made.settings(endpoint="", plaintext=False, credentials_file=file)))
+    with pytest.raises(ConfigError, match="plaintext beyond loopback"):
+        list(inspect(made.settings(endpoint="pubsub.example.org:443")))
+    made.close()
