@@ -7,7 +7,11 @@ from typing import Any
 
 import google.auth
 import google.auth.exceptions
+import msgspec
 from google.api_core import exceptions as google_errors
+from google.auth import aws, identity_pool
+from google.oauth2 import credentials as user
+from google.oauth2 import service_account
 
 from ingest.schema.errors import ConfigError, SkytrailError, SourceRefused, SourceUnavailable
 
@@ -17,6 +21,12 @@ _MEND_CREDENTIALS = (
 )
 
 
+# Their makers have no types.
+_ServiceAccount: Any = service_account.Credentials
+_User: Any = user.Credentials
+_AWS_SUBJECT = "urn:ietf:params:aws:token-type:aws4_request"
+
+
 def credentials_of(file: Path | None, scope: str) -> Any:
     """Credentials from a file, else from the machine.
 
@@ -24,15 +34,36 @@ def credentials_of(file: Path | None, scope: str) -> Any:
         SourceRefused: There are none.
         ConfigError: The file can't be read or holds none.
     """
+    if file is not None:
+        try:
+            return _read(msgspec.json.decode(file.read_bytes(), type=dict[str, Any]), [scope])
+        except (google.auth.exceptions.GoogleAuthError, msgspec.MsgspecError, OSError, ValueError) as exc:
+            what = f"reading credentials: {type(exc).__name__}: {exc}"
+            raise ConfigError(what, where=f"credentials_file {file}", mend=_MEND_CREDENTIALS) from exc
     try:
-        if file is None:
-            return google.auth.default(scopes=[scope])[0]
-        return google.auth.load_credentials_from_file(str(file), scopes=[scope])[0]
-    except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as exc:
-        what = f"reading credentials: {type(exc).__name__}: {exc}"
-        if file is None:
-            raise SourceRefused(what, mend=_MEND_CREDENTIALS) from exc
-        raise ConfigError(what, where=f"credentials_file {file}", mend=_MEND_CREDENTIALS) from exc
+        return google.auth.default(scopes=[scope])[0]
+    except google.auth.exceptions.GoogleAuthError as exc:
+        what = f"looking for credentials: {type(exc).__name__}: {exc}"
+        raise SourceRefused(what, mend=_MEND_CREDENTIALS) from exc
+
+
+def _read(content: dict[str, Any], scopes: list[str]) -> Any:
+    """Credentials of the kinds that start no program: a file could ask for that, too.
+
+    https://cloud.google.com/docs/authentication/external/externally-sourced-credentials
+    """
+    match content.get("type"):
+        case "service_account":
+            return _ServiceAccount.from_service_account_info(content, scopes=scopes)
+        case "authorized_user":
+            return _User.from_authorized_user_info(content, scopes)
+        case "external_account" if "executable" not in content.get("credential_source", {}):
+            kind = aws if content.get("subject_token_type") == _AWS_SUBJECT else identity_pool
+            return kind.Credentials.from_info(content, scopes=scopes)
+        case kind:
+            raise ValueError(
+                f"type {kind!r} is none of service_account, authorized_user and external_account (without executable)"
+            )
 
 
 def meaning(doing: str, exc: BaseException, where: str, *, role: str) -> SkytrailError:

@@ -59,8 +59,12 @@ class PubSubDelivery:
         if failed:
             self._warn(_unacknowledged(len(failed), len(answers), failed[0], self.origin.locator))
 
+    def forget(self) -> None:
+        """The transport closes and gives the messages back: settling it later counts for nothing."""
+        self._settled = True
+
     async def reject(self, reason: str, *, retry: bool) -> None:
-        """See `Delivery.reject`; given up, a message is left to the subscription's dead-letter policy, if it has one."""
+        """See `Delivery.reject`; given up, a message is left to the subscription's dead-letter policy, if any."""
         if self._settled:
             return
         self._settled = True

@@ -91,6 +91,8 @@ class PubSubSource:
             await self._stream.close()
         held = [message for delivery in self._live for message in delivery.messages]
         held += [message for run in self._runs for message in run] + list(self._arrived)
+        for delivery in self._live:
+            delivery.forget()
         client, self._client = self._client, None
         if client is not None:
             await asyncio.to_thread(self._give_back, client, [message.ack_id for message in held])

@@ -12,9 +12,11 @@ import pytest
 from ingest.collector import Collector, Identity
 from ingest.schema.errors import ConfigError, SourceRefused
 from ingest.transports.pubsub.inspection import inspect
+from ingest.transports.pubsub.settings import PubSubSettings
 from tests.ingest.fakes import EAGER, NOW, LineFormat, MemoryPublisher, until
 from tests.ingest.transports.contract import BODIES, Harness, TransportContract, opened, pull
 from tests.ingest.transports.google_cloud.servers import running_pstest
+from tests.ingest.transports.pubsub.scripted import ExactlyOnce
 from tests.ingest.transports.pubsub.subscription import DEAD, PROJECT, Subscription
 
 
@@ -48,15 +50,13 @@ async def test_messages_that_wait_together_travel_as_one_body_and_are_acknowledg
 ) -> None:
     await subscription.send(numbered(20))
     async with opened(subscription) as (source, iterator):
-        found: list[bytes] = []
-        bodies = 0
-        while len(found) < 20:
-            (delivery,) = await pull(iterator, 1)
-            found += delivery.body.split()
-            bodies += 1
-            await delivery.acknowledge()
-        assert sorted(found) == sorted(numbered(20))
-        assert bodies < 20
+        (first,) = await pull(iterator, 1)
+        await until(lambda: len(first.body.split()) + len(source._arrived) == 20)  # type: ignore[attr-defined]
+        (rest,) = await pull(iterator, 1)
+        assert sorted(first.body.split() + rest.body.split()) == sorted(numbered(20))
+        assert rest.origin.locator.endswith(f"+{len(rest.body.split()) - 1}")
+        await rest.acknowledge()
+        await first.acknowledge()
         await asyncio.sleep(0.5)
     assert await subscription.left() == []
 
@@ -64,9 +64,17 @@ async def test_messages_that_wait_together_travel_as_one_body_and_are_acknowledg
 async def test_what_is_held_is_given_back_at_once_when_it_closes(subscription: Subscription) -> None:
     await subscription.send(numbered(5))
     async with opened(subscription) as (source, iterator):
-        await until(lambda: len(source._arrived) == 5)  # type: ignore[attr-defined]
-        del iterator
+        (first,) = await pull(iterator, 1)
+        await until(lambda: len(first.body.split()) + len(source._arrived) == 5)  # type: ignore[attr-defined]
     assert sorted(await subscription.left()) == numbered(5)
+
+
+async def test_a_delivery_that_is_settled_after_the_close_counts_for_nothing(subscription: Subscription) -> None:
+    await subscription.send(BODIES[:1])
+    async with opened(subscription) as (_, iterator):
+        (late,) = await pull(iterator, 1)
+    await asyncio.wait_for(late.acknowledge(), 1)
+    assert await subscription.left() == BODIES[:1]
 
 
 async def test_a_lease_is_extended_while_the_brokers_are_away(subscription: Subscription) -> None:
@@ -159,6 +167,33 @@ async def test_acknowledgements_that_fail_for_a_while_are_sent_again(tmp_path: P
         await asyncio.to_thread(made.close)
 
 
+async def test_an_acknowledgement_that_is_refused_for_a_while_is_repeated_until_it_counts(tmp_path: Path) -> None:
+    server = ExactlyOnce(BODIES[0], ["TRANSIENT_FAILURE_UNORDERED_ACK_ID"])
+    made = Subscription(server.address, tmp_path)
+    async with opened(made) as (_, iterator):
+        (only,) = await pull(iterator, 1)
+        await asyncio.wait_for(only.acknowledge(), 20)
+        assert server.acknowledged
+        assert made.told.warnings == []
+    await asyncio.to_thread(made.close)
+    await asyncio.to_thread(server.close)
+
+
+async def test_an_acknowledgement_that_is_refused_for_good_is_told_and_its_message_comes_again(tmp_path: Path) -> None:
+    server = ExactlyOnce(BODIES[0], ["PERMANENT_FAILURE_INVALID_ACK_ID"])
+    made = Subscription(server.address, tmp_path)
+    async with opened(made) as (_, iterator):
+        (first,) = await pull(iterator, 1)
+        await asyncio.wait_for(first.acknowledge(), 20)
+        assert "1 of 1 messages were not: INVALID_ACK_ID; they come again" in str(made.told.warnings[0])
+        (again,) = await pull(iterator, 1)
+        assert again.body == first.body
+        await asyncio.wait_for(again.acknowledge(), 20)
+        assert server.acknowledged
+    await asyncio.to_thread(made.close)
+    await asyncio.to_thread(server.close)
+
+
 async def test_a_subscription_that_is_not_there_is_refused_and_named(subscription: Subscription) -> None:
     source = await subscription.open(subscription="other")
     with pytest.raises(SourceRefused, match="subscriptions/other; it does not exist"):
@@ -167,14 +202,14 @@ async def test_a_subscription_that_is_not_there_is_refused_and_named(subscriptio
 
 
 async def test_a_subscription_that_is_deleted_while_we_pull_is_refused(subscription: Subscription) -> None:
-    async with opened(subscription) as (source, iterator):
+    subscription.options["probe_interval_s"] = 0.3  # this server leaves the stream of a deleted subscription open
+    async with opened(subscription) as (_, iterator):
         await subscription.send(BODIES[:1])
         (first,) = await pull(iterator, 1)
         await first.acknowledge()
         await asyncio.to_thread(subscription.subscriber.delete_subscription, subscription=subscription.settings().path)
         with pytest.raises(SourceRefused, match="does not exist"):
             await asyncio.wait_for(anext(iterator), 30)
-        del source
 
 
 async def test_denied_permission_to_look_does_not_stop_what_may_pull(tmp_path: Path) -> None:
@@ -216,12 +251,36 @@ async def test_a_service_that_goes_away_is_told_and_used_again_when_it_is_back(t
     await asyncio.to_thread(made.close)
 
 
-def test_credentials_that_are_none_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "nothing"},
+        {"type": "service_account", "client_email": "reader@example.org"},
+        {"type": "external_account", "credential_source": {"executable": {"command": "/bin/true"}}},
+    ],
+)
+def test_credentials_that_are_none_or_start_a_program_are_named(content: object, tmp_path: Path) -> None:
     file = tmp_path / "key.json"
-    file.write_text(json.dumps({"type": "nothing"}))
-    made = Subscription("127.0.0.1:1", tmp_path)
+    file.write_text(json.dumps(content))
     with pytest.raises(ConfigError, match=r"reading credentials.*key\.json"):
-        list(inspect(made.settings(endpoint="", plaintext=False, credentials_file=file)))
+        list(inspect(PubSubSettings(project="p", subscription="s", credentials_file=file)))
+
+
+def test_a_workload_identity_is_taken_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "identity.json"
+    content = {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": "https://sts.googleapis.com/v1/token",
+        "credential_source": {"file": str(tmp_path / "token")},
+    }
+    file.write_text(json.dumps(content))
+    (finding,) = inspect(PubSubSettings(project="p", subscription="s", credentials_file=file))
+    assert (finding.state, finding.secret_files) == ("ok", (file,))
+
+
+def test_logs_are_not_pulled_in_the_clear_beyond_this_machine() -> None:
+    settings = PubSubSettings(project="p", subscription="s", endpoint="pubsub.example.org:443", plaintext=True)
     with pytest.raises(ConfigError, match="plaintext beyond loopback"):
-        list(inspect(made.settings(endpoint="pubsub.example.org:443")))
-    made.close()
+        list(inspect(settings))
