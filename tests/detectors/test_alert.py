@@ -7,15 +7,15 @@ import pytest
 
 from detectors.alert import alert_document, alert_growth, alert_state_document
 from detectors.alert_fields import ALERT_FIELDS, ALERT_STATE_FIELDS
-from detectors.rulebook import load
 from detectors.suppression import step
 from ingest.schema.common_fields import COMMON_FIELDS
 from ingest.schema.fields import Registry, paths
 from tests.detectors.examples import START, detection
+from tests.detectors.shipped import shipped
 from tests.detectors.sigma.building import rule
 
 NOW = START + dt.timedelta(seconds=1)
-BOOK = load()
+BOOK = shipped()
 RULE = BOOK.get("aws-trail-stopped")
 
 

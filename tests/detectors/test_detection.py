@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.detection import MAX_GROUP_KEY, Detection, decode, detect, encode, group_key
-from detectors.rulebook import load
 from detectors.sigma.engine import InterpretedEngine
 from detectors.sigma.fields import Fields
 from ingest.document import Identified, Receipt, complete
@@ -15,6 +14,7 @@ from ingest.formats.contract import View
 from ingest.formats.registry import format_named
 from ingest.schema.errors import UnsupportedEnvelope
 from tests.detectors.examples import START, detection
+from tests.detectors.shipped import shipped
 
 RECORD = b"""{"eventVersion":"1.11","eventTime":"2026-03-02T11:20:05Z","eventSource":"cloudtrail.amazonaws.com",
 "eventName":"StopLogging","awsRegion":"eu-central-1","sourceIPAddress":"198.51.100.23","userAgent":"aws-cli/2.17.4",
@@ -36,7 +36,7 @@ def events(*records: bytes) -> tuple[list[View], list[Identified]]:
 
 
 def detections(*records: bytes) -> list[Detection]:
-    book = load()
+    book = shipped()
     views, identified = events(*records)
     return detect(
         InterpretedEngine(book.rules),

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from detectors.explain import Clause, explain
 from detectors.rule import Rule
 from detectors.rule_tests import formats_of
-from detectors.rulebook import load
 from detectors.sigma.fields import Fields
 from detectors.sigma.interpret import holds
 from ingest.formats.contract import LogSource, View
+from tests.detectors.shipped import shipped
 from tests.detectors.sigma.building import SOURCE, rule
 
-TESTED = [(one, number) for one in load().rules for number in range(len(one.tests))]
+TESTED = [(one, number) for one in shipped().rules for number in range(len(one.tests))]
 
 
 def leaves(clause: Clause) -> Iterator[Clause]:

@@ -7,9 +7,9 @@ import pytest
 from detectors.findings import Finding
 from detectors.rule import Rule
 from detectors.rule_tests import run_tests
-from detectors.rulebook import load
+from tests.detectors.shipped import shipped
 
-BOOK = load()
+BOOK = shipped()
 PREFIXES = {"azure": ("azure-", "entra-")}
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from detectors.rulebook import OWN_RULES, load
+from tests.detectors.shipped import shipped
 from tests.measure import labelled, report
 from tests.measure.labelled import Measure, Run, Tally, equals_of, measure_cases
 
-BOOK = load()
+BOOK = shipped()
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 STOPPED = "AWS.CloudTrail.Stopped"
 GUESSED = "AWS.CloudTrail.PasswordSpraying"

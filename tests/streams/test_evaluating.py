@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors.rule import Rule
-from detectors.rulebook import load
 from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.engine import Engine, InterpretedEngine
 from ingest.formats.registry import all_formats
@@ -20,6 +19,7 @@ from ingest.schema.envelope import Envelope, Header, Position, encode
 from streams.evaluating import Evaluated, evaluate
 from streams.preparing import Limits, prepare
 from streams.topics import raw_topic
+from tests.detectors.shipped import shipped
 from tests.detectors.sigma.building import rule
 from tests.detectors.sigma.compiled.oracle import golden_records
 from tests.detectors.sigma.compiled.strategies import records
@@ -32,7 +32,7 @@ WITH_SHAPE = ("aws.cloudtrail", "kubernetes.audit")
 
 @functools.cache
 def rules() -> tuple[Rule, ...]:
-    return tuple(load().rules)
+    return tuple(shipped().rules)
 
 
 @functools.cache

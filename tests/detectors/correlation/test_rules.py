@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from detectors.correlation.model import Correlation
-from detectors.rulebook import load
+from tests.detectors.shipped import shipped
 
-BOOK = load()
+BOOK = shipped()
 OURS = [one for one in BOOK.correlations if not one.silent]
 
 

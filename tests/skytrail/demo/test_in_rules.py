@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from detectors.rule import Rule
-from detectors.rulebook import load
 from detectors.sigma.choose import build_engine
 from ingest.formats.contract import View
 from ingest.formats.registry import format_named
 from ingest.schema.errors import RejectedRecord
 from skytrail.demo.delivery import AUDIT, CLOUDTRAIL
+from tests.detectors.shipped import shipped
 from tests.skytrail.demo.days import body_of, the_day
 
 Matches = dict[str, dict[str, Rule]]
@@ -45,7 +45,7 @@ def test_the_escape_is_seen_in_the_cluster_and_in_the_cloud() -> None:
 def _matches() -> Matches:
     """Story → name of a rule → the rule; "" for events of no story."""
     story_of = {one: story.name for story in the_day().expected.stories for one in story.ids}
-    engine = build_engine(load(strict=True).rules)
+    engine = build_engine(shipped().rules)
     found: Matches = collections.defaultdict(dict)
     for name in (CLOUDTRAIL, AUDIT):
         for views in _views(name):

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from detectors.rulebook import OWN_RULES, load
 from ingest.formats.registry import all_formats
 from skytrail.scan.evaluate import Evaluator, Task
+from tests.detectors.shipped import shipped
 
-RULES = load([OWN_RULES], {}).rules
+RULES = shipped().rules
 EVENTS = {
     "aws.cloudtrail": (
         {"eventName": "StopLogging", "eventSource": "cloudtrail.amazonaws.com", "requestParameters": {"name": "main"}},

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detectors.rule import Rule
-from detectors.rulebook import load
 from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.compiled.gate import BuildSearch, HyperscanSearch, Re2Search, best_search, hyperscan
 from ingest.formats.registry import all_formats, format_named
+from tests.detectors.shipped import shipped
 from tests.detectors.sigma.compiled import generic
 from tests.detectors.sigma.compiled.oracle import (
     SHARED,
@@ -111,7 +111,7 @@ def answer(rules_of: RulesOf, records_of: RecordsOf, name: str) -> Matches:
 
 @functools.cache
 def ours() -> tuple[Rule, ...]:
-    return tuple(load().evaluated)
+    return tuple(shipped().evaluated)
 
 
 @functools.cache
