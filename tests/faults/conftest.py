@@ -13,6 +13,9 @@ from skytrail.local import engines as local
 from skytrail.local import ports
 from tests.engines import temporary_home
 from tests.faults.road import Road
+from tests.ingest.transports.aws.servers import aws
+
+__all__ = ["aws"]
 
 TEST_TIMEOUT_S = 900
 """Of one test: each worker that starts anew loads and proves every rule, on processors that engines use as well."""
