@@ -7,6 +7,7 @@ import functools
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,13 +16,13 @@ from detectors.rule import Rule
 from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.engine import Engine, InterpretedEngine
 from ingest.formats.registry import all_formats
-from ingest.schema.envelope import Envelope, Header, Position, encode
+from ingest.schema.envelope import Context, Envelope, Header, Position, encode
 from streams.evaluating import Evaluated, evaluate
 from streams.preparing import Limits, prepare
 from streams.topics import raw_topic
 from tests.detectors.shipped import shipped
 from tests.detectors.sigma.building import rule
-from tests.detectors.sigma.compiled.oracle import golden_records
+from tests.detectors.sigma.compiled.oracle import golden_batches
 from tests.detectors.sigma.compiled.strategies import records
 from tests.faults.material import header
 
@@ -45,16 +46,17 @@ def header_of(name: str) -> Header:
     return header("unit", name)
 
 
-def message(name: str, given_records: list[bytes]) -> bytes:
-    return encode(Envelope(header=header_of(name), records=tuple(given_records)))
+def message(name: str, given_records: list[bytes], context: Context = ()) -> bytes:
+    envelope = Envelope(header=msgspec.structs.replace(header_of(name), context=context), records=tuple(given_records))
+    return encode(envelope)
 
 
 def place(name: str) -> Position:
     return Position(raw_topic(name), 0, 7)
 
 
-def evaluated(name: str, given_records: list[bytes], engine: Engine) -> Evaluated:
-    return evaluate(message(name, given_records), place(name), NOW, LIMITS, engine)
+def evaluated(name: str, given_records: list[bytes], engine: Engine, context: Context = ()) -> Evaluated:
+    return evaluate(message(name, given_records, context), place(name), NOW, LIMITS, engine)
 
 
 def told(found: Evaluated) -> tuple[Any, ...]:
@@ -100,9 +102,11 @@ def test_an_odd_record_is_refused_by_both_ways_or_by_none(record: bytes) -> None
 
 @pytest.mark.parametrize("name", sorted(all_formats()))
 def test_golden_records_of_every_format_come_to_the_same(name: str) -> None:
-    known = golden_records(all_formats()[name])
-    assert len(known) > 5
-    assert told(evaluated(name, known, compiled())) == told(evaluated(name, known, InterpretedEngine(rules())))
+    batches = golden_batches(all_formats()[name])
+    assert sum(len(known) for _, known in batches) > 5
+    for context, known in batches:
+        short = evaluated(name, known, compiled(), context)
+        assert told(short) == told(evaluated(name, known, InterpretedEngine(rules()), context))
 
 
 @pytest.mark.parametrize("name", WITH_SHAPE)

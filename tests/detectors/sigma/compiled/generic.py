@@ -141,10 +141,20 @@ def records(draw: st.DrawFn, format_: Format) -> bytes:
     record = draw(_one_of(known.records))
     match draw(st.integers(0, 3)):
         case 0:
-            event = json.loads(record.decode("utf-8", "replace"))
-            if isinstance(event, dict) and event:
-                event[draw(_one_of(sorted(event)))] = draw(_one_of(known.values))
-            record = json.dumps(event).encode()
+            record = _changed(draw, record, draw(_one_of(known.values)))
         case 1:
             record = record[: draw(st.integers(0, len(record)))]
     return record
+
+
+def _changed(draw: st.DrawFn, record: bytes, value: Scalar) -> bytes:
+    """The record with the value in the place of a member of JSON, or of a word of a line."""
+    try:
+        event = json.loads(record.decode("utf-8", "replace"))
+    except ValueError:
+        words = record.split()
+        words[draw(st.integers(0, len(words) - 1))] = str(value).encode("utf-8", "replace")
+        return b" ".join(words)
+    if isinstance(event, dict) and event:
+        event[draw(_one_of(sorted(event)))] = value
+    return json.dumps(event).encode()

@@ -13,6 +13,7 @@ from detectors.sigma.compiled.document import view_of
 from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.engine import InterpretedEngine
 from ingest.formats.contract import Format, View
+from ingest.schema.envelope import Context
 from ingest.schema.errors import RejectedRecord
 
 ROOT = Path(__file__).parents[4]
@@ -55,10 +56,20 @@ def _view(record: bytes, format_: Format) -> View | None:
         return None
 
 
-def golden_records(format_: Format) -> list[bytes]:
+def golden_batches(format_: Format) -> list[tuple[Context, list[bytes]]]:
+    """Records of the golden bodies, those of bodies that say the same beside them together."""
     folder = GOLDEN / format_.name.replace(".", "_") / "golden"
-    bodies = [file for file in sorted(folder.glob("*.json")) if not file.name.endswith(".expected.json")]
-    return [record for file in bodies for record in _split(format_, file.read_bytes())]
+    batches: dict[Context, list[bytes]] = {}
+    for file in sorted(folder.iterdir()):
+        if not file.name.endswith(".expected.json"):
+            body = file.read_bytes()
+            batches.setdefault(format_.context(body), []).extend(_split(format_, body))
+    return list(batches.items())
+
+
+def golden_records(format_: Format) -> list[bytes]:
+    """All of them."""
+    return [record for _, records in golden_batches(format_) for record in records]
 
 
 def shared_records(name: str, source: str) -> list[bytes]:

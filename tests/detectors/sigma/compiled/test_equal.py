@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from detectors.rule import Rule
 from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.compiled.gate import BuildSearch, HyperscanSearch, Re2Search, best_search, hyperscan
+from ingest.formats.contract import Format
 from ingest.formats.registry import all_formats, format_named
 from tests.detectors.shipped import shipped
 from tests.detectors.sigma.compiled import generic
@@ -19,7 +20,7 @@ from tests.detectors.sigma.compiled.oracle import (
     SHARED,
     Matches,
     fail,
-    golden_records,
+    golden_batches,
     interpreted,
     over_views,
     raw,
@@ -84,29 +85,28 @@ def test_public_rules_match_the_same_public_events(name: str, search: BuildSearc
 
 def test_the_public_sets_are_not_empty() -> None:
     if SHARED.exists():
-        counts = {name: len(shared(name)) for name in all_formats()}
+        counts = {name: sum(len(records) for _, records in shared(name)) for name in all_formats()}
         assert counts["kubernetes.audit"] > 3_000
         assert counts["aws.cloudtrail"] > 500
         assert len(public()) > len(ours()) + 200
 
 
 RulesOf = Callable[[], tuple[Rule, ...]]
-RecordsOf = Callable[[str], tuple[bytes, ...]]
+BatchesOf = Callable[[str], tuple[tuple[Format, tuple[bytes, ...]], ...]]
 
 
-def assert_same(rules_of: RulesOf, records_of: RecordsOf, name: str, search: BuildSearch) -> None:
+def assert_same(rules_of: RulesOf, batches_of: BatchesOf, name: str, search: BuildSearch) -> None:
     """As `assert_equal`, the interpreter's answer taken once for all searches."""
-    format_, given_records = format_named(name), records_of(name)
     engine = CompiledEngine(rules_of(), on_error=fail, search=search)
-    wanted = answer(rules_of, records_of, name)
-    assert raw(engine, given_records, format_) == wanted
-    assert raw(engine, given_records, format_) == wanted, "what is remembered gives another answer"
-    assert over_views(engine, given_records, format_) == wanted
+    for (format_, given_records), wanted in zip(batches_of(name), answers(rules_of, batches_of, name), strict=True):
+        assert raw(engine, given_records, format_) == wanted
+        assert raw(engine, given_records, format_) == wanted, "what is remembered gives another answer"
+        assert over_views(engine, given_records, format_) == wanted
 
 
 @functools.cache
-def answer(rules_of: RulesOf, records_of: RecordsOf, name: str) -> Matches:
-    return interpreted(rules_of(), records_of(name), format_named(name))
+def answers(rules_of: RulesOf, batches_of: BatchesOf, name: str) -> list[Matches]:
+    return [interpreted(rules_of(), given_records, format_) for format_, given_records in batches_of(name)]
 
 
 @functools.cache
@@ -120,11 +120,13 @@ def public() -> tuple[Rule, ...]:
 
 
 @functools.cache
-def golden(name: str) -> tuple[bytes, ...]:
-    return tuple(golden_records(format_named(name)))
+def golden(name: str) -> tuple[tuple[Format, tuple[bytes, ...]], ...]:
+    format_ = format_named(name)
+    return tuple((format_.within(context), tuple(records)) for context, records in golden_batches(format_))
 
 
 @functools.cache
-def shared(name: str) -> tuple[bytes, ...]:
+def shared(name: str) -> tuple[tuple[Format, tuple[bytes, ...]], ...]:
+    format_ = format_named(name)
     known = [record for data_set in ("panther", "stratus", "falco") for record in shared_records(data_set, name)]
-    return (*known, *shared_batches(format_named(name)))
+    return ((format_, (*known, *shared_batches(format_))),)
