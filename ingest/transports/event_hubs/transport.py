@@ -1,0 +1,308 @@
+"""Azure Event Hubs: one body per event, as diagnostic settings and others send it.
+
+Delivery: at least once. A checkpoint (in Blob Storage, every `checkpoint_interval_s` and at the end) says up to which
+          event all are acknowledged. After a crash or a rebalance the events behind it come again.
+Sharing:  Processes of one collector share the partitions of a consumer group; the SDK balances them by leases in the
+          container. Another collector with the same group and container is refused; a reader with checkpoints elsewhere
+          that takes our partitions ends this collector with `SourceRefused`.
+Gaps:     Numbers of events are consecutive in a partition: when some are gone (the hub's retention), it is told.
+Bounds:   At most `max_in_flight` events and `max_in_flight_bytes` are taken over; beyond them no credit is given, and
+          per partition up to twice `prefetch` events wait in the SDK.
+https://learn.microsoft.com/azure/event-hubs/event-processor-balance-partition-load
+Tests:    tests/ingest/transports/event_hubs/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from azure.core.exceptions import AzureError
+from azure.eventhub import CloseReason, EventData
+from azure.eventhub.aio import PartitionContext
+from azure.eventhub.amqp import AmqpMessageBodyType
+
+from ingest.backoff import Backoff
+from ingest.schema.envelope import Origin
+from ingest.schema.errors import SkytrailError, SourceRefused, TransientError
+from ingest.transports.contract import Place
+from ingest.transports.event_hubs.checkpoints import claim_group
+from ingest.transports.event_hubs.client import Hub, open_hub
+from ingest.transports.event_hubs.partition import EventDelivery, Partition
+from ingest.transports.event_hubs.settings import EventHubsSettings
+from ingest.transports.event_hubs.troubles import Refusals, Told, is_theft, lost, named, taken
+
+_NAME = "event_hubs"
+_SAVE_S = 10.0  # the longest that a checkpoint may take when the collector ends
+_END_S = 20.0
+# What the SDK logs reaches us as errors as well; without this it would be printed beside them.
+logging.getLogger("azure").addHandler(logging.NullHandler())
+
+
+async def open_transport(settings: EventHubsSettings, place: Place) -> EventHubs:
+    """Look at the hub and the container, claim the consumer group and begin.
+
+    Raises:
+        ConfigError: The hub, the container or the group refuse us.
+    """
+    hub = open_hub(settings, place)
+    transport = EventHubs(hub, settings, place)
+    try:
+        await transport.start()
+    except BaseException:
+        await hub.close()
+        raise
+    return transport
+
+
+class _Run:
+    """One time that a partition is read, from the attach to the detach."""
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.open = True
+
+
+class EventHubs:
+    """Reads the partitions of one consumer group that this process owns."""
+
+    def __init__(self, hub: Hub, settings: EventHubsSettings, place: Place) -> None:
+        self._hub = hub
+        self._settings = settings
+        self._place = place
+        self._runs: dict[str, _Run] = {}
+        self._ready: deque[tuple[Partition, EventDelivery]] = deque()
+        self._held: dict[EventDelivery, int] = {}
+        self._held_bytes = 0
+        self._wake = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._closing = False
+        self._broken: SkytrailError | None = None
+        self._refusals = Refusals()
+        self._thefts = Refusals()
+        self._told = Told()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to read.
+
+        Raises:
+            ConfigError: The hub, the container or the group refuse us.
+        """
+        self._hub.client.watcher = self
+        patience = Backoff(first_s=1.0, cap_s=30.0, alarm_after_s=0.0, on_alarm=lambda error, _: self._tell(error))
+        await patience.forever(self._look)
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._save_in_turn())]
+
+    async def deliveries(self) -> AsyncIterator[EventDelivery]:
+        """See `Transport.deliveries`; never ends by itself."""
+        while not self._closing:
+            self._wake.clear()
+            if self._ready:
+                yield self._ready.popleft()[1]
+            elif self._broken is not None:
+                raise self._broken
+            else:
+                await self._wake.wait()
+
+    async def close(self) -> None:
+        """See `Transport.close`: the checkpoints say what was acknowledged, the partitions are free at once."""
+        if self._closing:
+            return
+        self._closing = True
+        self._wake.set()
+        self._freed.set()
+        for run in self._runs.values():
+            run.open = False
+        with contextlib.suppress(TimeoutError):  # a hub that is away can't be told; its leases run out
+            async with asyncio.timeout(_END_S):
+                await self._hub.client.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._held.clear()
+        self._ready.clear()
+        await self._hub.close()
+
+    async def _look(self) -> None:
+        """Ask the hub and the container whether they will have us."""
+        try:
+            await self._hub.client.get_eventhub_properties()
+            await claim_group(self._hub.container, self._hub.place, self._place.name)
+        except (SkytrailError, asyncio.CancelledError):
+            raise
+        except Exception as exc:
+            raise named(exc, self._hub.name, self._hub.container_url) from exc
+
+    def attached(self, partition: str) -> None:
+        """See `Watcher.attached`."""
+        self._refusals.clear(partition)
+
+    async def refused(self, partition: str, error: Exception) -> None:
+        """See `Watcher.refused`; a refusal that goes on ends the collector."""
+        now = asyncio.get_running_loop().time()
+        trouble = named(error, f"{self._hub.name}/{partition}".rstrip("/"), self._hub.container_url)
+        if isinstance(trouble, SourceRefused) and self._refusals.note(partition, now):
+            self._end(trouble)
+        else:
+            self._tell(trouble)
+
+    async def _read(self) -> None:
+        start = "-1" if self._settings.start == "earliest" else "@latest"
+        try:
+            await self._hub.client.receive_batch(
+                self._take,
+                max_batch_size=self._settings.prefetch,
+                prefetch=self._settings.prefetch,
+                starting_position=start,
+                on_error=self._on_error,
+                on_partition_initialize=self._on_open,
+                on_partition_close=self._on_close,
+            )
+        except Exception as exc:  # noqa: BLE001 - as above; ends the collector, with its name
+            self._end(named(exc, self._hub.name, self._hub.container_url))
+
+    async def _on_open(self, context: PartitionContext) -> None:
+        """A partition is about to be read from its checkpoint on."""
+        name = context.partition_id
+        checkpoint = self._hub.checkpoints.sequences.get(name)
+        before = self._runs.get(name)
+        partition = before.partition if before else Partition(name)
+        if partition.last is None or (checkpoint is not None and checkpoint > partition.last):
+            partition = Partition(name, last=checkpoint, saved=checkpoint)  # another process went on meanwhile
+        self._runs[name] = _Run(partition)
+
+    async def _take(self, context: PartitionContext, events: list[EventData]) -> None:
+        """Events of a partition; returns when there is room for more. Raises nothing: the SDK would repeat for ever."""
+        run = self._runs[context.partition_id]
+        for event in events:
+            body = _bytes_of(event)
+            while run.open and self._full(len(body)):
+                self._freed.clear()
+                await self._freed.wait()
+            if not run.open:
+                return
+            self._deliver(run.partition, event, body)
+
+    def _full(self, size: int) -> bool:
+        held = len(self._held)
+        beyond = held and self._held_bytes + size > self._settings.max_in_flight_bytes
+        return held >= self._settings.max_in_flight or bool(beyond)
+
+    def _deliver(self, partition: Partition, event: EventData, body: bytes) -> None:
+        sequence, offset = event.sequence_number or 0, event.offset or ""
+        if not partition.is_new(sequence):
+            return  # after a lost link the hub gives again what was not in the checkpoint
+        where = f"{self._hub.name}/{partition.name}"
+        missing = partition.missing(sequence)
+        if missing:
+            self._place.warn(lost(where, sequence - missing, missing))
+        reach = partition.deliver(sequence, offset)
+        origin = Origin(transport=_NAME, locator=f"{where}/{sequence}", version=offset)
+
+        def settled(delivery: EventDelivery) -> None:
+            partition.settle(reach)
+            self._held_bytes -= self._held.pop(delivery, 0)
+            self._freed.set()
+
+        def returned(delivery: EventDelivery) -> None:
+            self._ready.append((partition, delivery))
+            self._wake.set()
+
+        def given_up(_delivery: EventDelivery, reason: str) -> None:
+            self._place.warn(SourceRefused(f"collecting event: given up: {reason}", where=origin.locator))
+
+        delivery = EventDelivery(
+            origin, body, self._place.clock(), on_settled=settled, on_returned=returned, on_given_up=given_up
+        )
+        self._held[delivery] = len(body)
+        self._held_bytes += len(body)
+        returned(delivery)
+
+    async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
+        """A partition is not read any longer: the link broke, another process took it, or we end."""
+        run = self._runs.get(context.partition_id)
+        if run is None:
+            return
+        run.open = False
+        self._freed.set()
+        ours = reason is CloseReason.SHUTDOWN or await self._is_ours(run.partition.name)
+        if ours:
+            await self._save(run.partition)
+            return
+        # Another process goes on from our last checkpoint: what still waits here it delivers as well.
+        del self._runs[context.partition_id]
+        for partition, delivery in tuple(self._ready):
+            if partition is run.partition:
+                self._ready.remove((partition, delivery))
+                self._held_bytes -= self._held.pop(delivery, 0)
+
+    async def _is_ours(self, partition: str) -> bool:
+        try:
+            return await self._hub.checkpoints.is_ours(self._hub.place, partition)
+        except AzureError as exc:
+            self._tell(named(exc, self._hub.name, self._hub.container_url))
+            return True  # nobody can have taken it there while nobody can write there
+
+    async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
+        """The SDK gave up reading a partition, or looking at who reads which; it will try again."""
+        partition = context.partition_id if context else ""
+        if not is_theft(error):
+            await self.refused(partition, error)
+        elif await self._is_ours(partition):  # else a process of this collector took its share
+            trouble = taken(f"{self._hub.name}/{partition}", self._settings.consumer_group, self._hub.container_url)
+            if self._thefts.note(partition, asyncio.get_running_loop().time()):
+                self._end(trouble)
+            else:
+                self._tell(trouble)
+
+    def _end(self, trouble: SkytrailError) -> None:
+        if not self._closing and self._broken is None:
+            self._broken = trouble
+            self._wake.set()
+
+    def _tell(self, trouble: SkytrailError) -> None:
+        if self._told.is_news(trouble, asyncio.get_running_loop().time()):
+            self._place.warn(trouble)
+
+    async def _save_in_turn(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_interval_s)
+            for run in tuple(self._runs.values()):
+                if run.open:
+                    await self._save(run.partition)
+
+    async def _save(self, partition: Partition) -> None:
+        """Write the checkpoint of a partition; what can't be written is repeated after a restart, never skipped."""
+        reach = partition.unsaved
+        if reach is None:
+            return
+        host, hub, group = self._hub.place
+        checkpoint: dict[str, Any] = {
+            "fully_qualified_namespace": host,
+            "eventhub_name": hub,
+            "consumer_group": group,
+            "partition_id": partition.name,
+            "offset": reach.offset,
+            "sequence_number": reach.sequence,
+        }
+        try:
+            async with asyncio.timeout(_SAVE_S):
+                await self._hub.checkpoints.update_checkpoint(checkpoint)
+            partition.saved = reach.sequence
+        except TimeoutError:
+            self._tell(TransientError("keeping checkpoints: no answer", where=self._hub.container_url))
+        except AzureError as exc:
+            self._tell(named(exc, self._hub.name, self._hub.container_url))
+
+
+def _bytes_of(event: EventData) -> bytes:
+    """The body as sent; an AMQP value, which none of Azure's own logs are, as its text."""
+    body: Any = event.body
+    if event.body_type is AmqpMessageBodyType.DATA:
+        return b"".join(body)
+    return event.body_as_str().encode()

@@ -1,0 +1,198 @@
+"""Reading an event hub: what is delivered, what the checkpoints say, and how several collectors share it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ingest.schema.errors import SourceRefused, SourceUnavailable
+from ingest.transports.contract import Delivery
+from ingest.transports.event_hubs.transport import EventHubs
+from tests.doubles.event_hubs.server import records
+from tests.ingest.transports.contract import nothing_more, pull
+from tests.ingest.transports.event_hubs.site import GROUP, HUB, Site, until
+
+
+@asynccontextmanager
+async def reading(there: Site, name: str = "hub", **changes: object) -> AsyncIterator[tuple[EventHubs, Reader]]:
+    """A collector that acknowledges everything at once, until the block ends."""
+    transport = await there.open(name, **changes)
+    reader = Reader(transport)
+    try:
+        yield transport, reader
+    finally:
+        await transport.close()
+        await asyncio.gather(reader.task, return_exceptions=True)
+
+
+class Reader:
+    """Takes what a transport delivers.
+
+    Attributes:
+        bodies: In order.
+        ended: How the deliveries ended.
+    """
+
+    def __init__(self, transport: EventHubs) -> None:
+        self.bodies: list[bytes] = []
+        self.ended: BaseException | None = None
+        self.task = asyncio.create_task(self._read(transport))
+
+    async def _read(self, transport: EventHubs) -> None:
+        try:
+            async for delivery in transport.deliveries():
+                self.bodies.append(delivery.body)
+                await delivery.acknowledge()
+        except SourceRefused as exc:
+            self.ended = exc
+
+
+def sequences(deliveries: list[Delivery]) -> list[int]:
+    return [int(each.origin.locator.rpartition("/")[2]) for each in deliveries]
+
+
+async def test_an_event_is_one_body_and_its_origin_names_hub_partition_number_and_offset(there: Site) -> None:
+    body = records({"category": "Administrative"}, {"category": "Policy"})
+    there.server.hub.put(b"{}", "3")
+    event = there.server.hub.put(body, "3")
+    transport = await there.open()
+    found = await pull(transport.deliveries(), 2)
+    await transport.close()
+    assert found[1].body == body
+    assert found[1].origin.transport == "event_hubs"
+    assert found[1].origin.locator == f"127.0.0.1:{there.server.port}/{HUB}/3/1"
+    assert found[1].origin.version == event.offset
+
+
+async def test_a_body_of_a_mebibyte_arrives_whole(there: Site) -> None:
+    body = b"[" + b"7," * 500_000 + b"7]"
+    there.server.hub.put(body)
+    transport = await there.open()
+    (found,) = await pull(transport.deliveries(), 1)
+    await transport.close()
+    assert found.body == body
+
+
+async def test_the_checkpoint_of_a_partition_never_passes_an_event_without_acknowledgement(there: Site) -> None:
+    for number in range(6):
+        there.server.hub.put(b"%d" % number, "1")
+    transport = await there.open()
+    found = await pull(transport.deliveries(), 6)
+    for each in [*found[:2], *found[3:]]:
+        await each.acknowledge()
+    await asyncio.sleep(1)
+    assert await there.checkpoints() == {"1": 1}
+    await found[2].acknowledge()
+    await transport.close()
+    assert await there.checkpoints() == {"1": 5}
+
+
+async def test_a_collector_with_latest_leaves_out_what_was_there_before_its_first_start(there: Site) -> None:
+    there.server.hub.put(b"old")
+    async with reading(there, start="latest") as (_, reader):
+        await until(lambda: len(there.server.hub.readers()) == 4, "all partitions are read")
+        there.server.hub.put(b"new")
+        await until(lambda: bool(reader.bodies), "the new event")
+    assert reader.bodies == [b"new"]
+
+
+async def test_no_more_events_are_taken_over_than_the_limit_until_some_are_acknowledged(there: Site) -> None:
+    for number in range(200):
+        there.server.hub.put(b"%d" % number)
+    transport = await there.open(max_in_flight=7, prefetch=10)
+    iterator = transport.deliveries()
+    found = await pull(iterator, 7)
+    assert await nothing_more(iterator)
+    await transport.close()
+    assert sequences(found) == list(range(7))
+
+
+async def test_acknowledging_makes_room_and_everything_comes_in_order(there: Site) -> None:
+    for number in range(200):
+        there.server.hub.put(b"%d" % number)
+    async with reading(there, max_in_flight=7, prefetch=10) as (_, reader):
+        await until(lambda: len(reader.bodies) == 200, "200 events")
+    assert reader.bodies == [b"%d" % number for number in range(200)]
+
+
+async def test_two_processes_share_the_partitions_and_lose_nothing_when_one_ends(there: Site) -> None:
+    sent: set[bytes] = set()
+
+    def send(count: int) -> None:
+        for number in range(count):
+            body = b"%d" % (len(sent))
+            there.server.hub.put(body, str(number % 4))
+            sent.add(body)
+
+    async with reading(there) as (_, first):
+        send(40)
+        await until(lambda: set(first.bodies) == sent, "the first 40 events")
+        async with reading(there) as (_, second):
+            await until(lambda: there.server.hub.attached >= 6, "two partitions went over")
+            send(40)
+            await until(lambda: {*first.bodies, *second.bodies} == sent, "the next 40 events")
+            assert second.bodies
+        send(40)
+        await until(lambda: {*first.bodies, *second.bodies} == sent, "the last 40 events")
+    assert there.warned == []
+
+
+async def test_another_collector_on_the_same_group_and_container_is_refused_by_name(there: Site) -> None:
+    async with reading(there, "activity"):
+        with pytest.raises(SourceRefused, match="'activity' reads it") as refused:
+            await there.open("sign-ins")
+        assert "consumer group of its own" in refused.value.mend
+        await (await there.open("activity")).close()
+        there.server.hub.groups.add("other")
+        await (await there.open("sign-ins", consumer_group="other")).close()
+
+
+async def test_a_reader_with_checkpoints_elsewhere_ends_the_collector_with_its_name(there: Site) -> None:
+    async with reading(there) as (_, reader):
+        await until(lambda: len(there.server.hub.readers()) == 4, "all partitions are read")
+        there.server.hub.steal(GROUP, "2", epoch=5)
+        await until(lambda: reader.ended is not None, "the collector ends")
+        there.server.hub.put(b"elsewhere", "0")
+    assert isinstance(reader.ended, SourceRefused)
+    assert "another reader of the consumer group 'skytrail'" in str(reader.ended)
+    assert reader.ended.where.endswith("/2")
+    assert all("another reader" in str(each) for each in there.warned)
+    assert there.warned
+
+
+async def test_two_collectors_with_containers_of_their_own_do_not_stall_each_other_unnoticed(there: Site) -> None:
+    elsewhere = Site(there.server, there.azurite, there.directory)
+    await elsewhere.make_container()
+    async with reading(there) as (_, first), reading(elsewhere) as (_, second):
+        await until(lambda: first.ended is not None or second.ended is not None, "one of them ends", 60)
+    ended = first.ended or second.ended
+    assert "another reader of the consumer group" in str(ended)
+
+
+async def test_events_that_the_hub_forgot_before_they_were_read_are_told(there: Site) -> None:
+    for number in range(3):
+        there.server.hub.put(b"%d" % number)
+    async with reading(there) as (_, reader):
+        await until(lambda: len(reader.bodies) == 3, "three events")
+    for number in range(3, 10):
+        there.server.hub.put(b"%d" % number)
+    there.server.hub.expire("0", 8)
+    async with reading(there) as (_, reader):
+        await until(lambda: reader.bodies == [b"8", b"9"], "what is left")
+    (told,) = there.warned
+    assert isinstance(told, SourceUnavailable)
+    assert "5 events from number 3 on are gone" in str(told)
+
+
+async def test_an_event_that_is_given_up_is_told_and_does_not_come_again(there: Site) -> None:
+    there.server.hub.put(b"poison")
+    transport = await there.open()
+    (found,) = await pull(transport.deliveries(), 1)
+    await found.reject("poison", retry=False)
+    await transport.close()
+    assert await there.checkpoints() == {"0": 0}
+    (told,) = there.warned
+    assert "given up: poison" in str(told)
