@@ -1,21 +1,18 @@
-"""Progress in one partition, and the deliveries of its events. Pure: no network."""
+"""Progress in one partition. Pure: no network."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from ingest.schema.envelope import Origin
 
 
 @dataclass(slots=True)
 class Reach:
-    """One event that was delivered.
+    """A body that was delivered.
 
     Attributes:
-        sequence: Its number in the partition; they are consecutive.
+        sequence: Number of its last event in the partition; they are consecutive.
         offset: Where Event Hubs goes on after it.
     """
 
@@ -48,19 +45,31 @@ class Partition:
         """How many events before this one were never given; 0 while nothing is known."""
         return 0 if self.last is None else max(0, sequence - self.last - 1)
 
-    def is_new(self, sequence: int) -> bool:
-        """Whether an event was not delivered yet."""
-        return self.last is None or sequence > self.last
+    def new_runs(self, sequences: Sequence[int]) -> list[list[int]]:
+        """Which of some events are to be delivered: their places, in runs of consecutive numbers.
+
+        After a lost link the hub gives again what was not in the checkpoint; that is left out.
+        """
+        runs: list[list[int]] = []
+        before = self.last
+        for place, sequence in enumerate(sequences):
+            if before is not None and sequence <= before:
+                continue
+            if not runs or sequence != sequences[runs[-1][-1]] + 1:
+                runs.append([])
+            runs[-1].append(place)
+            before = sequence
+        return runs
 
     def deliver(self, sequence: int, offset: str) -> Reach:
-        """Note that an event is delivered; what it returns is settled when the event is."""
+        """Note that a body is delivered, up to this event; what it returns is settled when the body is."""
         reach = Reach(sequence, offset)
         self.last = sequence
         self._pending.append(reach)
         return reach
 
     def settle(self, reach: Reach) -> None:
-        """Note an acknowledgement; `reached` never passes an event without one."""
+        """Note an acknowledgement; `reached` never passes a body without one."""
         reach.settled = True
         while self._pending and self._pending[0].settled:
             self.reached = self._pending.popleft()
@@ -71,44 +80,3 @@ class Partition:
         if self.reached is None or self.reached.sequence == self.saved:
             return None
         return self.reached
-
-
-class EventDelivery:
-    """One event."""
-
-    source = ""
-
-    def __init__(
-        self,
-        origin: Origin,
-        body: bytes,
-        received_at: dt.datetime,
-        *,
-        on_settled: Callable[[EventDelivery], None],
-        on_returned: Callable[[EventDelivery], None],
-        on_given_up: Callable[[EventDelivery, str], None],
-    ) -> None:
-        self.origin = origin
-        self.body = body
-        self.received_at = received_at
-        self._on_settled = on_settled
-        self._on_returned = on_returned
-        self._on_given_up = on_given_up
-        self._settled = False
-
-    async def acknowledge(self) -> None:
-        """See `Delivery.acknowledge`."""
-        if not self._settled:
-            self._settled = True
-            self._on_settled(self)
-
-    async def reject(self, reason: str, *, retry: bool) -> None:
-        """See `Delivery.reject`."""
-        if self._settled:
-            return
-        if retry:
-            self._on_returned(self)
-            return
-        self._settled = True
-        self._on_given_up(self, reason)
-        self._on_settled(self)

@@ -39,9 +39,13 @@ class EventHubsSettings(BaseModel, extra="forbid", frozen=True):
         description="Where a partition without a checkpoint begins; latest leaves out the past.",
     )
     prefetch: int = Field(
-        default=100, ge=1, le=2000, description="Events fetched ahead for each partition; an event has at most 1 MiB."
+        default=300, ge=1, le=2000, description="Events fetched ahead for each partition; an event has at most 1 MiB."
     )
-    max_in_flight: int = Field(default=500, ge=1, description="Events taken over and not yet acknowledged, at most.")
+    batch_events: int = Field(
+        default=500, ge=1, le=10_000, description="Events of a partition that may travel as one body."
+    )
+    batch_bytes: int = Field(default=1024 * 1024, gt=0, description="Bytes that events of one body may have together.")
+    max_in_flight: int = Field(default=4000, ge=1, description="Events taken over and not yet acknowledged, at most.")
     max_in_flight_bytes: int = Field(
         default=64 * 1024 * 1024, gt=0, description="Bytes of events taken over and not yet acknowledged, at most."
     )

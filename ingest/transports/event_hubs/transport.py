@@ -1,5 +1,7 @@
-"""Azure Event Hubs: one body per event, as diagnostic settings and others send it.
+"""Azure Event Hubs: events as diagnostic settings and others send them.
 
+Bodies:   One event's bytes. Neighbours in a partition that are a line of JSON each, as those of diagnostic settings are,
+          travel as one body, whose origin names the first and the last number.
 Delivery: at least once. A checkpoint (in Blob Storage, every `checkpoint_interval_s` and at the end) says up to which
           event all are acknowledged. After a crash or a rebalance the events behind it come again.
 Sharing:  Processes of one collector share the partitions of a consumer group; the SDK balances them by leases in the
@@ -18,8 +20,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError
 from azure.eventhub import CloseReason, EventData
@@ -32,9 +34,11 @@ from ingest.schema.errors import SkytrailError, SourceRefused, TransientError
 from ingest.transports.contract import Place
 from ingest.transports.event_hubs.checkpoints import claim_group
 from ingest.transports.event_hubs.client import Hub, open_hub
-from ingest.transports.event_hubs.partition import EventDelivery, Partition
+from ingest.transports.event_hubs.partition import Partition
 from ingest.transports.event_hubs.settings import EventHubsSettings
 from ingest.transports.event_hubs.troubles import Refusals, Told, is_theft, lost, named, taken
+from ingest.transports.messages.delivery import MessageDelivery
+from ingest.transports.messages.runs import cut_runs, joined
 
 _NAME = "event_hubs"
 _SAVE_S = 10.0  # the longest that a checkpoint may take when the collector ends
@@ -67,6 +71,14 @@ class _Run:
         self.open = True
 
 
+class _Waiting(NamedTuple):
+    """A delivery that nobody took yet; `release` gives back its room."""
+
+    partition: Partition
+    delivery: MessageDelivery
+    release: Callable[[], None]
+
+
 class EventHubs:
     """Reads the partitions of one consumer group that this process owns."""
 
@@ -75,8 +87,8 @@ class EventHubs:
         self._settings = settings
         self._place = place
         self._runs: dict[str, _Run] = {}
-        self._ready: deque[tuple[Partition, EventDelivery]] = deque()
-        self._held: dict[EventDelivery, int] = {}
+        self._ready: deque[_Waiting] = deque()
+        self._held_events = 0
         self._held_bytes = 0
         self._wake = asyncio.Event()
         self._freed = asyncio.Event()
@@ -98,12 +110,12 @@ class EventHubs:
         await patience.forever(self._look)
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._save_in_turn())]
 
-    async def deliveries(self) -> AsyncIterator[EventDelivery]:
+    async def deliveries(self) -> AsyncIterator[MessageDelivery]:
         """See `Transport.deliveries`; never ends by itself."""
         while not self._closing:
             self._wake.clear()
             if self._ready:
-                yield self._ready.popleft()[1]
+                yield self._ready.popleft().delivery
             elif self._broken is not None:
                 raise self._broken
             else:
@@ -124,7 +136,6 @@ class EventHubs:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._held.clear()
         self._ready.clear()
         await self._hub.close()
 
@@ -179,49 +190,58 @@ class EventHubs:
     async def _take(self, context: PartitionContext, events: list[EventData]) -> None:
         """Events of a partition; returns when there is room for more. Raises nothing: the SDK would repeat for ever."""
         run = self._runs[context.partition_id]
-        for event in events:
-            body = _bytes_of(event)
-            while run.open and self._full(len(body)):
-                self._freed.clear()
-                await self._freed.wait()
-            if not run.open:
-                return
-            self._deliver(run.partition, event, body)
+        for places in run.partition.new_runs([event.sequence_number or 0 for event in events]):
+            bodies = [_bytes_of(events[place]) for place in places]
+            for cut in cut_runs(bodies, self._settings.batch_events, self._settings.batch_bytes):
+                part = [events[place] for place in places[cut]]
+                body = joined(bodies[cut])
+                while run.open and self._full(len(part), len(body)):
+                    self._freed.clear()
+                    await self._freed.wait()
+                if not run.open:
+                    return
+                self._deliver(run.partition, part, body)
 
-    def _full(self, size: int) -> bool:
-        held = len(self._held)
-        beyond = held and self._held_bytes + size > self._settings.max_in_flight_bytes
-        return held >= self._settings.max_in_flight or bool(beyond)
+    def _full(self, events: int, size: int) -> bool:
+        if not self._held_events:
+            return False
+        beyond = self._held_events + events > self._settings.max_in_flight
+        return beyond or self._held_bytes + size > self._settings.max_in_flight_bytes
 
-    def _deliver(self, partition: Partition, event: EventData, body: bytes) -> None:
-        sequence, offset = event.sequence_number or 0, event.offset or ""
-        if not partition.is_new(sequence):
-            return  # after a lost link the hub gives again what was not in the checkpoint
+    def _deliver(self, partition: Partition, events: list[EventData], body: bytes) -> None:
+        first, last = events[0].sequence_number or 0, events[-1].sequence_number or 0
         where = f"{self._hub.name}/{partition.name}"
-        missing = partition.missing(sequence)
+        missing = partition.missing(first)
         if missing:
-            self._place.warn(lost(where, sequence - missing, missing))
-        reach = partition.deliver(sequence, offset)
-        origin = Origin(transport=_NAME, locator=f"{where}/{sequence}", version=offset)
+            self._place.warn(lost(where, first - missing, missing))
+        reach = partition.deliver(last, events[-1].offset or "")
+        numbers = str(first) if first == last else f"{first}-{last}"
+        origin = Origin(transport=_NAME, locator=f"{where}/{numbers}", version=events[0].offset or "")
+        self._held_events += len(events)
+        self._held_bytes += len(body)
 
-        def settled(delivery: EventDelivery) -> None:
-            partition.settle(reach)
-            self._held_bytes -= self._held.pop(delivery, 0)
+        def release() -> None:
+            self._held_events -= len(events)
+            self._held_bytes -= len(body)
             self._freed.set()
 
-        def returned(delivery: EventDelivery) -> None:
-            self._ready.append((partition, delivery))
+        def settled() -> None:
+            partition.settle(reach)
+            release()
+
+        def returned(delivery: MessageDelivery) -> None:
+            self._ready.append(_Waiting(partition, delivery, release))
             self._wake.set()
 
-        def given_up(_delivery: EventDelivery, reason: str) -> None:
+        def given_up(reason: str) -> None:
             self._place.warn(SourceRefused(f"collecting event: given up: {reason}", where=origin.locator))
+            settled()
 
-        delivery = EventDelivery(
-            origin, body, self._place.clock(), on_settled=settled, on_returned=returned, on_given_up=given_up
+        returned(
+            MessageDelivery(
+                origin, body, self._place.clock(), on_settled=settled, on_returned=returned, on_given_up=given_up
+            )
         )
-        self._held[delivery] = len(body)
-        self._held_bytes += len(body)
-        returned(delivery)
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
         """A partition is not read any longer: the link broke, another process took it, or we end."""
@@ -236,10 +256,10 @@ class EventHubs:
             return
         # Another process goes on from our last checkpoint: what still waits here it delivers as well.
         del self._runs[context.partition_id]
-        for partition, delivery in tuple(self._ready):
-            if partition is run.partition:
-                self._ready.remove((partition, delivery))
-                self._held_bytes -= self._held.pop(delivery, 0)
+        for waiting in tuple(self._ready):
+            if waiting.partition is run.partition:
+                self._ready.remove(waiting)
+                waiting.release()
 
     async def _is_ours(self, partition: str) -> bool:
         try:

@@ -14,7 +14,7 @@ class HubHarness(Harness):
         self.there = there
 
     async def open(self) -> Transport:
-        return await self.there.open()
+        return await self.there.open(batch_events=1)
 
     async def send(self, bodies: list[bytes]) -> None:
         for body in bodies:

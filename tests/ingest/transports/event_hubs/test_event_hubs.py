@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from ingest.formats.registry import format_named
 from ingest.schema.errors import SourceRefused, SourceUnavailable
 from ingest.transports.contract import Delivery
 from ingest.transports.event_hubs.transport import EventHubs
@@ -55,16 +57,29 @@ def sequences(deliveries: list[Delivery]) -> list[int]:
 
 
 async def test_an_event_is_one_body_and_its_origin_names_hub_partition_number_and_offset(there: Site) -> None:
-    body = records({"category": "Administrative"}, {"category": "Policy"})
-    there.server.hub.put(b"{}", "3")
-    event = there.server.hub.put(body, "3")
+    there.server.hub.put(b"first", "3")
+    event = there.server.hub.put(b"second", "3")
     transport = await there.open()
     found = await pull(transport.deliveries(), 2)
     await transport.close()
-    assert found[1].body == body
+    assert [each.body for each in found] == [b"first", b"second"]
     assert found[1].origin.transport == "event_hubs"
     assert found[1].origin.locator == f"127.0.0.1:{there.server.port}/{HUB}/3/1"
     assert found[1].origin.version == event.offset
+
+
+async def test_neighbours_of_one_line_each_travel_together_and_azure_formats_find_every_record(there: Site) -> None:
+    record = {"time": "2026-11-26T10:00:00Z", "category": "Administrative", "operationName": "X", "resourceId": "/A"}
+    sent = [records({**record, "n": n}, {**record, "n": n + 1}) for n in (0, 2, 4)]
+    for body in sent:
+        there.server.hub.put(body, "2")
+    transport = await there.open()
+    (found,) = await pull(transport.deliveries(), 1)
+    await transport.close()
+    assert found.body == b"".join(body + b"\n" for body in sent)
+    assert found.origin.locator.endswith("/2/0-2")
+    split = list(format_named("azure.activitylogs").split(found.body))
+    assert [json.loads(each)["n"] for each in split] == list(range(6))
 
 
 async def test_a_body_of_a_mebibyte_arrives_whole(there: Site) -> None:

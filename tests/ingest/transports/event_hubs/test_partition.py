@@ -24,16 +24,22 @@ def test_what_is_reached_is_always_the_end_of_the_longest_run_of_acknowledged_ev
         assert (partition.unsaved is None) == (run == 0)
 
 
-@given(st.lists(st.integers(0, 30), max_size=40))
-def test_an_event_is_new_once_whatever_the_hub_repeats(given_: list[int]) -> None:
+@given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6))
+def test_an_event_is_delivered_once_and_in_consecutive_runs_whatever_the_hub_repeats(lists: list[list[int]]) -> None:
     partition = Partition("0")
-    delivered = []
-    for sequence in given_:
-        if partition.is_new(sequence):
-            partition.deliver(sequence, str(sequence))
-            delivered.append(sequence)
+    delivered: list[int] = []
+    for sequences in lists:
+        for places in partition.new_runs(sequences):
+            run = [sequences[place] for place in places]
+            assert run == list(range(run[0], run[0] + len(run)))
+            partition.deliver(run[-1], str(run[-1]))
+            delivered.extend(run)
+        assert partition.new_runs(sequences) == []
     assert delivered == sorted(set(delivered))
-    assert all(not partition.is_new(sequence) for sequence in given_)
+
+
+def test_events_around_a_gap_are_runs_of_their_own() -> None:
+    assert Partition("0", last=4).new_runs([3, 4, 5, 6, 6, 9, 10]) == [[2, 3], [5, 6]]
 
 
 def test_missing_events_are_counted_from_the_checkpoint_on_and_not_before_the_first() -> None:
