@@ -6,6 +6,7 @@ https://learn.microsoft.com/entra/identity/monitoring-health/howto-stream-logs-t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from skytrail.onboarding.setup_files import SetUp, checked, fill
@@ -13,6 +14,7 @@ from skytrail.onboarding.setup_files import SetUp, checked, fill
 _FORMATS = {
     "activity": "azure.activitylogs",
     "signin": "azure.signinlogs",
+    "risk": "azure.identity_protection",
     "audit": "azure.auditlogs",
     "platform": "azure.platformlogs",
     "kube-audit": "kubernetes.audit",
@@ -27,7 +29,7 @@ namespace = "{namespace}"
 fully_qualified_namespace = "{name}-logs.servicebus.windows.net"
 event_hub = "{hub}"
 consumer_group = "skytrail"
-checkpoint_container_url = "<checkpoint_account>checkpoints-{hub}"
+checkpoint_container_url = "https://{account}.blob.core.windows.net/checkpoints-{hub}"
 """
 _GUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
@@ -64,13 +66,14 @@ def set_up(source: AzureSource) -> SetUp:
         "region": checked("the region", source.region, r"[a-z]+[a-z0-9]*", "westeurope"),
         "reader": checked("the reader", source.reader, _GUID, example),
     }
+    account = re.sub("[^a-z0-9]", "", f"{source.name}checkpoints")[:24]  # as main.tf names it
     collectors = (
-        _COLLECTOR.format(name=source.name, hub=hub, format=kind, namespace=source.namespace)
+        _COLLECTOR.format(name=source.name, hub=hub, format=kind, namespace=source.namespace, account=account)
         for hub, kind in _FORMATS.items()
     )
     steps = (
         "apply main.tf: terraform init && terraform apply",
-        "put the collectors you want into skytrail.toml, with the address that `checkpoint_account` tells",
+        "put the collectors you want into skytrail.toml",
         f"skytrail onboard check {source.name}-activity, and likewise the others",
         f"skytrail collect {source.name}-activity, and likewise the others",
     )

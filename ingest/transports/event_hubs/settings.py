@@ -39,7 +39,7 @@ class EventHubsSettings(BaseModel, extra="forbid", frozen=True):
         description="Where a partition without a checkpoint begins; latest leaves out the past.",
     )
     prefetch: int = Field(
-        default=300, ge=1, le=2000, description="Events fetched ahead for each partition; an event has at most 1 MiB."
+        default=100, ge=1, le=2000, description="Events fetched ahead for each partition; an event has at most 1 MiB."
     )
     batch_events: int = Field(
         default=500, ge=1, le=10_000, description="Events of a partition that may travel as one body."

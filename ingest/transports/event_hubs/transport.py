@@ -1,6 +1,6 @@
 """Azure Event Hubs: events as diagnostic settings and others send them.
 
-Bodies:   One event's bytes. Neighbours in a partition that are a line of JSON each, as those of diagnostic settings are,
+Bodies:   One event's bytes. Neighbours in a partition that are a line of JSON each, as diagnostic settings send them,
           travel as one body, whose origin names the first and the last number.
 Delivery: at least once. A checkpoint (in Blob Storage, every `checkpoint_interval_s` and at the end) says up to which
           event all are acknowledged. After a crash or a rebalance the events behind it come again.

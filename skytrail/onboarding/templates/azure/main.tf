@@ -43,13 +43,11 @@ variable "aks_cluster_ids" {
 }
 
 locals {
-  hubs = toset(["activity", "signin", "audit", "platform", "kube-audit"])
+  hubs = toset(["activity", "signin", "risk", "audit", "platform", "kube-audit"])
   identity_categories = {
-    signin = [
-      "SignInLogs", "NonInteractiveUserSignInLogs", "ServicePrincipalSignInLogs", "ManagedIdentitySignInLogs",
-      "UserRiskEvents", "RiskyUsers", "ServicePrincipalRiskEvents", "RiskyServicePrincipals",
-    ]
-    audit = ["AuditLogs"]
+    signin = ["SignInLogs", "NonInteractiveUserSignInLogs", "ServicePrincipalSignInLogs", "ManagedIdentitySignInLogs"]
+    risk   = ["UserRiskEvents", "RiskyUsers", "ServicePrincipalRiskEvents", "RiskyServicePrincipals"]
+    audit  = ["AuditLogs"]
   }
 }
 

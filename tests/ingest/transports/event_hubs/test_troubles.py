@@ -22,7 +22,7 @@ async def test_throttling_in_mid_stream_loses_nothing_and_repeats_nothing(there:
 
 
 async def test_throttling_that_goes_on_is_told_and_outlived(there: Site) -> None:
-    there.server.hub.faults.refuse_attach, there.server.hub.faults.refusals = BUSY, 24
+    there.server.hub.faults.refuse_attach, there.server.hub.faults.refusals = BUSY, 8
     there.server.hub.put(b"late")
     async with reading(there) as (_, reader):
         await until(lambda: reader.bodies == [b"late"], "the event", 90)
