@@ -50,6 +50,7 @@ class Rulebook:
         bases: Rules that only serve correlations.
         correlations: Each behind those it builds upon.
         exceptions: Filters with an end; those without one are part of the rules' conditions already.
+        results: What came of the tests that rules carry, of refused rules too; empty when they were not run.
     """
 
     rules: tuple[Rule, ...]
@@ -58,6 +59,7 @@ class Rulebook:
     bases: tuple[Rule, ...] = ()
     correlations: tuple[Correlation, ...] = ()
     exceptions: tuple[Filter, ...] = ()
+    results: tuple[TestResult, ...] = ()
 
     @property
     def evaluated(self) -> tuple[Rule, ...]:
@@ -157,6 +159,7 @@ class _Loader:
         self._bases: list[Rule] = []
         self._correlations: list[Correlation] = []
         self.rules: list[Rule] = []
+        self._results: list[TestResult] = []
         self.findings: list[Finding] = []
 
     def read(self, file: Path) -> None:
@@ -208,6 +211,7 @@ class _Loader:
             tuple(bases),
             tuple(self._correlations),
             exceptions,
+            tuple(self._results),
         )
 
     def _filtered(self, rules: Iterable[Rule]) -> list[Rule]:
@@ -235,6 +239,7 @@ class _Loader:
     def _judge_correlation(self, found: Loaded, refused: set[str]) -> bool:
         """Keep a correlation that is sound; whether it was."""
         one, rule = found.correlation, found.correlation.rule
+        self._results += found.results
         errors = [*self._doubles(rule), *_failures(found.results)]
         errors += [f"it builds upon {name}, which was refused" for name in sorted(one.chained & refused)]
         warnings = [*found.oddities, *_gaps(found.results)]
@@ -251,6 +256,7 @@ class _Loader:
 
     def _judge(self, rule: Rule, parsed: ParsedSigma, *, base: bool) -> None:
         results = run_tests(rule, self._formats) if self._prove else []
+        self._results += results
         errors = [*self._doubles(rule), *_failures(results)]
         warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats)), *_gaps(results)]
         if not base:  # what raises no alert needs nothing that an alert shows; its correlation is tested

@@ -128,6 +128,7 @@ def _joined(draft: Draft, targets: Sequence[Rule | Correlation]) -> Correlation:
         silent=draft.silent,
         chained=frozenset(one.id for one in below),
         aliases=aliases,
+        carry=draft.carry,
         fields=draft.fields,
         threshold=draft.threshold,
         percentile=draft.percentile,
@@ -144,11 +145,12 @@ def _joined(draft: Draft, targets: Sequence[Rule | Correlation]) -> Correlation:
 
 
 def _fits(draft: Draft, made: Correlation, below: Correlation) -> None:
-    """Refuse fields that a match of a correlation does not have: it has those it groups by."""
+    """Refuse fields that a match of a correlation does not have: it has those it groups by, and those it carries."""
     for place, names in (("group-by", made.group_by), ("condition.field", made.fields)):
         for name in names:
-            if made.field_for(name, below.id) not in below.group_by:
-                raise _refusal(draft, place, f"{below.id} does not group by {made.field_for(name, below.id)}")
+            field = made.field_for(name, below.id)
+            if field not in below.group_by and field not in below.carry:
+                raise _refusal(draft, place, f"{below.id} neither groups by {field} nor has it in `carry`")
 
 
 def _state_version(draft: Draft, rule: Rule) -> str:

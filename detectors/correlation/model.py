@@ -133,6 +133,7 @@ class Correlation:
         aliases: Name → rule id → field.
         lateness_ms: How late a signal may be; contains the delay of the correlations it builds upon.
         cell_ms: Length of an alert.
+        carry: Fields that correlations upon it may use, beside those it groups by.
         fields: Fields of the values that are counted or computed with.
         percentile: Of `value_percentile`; None: the share in percent that the match's value has in its window.
         at_once: See above.
@@ -154,6 +155,7 @@ class Correlation:
     silent: bool = False
     chained: frozenset[str] = frozenset()
     aliases: Mapping[str, Mapping[str, str]] | None = None
+    carry: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     threshold: Threshold | None = None
     percentile: int | None = None

@@ -2,7 +2,8 @@
 
 Fails closed, as `detectors/sigma/parse.py` does: an unknown key, kind or condition refuses the rule with its place.
 
-Beside Sigma's keys, `correlation` may have: `lateness` (a time span), for `new_terms` `history` and `learning` (days),
+Beside Sigma's keys, `correlation` may have: `lateness` (a time span); for temporal types `carry` (fields of its matches
+that correlations upon it may use, beside those it groups by); for `new_terms` `history` and `learning` (days);
 for `rate` `history` and `learning` (time spans) and a condition `{factor, minimum, quantile}`.
 
 Specification: https://sigmahq.io/sigma-specification/specification/sigma-correlation-rules-specification.html
@@ -44,6 +45,7 @@ MEND = "correct the correlation; docs/rules.md tells what is evaluated"
 _ORDERS: Mapping[str, Order] = {"LT": "<", "LTE": "<=", "GT": ">", "GTE": ">=", "EQ": "=", "NEQ": "!="}
 _KEYS = frozenset(("type", "rules", "group-by", "timespan", "condition", "aliases", "generate", "lateness"))
 _OWN_KEYS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(TEMPORAL, _KEYS | {"carry"}),
     "new_terms": _KEYS - {"timespan"} | {"history", "learning"},
     "rate": _KEYS | {"history", "learning"},
 }
@@ -63,6 +65,7 @@ class Draft:
     lateness_ms: int
     generate: bool
     aliases: Mapping[str, Mapping[str, str]]
+    carry: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     threshold: Threshold | None = None
     percentile: int | None = None
@@ -119,7 +122,7 @@ def parse_correlation(document: Mapping[str, Any], *, where: str) -> Draft:
 def _standard(document: Mapping[str, Any], body: Mapping[str, Any], where: str) -> Draft:
     """One of Sigma's kinds."""
     names = _references(body, where)
-    own = {"correlation": {k: v for k, v in body.items() if k != "lateness"}, "title": document["title"]}
+    own = {"correlation": {k: v for k, v in body.items() if k not in ("lateness", "carry")}, "title": document["title"]}
     own["correlation"]["rules"] = names
     condition = body.get("condition")
     if isinstance(condition, str):  # read apart, since names may have hyphens; pySigma sees that there is one
@@ -142,6 +145,7 @@ def _standard(document: Mapping[str, Any], body: Mapping[str, Any], where: str) 
         lateness_ms=_lateness(body, where),
         generate=bool(rule.generate),
         aliases=_aliases(body, names, where),
+        carry=_texts(body.get("carry"), where, "carry"),
     )
     compared = rule.condition
     assert isinstance(compared, SigmaCorrelationCondition)  # a condition in words was kept from pySigma above

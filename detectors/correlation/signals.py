@@ -15,7 +15,7 @@ from typing import Any
 
 from detectors.correlation.alerts import alert_id, field_places
 from detectors.correlation.model import DAY_MS, NUMERIC, Correlation
-from detectors.correlation.state import Alert, Signal
+from detectors.correlation.state import Alert, Entry, Signal
 from detectors.detection import EventRef, Principal, context_of, principal_of, short_member
 from detectors.reason import word_reason
 from detectors.rule import Rule
@@ -146,11 +146,15 @@ class Router:
             return []
         found = []
         unit = alert_id(below, alert.signal, alert.cell)
-        for one in above:
-            known = dict(zip(below.group_by, alert.signal.by, strict=True))
+        for one, entry in itertools.product(above, alert.fired):
+            known = _known(below, alert.signal, entry)
+            if not {one.field_for(name, below.id) for name in (*one.group_by, *one.fields)} <= known.keys():
+                continue  # another match of the same alert carries them
             texts = [json.loads(known[one.field_for(name, below.id)]) for name in one.fields]
-            values = _numbers(texts) if _computes(one) else tuple(texts)
-            found += [
+            values: tuple[str | float, ...] = _numbers(texts) if _computes(one) else tuple(texts)
+            if one.carry:
+                values = tuple(known.get(one.field_for(name, below.id), "") for name in one.carry)
+            found.append(
                 Signal(
                     correlation=one.id,
                     namespace=alert.signal.namespace,
@@ -168,8 +172,7 @@ class Router:
                     words=_carried(self._places[one.id], self._places[below.id], alert.signal.words),
                     context=alert.signal.context,
                 )
-                for entry in alert.fired
-            ]
+            )
         return found
 
     def _wanted(self, one: Correlation) -> Iterator[str]:
@@ -190,6 +193,8 @@ class Router:
 
     def _values(self, one: Correlation, rule: Rule, fields: Fields) -> tuple[str | float, ...] | None:
         """What is counted or computed with; None when the event has none."""
+        if one.carry:
+            return tuple(_first(fields.values(one.field_for(name, rule.id))) for name in one.carry)
         if not one.fields:
             return ()
         columns = [[v for v in fields.values(one.field_for(f, rule.id)) if v is not None] for f in one.fields]
@@ -221,6 +226,18 @@ class Router:
         if len(young) > MAX_REMEMBERED // 2:
             self._sent = (set(), young)
         return True
+
+
+def _known(below: Correlation, signal: Signal, entry: Entry) -> dict[str, str]:
+    """Field → value as JSON text: what a match of a correlation has."""
+    carried = {name: str(value) for name, value in zip(below.carry, entry.values, strict=False) if value}
+    return carried | dict(zip(below.group_by, signal.by, strict=True))
+
+
+def _first(values: Iterable[Any]) -> str:
+    """The smallest value of a field as JSON text, so that the order in a list decides nothing; empty without one."""
+    texts = sorted(text_of(value) for value in values if value is not None)
+    return json.dumps(_cut(texts[0]), ensure_ascii=False) if texts else ""
 
 
 def _carried(wanted: tuple[str, ...], places: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ...]:

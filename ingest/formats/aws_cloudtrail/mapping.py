@@ -17,6 +17,7 @@ from ingest.formats.aws_cloudtrail.actor import Actor, actor_of
 from ingest.formats.aws_cloudtrail.bodies import bodies_of, flattened_of
 from ingest.formats.aws_cloudtrail.classify import is_denied, kinds_of, outcome_of
 from ingest.formats.aws_cloudtrail.digest import digest_document, is_digest
+from ingest.formats.aws_cloudtrail.pods import orchestrator_of
 from ingest.formats.aws_cloudtrail.policies import policy_of
 from ingest.formats.aws_cloudtrail.records import Opened
 from ingest.formats.aws_cloudtrail.related import Related
@@ -104,6 +105,9 @@ def _event_document(opened: Opened, own_id: str) -> Document:
     found = related.document()
     if found:
         document["related"] = found
+    orchestrator = orchestrator_of(event)
+    if orchestrator:
+        document["orchestrator"] = orchestrator
     skytrail = _skytrail(event, actor, marks)
     if skytrail:
         document["skytrail"] = skytrail

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from detectors.rule_tests import run_tests
-from detectors.rulebook import OWN_RULES, load
+from detectors.rulebook import OWN_RULES, Rulebook, load
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
@@ -68,7 +66,7 @@ def rules_lint(context: typer.Context, paths: PathsArgument = None, output: Outp
     """
     book = load(_paths(context, paths), _placeholders(context), today=dt.datetime.now(dt.UTC).date())
     emit_rows(map(dataclasses.asdict, book.findings), output, columns=("severity", "file", "rule", "message"))
-    say(f"{len(book.rules)} rules loaded, {len(book.errors)} refused, {len(book.findings)} findings")
+    say(f"{_counted(book)} loaded, {len(book.errors)} refused, {len(book.findings)} findings")
     if book.errors:
         raise typer.Exit(Exit.BAD_INPUT)
 
@@ -79,19 +77,12 @@ def rules_test(context: typer.Context, paths: PathsArgument = None, output: Outp
     Examples:  skytrail rules test   |   skytrail rules test ./my-rules/new.yml
     """
     book = load(_paths(context, paths), _placeholders(context))
-    failed = 0
-
-    def rows() -> Iterator[dict[str, Any]]:
-        nonlocal failed
-        for rule in book.rules:
-            for result in run_tests(rule):
-                failed += not result.ok
-                yield {**dataclasses.asdict(result), "ok": result.ok}
-
-    count = emit_rows(rows(), output, columns=("ok", "rule", "name", "expected", "fired", "problem"))
+    failed = sum(not result.ok for result in book.results)
+    rows = ({**dataclasses.asdict(result), "ok": result.ok} for result in book.results)
+    count = emit_rows(rows, output, columns=("ok", "rule", "name", "expected", "fired", "problem"))
     for finding in book.errors:
         say(str(finding))
-    say(f"{count} tests of {len(book.rules)} rules, {failed} failed; {len(book.errors)} findings kept rules out")
+    say(f"{count} tests of {_counted(book)}, {failed} failed; {len(book.errors)} findings kept rules out")
     if failed or book.errors:
         raise typer.Exit(Exit.BAD_INPUT)
 
@@ -120,6 +111,10 @@ def rules_exceptions(context: typer.Context, paths: PathsArgument = None, output
     columns = ("id", "rules", "namespaces", "owner", "justification", "expires", "in_force")
     count = emit_rows(rows, output, columns=columns)
     say(f"{count} exceptions, {sum(not one.in_force(today) for one in book.exceptions)} of them expired")
+
+
+def _counted(book: Rulebook) -> str:
+    return f"{len(book.rules)} rules and {len(book.correlations)} correlations"
 
 
 def _paths(context: typer.Context, paths: list[Path] | None) -> list[Path]:

@@ -87,9 +87,9 @@ def test_what_is_no_event_is_refused_everywhere(record: bytes) -> None:
 
 
 def test_a_wrapper_whose_text_is_no_event_is_refused() -> None:
-    control = b'{"id":"","timestamp":1,"message":"CWL CONTROL MESSAGE: Checking health of destination"}'
+    other = b'{"id":"","timestamp":1,"message":"Checking health of destination"}'
     with pytest.raises(MalformedRecord, match="message"):
-        FORMAT.normalise(control)
+        FORMAT.normalise(other)
 
 
 def test_an_event_of_another_product_on_the_same_bus_is_refused() -> None:
