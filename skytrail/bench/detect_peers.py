@@ -118,18 +118,28 @@ def compare(
         rounds: Each runs so often, in turns; the best counts.
         tell: Hears what is going on.
     """
-    documents, rules = _portable(given, size)
-    home.mkdir(parents=True, exist_ok=True)
-    ready = [peer for peer in PEERS if _installed(peer, home / peer.name, tell)]
-    if not ready:
-        raise ConfigError("measuring peers: none could be installed", where=str(home), mend="see the messages above")
+    documents, rules = portable(given, size)
+    ready = ready_peers(home, tell)
     with tempfile.TemporaryDirectory(dir=home) as work:
-        _write(Path(work), documents, given.records)
+        write_material(Path(work), documents, given.records)
         best = _measured(ready, home, Path(work), rounds, tell)
     return list(_rows(given.records, rules, best, rounds))
 
 
-def _portable(given: Material, size: int) -> tuple[list[Document], list[Rule]]:
+def ready_peers(home: Path, tell: Callable[[str], None]) -> list[Peer]:
+    """The peers that can run here; those with wheels are installed when they are absent.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    ready = [peer for peer in PEERS if _installed(peer, home / peer.name, tell)]
+    if not ready:
+        raise ConfigError("measuring peers: none could be installed", where=str(home), mend="see the messages above")
+    return ready
+
+
+def portable(given: Material, size: int) -> tuple[list[Document], list[Rule]]:
     """Rules that ask for nothing that only our document has."""
     known = all_shapes()[CLOUDTRAIL].names
     pairs = [
@@ -140,7 +150,8 @@ def _portable(given: Material, size: int) -> tuple[list[Document], list[Rule]]:
     return [document for document, _ in pairs], [rule for _, rule in pairs]
 
 
-def _write(work: Path, documents: Sequence[Document], records: Sequence[bytes]) -> None:
+def write_material(work: Path, documents: Sequence[Document], records: Sequence[bytes]) -> None:
+    """Rules as files below `rules`, the records in `all.ndjson`, the first of them in `one.ndjson`."""
     folder = work / "rules"
     folder.mkdir()
     for number, document in enumerate(documents):
