@@ -54,6 +54,8 @@ class Stream:
     pauses it while too much is outstanding.
 
     Args:
+        client: Of this stream alone, closed with it: a client that is reopening while it is told to end may leave a
+            stream behind that takes messages and gives them to nobody. Only the end of its channel ends that, too.
         on_message: Called in the event loop for each message, in no order.
         on_end: Called in the event loop once the stream has ended; then `error` says why.
     """
@@ -67,6 +69,7 @@ class Stream:
         on_end: Callable[[], None],
     ) -> None:
         loop = asyncio.get_running_loop()
+        self._client = client
         self._future = client.subscribe(
             settings.path,
             callback=lambda message: loop.call_soon_threadsafe(on_message, message),
@@ -102,5 +105,6 @@ class Stream:
             self._future.cancel()
             with contextlib.suppress(Exception):  # why it ended was told when it ended
                 self._future.result(timeout=_CLOSE_GRACE_S)
+            self._client.close()
 
         await asyncio.to_thread(end)

@@ -38,6 +38,7 @@ _ANSWER_S = 10.0
 _MODIFY_AT_ONCE = 1000  # ids in one request: its size is limited to 512 KiB
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
+_RENEW_AFTER_PROBES = 10  # without a message in between
 
 
 async def open_transport(settings: PubSubSettings, place: Place) -> PubSubSource:
@@ -67,6 +68,7 @@ class PubSubSource:
         self._live: set[PubSubDelivery] = set()
         self._wake = asyncio.Event()
         self._closing = False
+        self._idle_probes = 0
         self._pause_s = _FIRST_PAUSE_S
 
     async def deliveries(self) -> AsyncIterator[PubSubDelivery]:
@@ -79,7 +81,7 @@ class PubSubSource:
             elif self._stream is None:
                 await self._open()
             elif self._stream.ended:
-                await self._reopen()
+                await self._reopen(self._stream)
             else:
                 await self._wait()
 
@@ -87,19 +89,25 @@ class PubSubSource:
         """See `Transport.close`: what is not settled is the subscription's again, at once."""
         self._closing = True
         self._wake.set()
-        if self._stream is not None:
-            await self._stream.close()
+        await self._end_stream()
+        client, self._client = self._client, None
+        if client is not None:
+            await asyncio.to_thread(client.close)
+
+    async def _end_stream(self) -> None:
+        """Nothing of this stream can be settled any more: give it back, it comes again at once."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
         held = [message for delivery in self._live for message in delivery.messages]
         held += [message for run in self._runs for message in run] + list(self._arrived)
         for delivery in self._live:
             delivery.forget()
-        client, self._client = self._client, None
-        if client is not None:
-            await asyncio.to_thread(self._give_back, client, [message.ack_id for message in held])
-            await asyncio.to_thread(client.close)
         self._live.clear()
         self._runs.clear()
         self._arrived.clear()
+        if held and self._client is not None:
+            await asyncio.to_thread(self._give_back, self._client, [message.ack_id for message in held])
 
     def _cut(self) -> None:
         """Make runs of what waits."""
@@ -124,18 +132,21 @@ class PubSubSource:
     async def _open(self) -> None:
         if self._client is None:
             self._client = await asyncio.to_thread(new_client, self._settings)
-        if not self._closing and await self._answers("opening subscription") and not self._closing:
-            self._stream = Stream(self._client, self._settings, on_message=self._arrive, on_end=self._wake.set)
+        if not self._closing and await self._answers("opening subscription"):
+            client = await asyncio.to_thread(new_client, self._settings)
+            if self._closing:
+                client.close()
+            else:
+                self._stream = Stream(client, self._settings, on_message=self._arrive, on_end=self._wake.set)
 
-    async def _reopen(self) -> None:
+    async def _reopen(self, stream: Stream) -> None:
         """The stream ended by itself: for good, or until we open another.
 
         Raises:
             SourceRefused: For good.
         """
-        stream, self._stream = self._stream, None
-        assert stream is not None
         error = self._error("pulling", stream.error or SourceUnavailable("the stream ended"))
+        await self._end_stream()
         if isinstance(error, SourceRefused):
             raise error
         self._place.warn(error)
@@ -147,7 +158,12 @@ class PubSubSource:
             await asyncio.wait_for(self._wake.wait(), self._settings.probe_interval_s)
         except TimeoutError:
             # The client reopens a stream in silence, for ever; somebody has to notice that nobody answers.
-            await self._answers("pulling")
+            answers = await self._answers("pulling")
+            self._idle_probes = self._idle_probes + 1 if answers else _RENEW_AFTER_PROBES
+            if answers and self._idle_probes >= _RENEW_AFTER_PROBES and not self._live:
+                # After a network that came and went, the client was seen to wait for ever on a stream that was gone.
+                await self._end_stream()
+                self._idle_probes = 0
 
     async def _answers(self, doing: str) -> bool:
         """Ask whether the subscription is there.
@@ -193,6 +209,7 @@ class PubSubSource:
             )
             self._place.warn(SourceUnavailable(what, where=self._settings.path, mend=mend))
         self._arrived.append(message)
+        self._idle_probes = 0
         self._wake.set()
 
     def _give_back(self, client: SubscriberClient, ack_ids: list[str]) -> None:

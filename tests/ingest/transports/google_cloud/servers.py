@@ -62,17 +62,16 @@ def _build(command: list[str], target: Path, packages: list[str], directory: Pat
 
 
 @contextlib.asynccontextmanager
-async def running_pstest(*faults: str, port: int = 0) -> AsyncIterator[str]:
+async def running_pstest(*faults: str) -> AsyncIterator[str]:
     """A Pub/Sub server; its address.
 
     Args:
         faults: `METHOD=CODE*TIMES`: the first calls of a method are answered with a gRPC status code.
-        port: Where to listen; 0 for any.
     """
     binary = await asyncio.to_thread(built_pstest)
     arguments = [part for fault in faults for part in ("-fail", fault)]
     process = await asyncio.create_subprocess_exec(
-        str(binary), "-port", str(port), *arguments, stdout=asyncio.subprocess.PIPE, stderr=sys.stderr.fileno()
+        str(binary), *arguments, stdout=asyncio.subprocess.PIPE, stderr=sys.stderr.fileno()
     )
     assert process.stdout
     try:

@@ -18,6 +18,7 @@ from tests.ingest.transports.contract import BODIES, Harness, TransportContract,
 from tests.ingest.transports.google_cloud.servers import running_pstest
 from tests.ingest.transports.pubsub.scripted import ExactlyOnce
 from tests.ingest.transports.pubsub.subscription import DEAD, PROJECT, Subscription
+from tests.ingest.transports.relay import Relay
 
 
 @pytest.fixture
@@ -212,6 +213,22 @@ async def test_a_subscription_that_is_deleted_while_we_pull_is_refused(subscript
             await asyncio.wait_for(anext(iterator), 30)
 
 
+async def test_a_stream_that_brings_nothing_for_long_is_opened_anew(subscription: Subscription) -> None:
+    subscription.options["probe_interval_s"] = 0.05
+    async with opened(subscription) as (source, iterator):
+        waiting = asyncio.ensure_future(anext(iterator))  # type: ignore[arg-type]
+        await until(lambda: source._stream is not None)  # type: ignore[attr-defined]
+        first = source._stream  # type: ignore[attr-defined]
+        await until(lambda: source._stream not in (None, first))  # type: ignore[attr-defined]
+        assert first.ended
+        await subscription.send(BODIES[:1])
+        only = await asyncio.wait_for(waiting, 30)
+        assert only.body == BODIES[0]
+        await only.acknowledge()
+        await asyncio.sleep(0.3)
+    assert await subscription.left() == []
+
+
 async def test_denied_permission_to_look_does_not_stop_what_may_pull(tmp_path: Path) -> None:
     async with running_pstest("GetSubscription=7*100") as address:
         made = Subscription(address, tmp_path)
@@ -233,22 +250,20 @@ async def test_an_answer_that_will_not_change_names_its_mend(tmp_path: Path, cod
         await asyncio.to_thread(made.close)
 
 
-async def test_a_service_that_goes_away_is_told_and_used_again_when_it_is_back(tmp_path: Path) -> None:
-    async with running_pstest() as address:
-        made = Subscription(address, tmp_path, {"probe_interval_s": 0.3})
+async def test_a_service_that_goes_away_is_told_and_used_again_when_it_is_back(server: str, tmp_path: Path) -> None:
+    async with Relay(server).running() as network:
+        made = Subscription(network.address, tmp_path, {"probe_interval_s": 0.3})
         await asyncio.to_thread(made.create)
-        source = await made.open()
-        iterator = source.deliveries()
-        waiting = asyncio.ensure_future(anext(iterator))
-        await until(lambda: source._stream is not None)
-    await until(lambda: made.told.warnings, 30)
-    assert "ServiceUnavailable" in str(made.told.warnings[0])
-    async with running_pstest(port=int(address.rpartition(":")[2])):
-        await asyncio.to_thread(made.create)
-        await made.send(BODIES[:1])
-        assert (await asyncio.wait_for(waiting, 60)).body == BODIES[0]
-        await source.close()
-    await asyncio.to_thread(made.close)
+        async with opened(made) as (source, iterator):
+            waiting = asyncio.ensure_future(anext(iterator))  # type: ignore[arg-type]
+            await until(lambda: source._stream is not None)  # type: ignore[attr-defined]
+            network.take_away()
+            await until(lambda: made.told.warnings, 30)
+            assert "ServiceUnavailable" in str(made.told.warnings[0])
+            network.away = False
+            await made.send(BODIES[:1])
+            assert (await asyncio.wait_for(waiting, 60)).body == BODIES[0]
+        await asyncio.to_thread(made.close)
 
 
 @pytest.mark.parametrize(
