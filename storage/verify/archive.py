@@ -3,8 +3,8 @@
 It finds what was altered, taken out, put in or put elsewhere, in a segment, in a chain and among whole objects, and
 names the record. Memory is bounded by a few segments and the names in one folder.
 
-What it can't see, because no ledger outside of these files vouches for them yet: the end of a chain cut off together
-with its ``head.json``, a chain or a namespace removed as a whole, a whole object removed, and a history rewritten from
+Where there is a ledger it is checked first, and every segment against it. Without one these can't be seen: the end of a
+chain cut off together with its ``head.json``, a chain or a namespace removed as a whole, and a history rewritten from
 some segment to the end. An archive that is being written to is fine: a batch that is not finished is not yet there.
 """
 
@@ -14,10 +14,13 @@ import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.verify.findings import Finding, Kind, Progress, Site, Summary
+from storage.verify.ledger.entries import StreamId
+from storage.verify.ledger.namespace import Vouched, check_logs
+from storage.verify.ledger.pins import NOTHING, Pins
 from storage.verify.places import Directory, Place
 from storage.verify.stream import Stream
 from storage.verify.workers import Workers
@@ -34,11 +37,13 @@ class Scope:
             manifests is always followed from its start.
         until: And only if they hold something received before this.
         jobs: Processes that read segments.
+        pins: Keys that are trusted; without them a ledger proves nothing.
     """
 
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     jobs: int = 1
+    pins: Pins = NOTHING
 
 
 def check(store_root: Path, summary: Summary | None = None, progress: Progress | None = None) -> Iterator[Finding]:
@@ -71,6 +76,7 @@ class _Archive:
     workers: Workers
     summary: Summary
     progress: Progress
+    origins: set[str] = field(default_factory=set)
 
     def check(self) -> Iterator[Finding]:
         try:
@@ -89,30 +95,48 @@ class _Archive:
                 yield from self._namespace(site)
             except OSError as exc:
                 yield site.finding(Kind.UNCHECKED, f"reading: {exc.strerror}", key=str(exc.filename or ""))
+        for origin in sorted({key.name for key in self.scope.pins.keys} - self.origins):
+            yield Site(key=origin).finding(Kind.MISSING, "a log of which a key is pinned is not here")
 
     def _namespace(self, site: Site) -> Iterator[Finding]:
-        namespace = site.namespace
-        for name in self.place.names(namespace):
+        namespace, scope = site.namespace, self.scope
+        names = self.place.names(namespace)
+        vouched: Vouched | None = None
+        if "log/" in names:
+            vouched = yield from check_logs(
+                self.place, namespace, scope.pins, self.summary, since=scope.since, until=scope.until
+            )
+            self.origins.update(vouched.origins)
+        elif "anchor/" in names:
+            yield site.finding(Kind.MISSING, "there are anchors and no log", key=f"{namespace}/log/")
+        for name in names:
             if name == "obj/":
                 yield from self._objects(site)
             elif name == "seg/":
-                yield from self._streams(site)
-            else:
+                yield from self._streams(site, vouched)
+            elif name not in ("log/", "anchor/"):
                 yield site.finding(Kind.INSERTED, "not part of an archive", key=f"{namespace}/{name.rstrip('/')}")
+        if vouched is not None and "seg/" not in names:
+            yield from _lost(site, vouched, set())
 
-    def _streams(self, site: Site) -> Iterator[Finding]:
-        """Every chain: ``seg/<topic>/<partition>/``."""
+    def _streams(self, site: Site, vouched: Vouched | None) -> Iterator[Finding]:
+        """Every chain: ``seg/<topic>/<partition>/``, and those that the ledger has and are not here."""
         start = f"{site.namespace}/seg/"
+        here: set[StreamId] = set()
         for topic in self.place.names(start):
             for name in self.place.names(start + topic) if topic.endswith("/") else [""]:
                 if name.endswith("/"):
-                    yield from self._stream(start + topic + name)
+                    if name[:-1].isdecimal():
+                        here.add((topic[:-1], int(name[:-1])))
+                    yield from self._stream(start + topic + name, vouched)
                 else:
                     yield site.finding(Kind.INSERTED, "not part of an archive", key=start + topic + name)
+        if vouched is not None:
+            yield from _lost(site, vouched, here)
 
-    def _stream(self, prefix: str) -> Iterator[Finding]:
+    def _stream(self, prefix: str, vouched: Vouched | None) -> Iterator[Finding]:
         """The chain of one partition; its segments are read by the workers."""
-        stream = Stream(self.place, prefix, self.summary, since=self.scope.since, until=self.scope.until)
+        stream = Stream(self.place, prefix, self.summary, vouched, since=self.scope.since, until=self.scope.until)
         for step in stream.check():
             if isinstance(step, Finding):
                 yield step
@@ -138,3 +162,12 @@ class _Archive:
             if hasher.hexdigest() != name:
                 yield site.finding(Kind.ALTERED, "not the bytes its name tells", key=key)
             self.progress(self.summary)
+
+
+def _lost(site: Site, vouched: Vouched, here: set[StreamId]) -> Iterator[Finding]:
+    """Chains that the ledger vouches for and that are gone as a whole."""
+    for topic, partition in sorted(vouched.streams.keys() - here):
+        count = vouched.streams[topic, partition].count
+        key = f"{site.namespace}/seg/{topic}/{partition}/"
+        detail = f"the whole chain of {count} segments is gone"
+        yield site.finding(Kind.MISSING, detail, stream=(topic, partition), seq=0, key=key)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeVar
 
 
 class Grade(enum.StrEnum):
@@ -35,6 +36,12 @@ class Kind(enum.StrEnum):
     """A hole: nobody vouches for what should be there."""
     TRUNCATED = "TRUNCATED"
     """The end was cut off."""
+    ROLLBACK = "ROLLBACK"
+    """An older state is shown than one that is vouched for."""
+    SPLIT_VIEW = "SPLIT_VIEW"
+    """The log was signed with two histories that contradict each other."""
+    UNANCHORED = "UNANCHORED"
+    """No quorum of witnesses, or no time stamp, in time."""
     SIG = "SIG"
     """A signature is wrong, or its key, or the key was not valid then."""
     UNCHECKED = "UNCHECKED"
@@ -42,7 +49,7 @@ class Kind(enum.StrEnum):
 
 
 _LAWFUL: frozenset[Kind] = frozenset()
-_INCOMPLETE = frozenset({Kind.UNCHECKED})
+_INCOMPLETE = frozenset({Kind.UNCHECKED, Kind.UNANCHORED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,7 @@ class Finding:
         seq: Segment of the chain.
         offset: Offset of the message in its partition.
         index: Record in that message.
+        entry: Index of an entry in the ledger.
         declared: The sealer itself states it (a hole that Kafka left): incomplete, not tampered.
     """
 
@@ -67,6 +75,7 @@ class Finding:
     seq: int | None = None
     offset: int | None = None
     index: int | None = None
+    entry: int | None = None
     declared: bool = False
 
     @property
@@ -98,19 +107,22 @@ class Site:
         key: str = "",
         offset: int | None = None,
         index: int | None = None,
+        entry: int | None = None,
+        stream: tuple[str, int] | None = None,
         declared: bool = False,
     ) -> Finding:
-        """A finding here; `seq` and `key` only where they differ from this place."""
+        """A finding here; `seq`, `key` and `stream` (topic, partition) only where they differ from this place."""
         return Finding(
             kind=kind,
             detail=detail,
             key=key or self.key,
             namespace=self.namespace,
-            topic=self.topic,
-            partition=self.partition,
+            topic=stream[0] if stream else self.topic,
+            partition=stream[1] if stream else self.partition,
             seq=self.seq if seq is None else seq,
             offset=offset,
             index=index,
+            entry=entry,
             declared=declared,
         )
 
@@ -125,6 +137,9 @@ class Summary:
         records: Records whose bytes were compared with what was sealed.
         bytes: Bytes of these records, uncompressed.
         objects: Whole bodies kept as objects.
+        entries: Entries of the ledger that are covered by a checkpoint.
+        checkpoints: Stored checkpoints that agree with the entries.
+        unledgered: Segments that are so new that the ledger need not have them yet.
         orphans: Parts that no manifest names: left by a sealer that was stopped; harmless.
         digests: CloudTrail digests whose signature and links were checked.
         log_files: CloudTrail log files that are as a digest lists them.
@@ -140,6 +155,9 @@ class Summary:
     records: int = 0
     bytes: int = 0
     objects: int = 0
+    entries: int = 0
+    checkpoints: int = 0
+    unledgered: int = 0
     orphans: int = 0
     digests: int = 0
     log_files: int = 0
@@ -165,5 +183,8 @@ class Summary:
         return self.findings > self.unchecked + self.lawful
 
 
+_T = TypeVar("_T")
+Checking = Generator[Finding, None, _T]
+"""Yields what is wrong and returns what was learned."""
 Progress = Callable[[Summary], None]
 """Called after every segment and object."""

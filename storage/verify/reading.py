@@ -68,14 +68,16 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode("utf-8")
 
 
-def document(body: bytes, shape: dict[str, object]) -> tuple[dict[str, Any] | None, str]:
-    """A canonical JSON object of a given shape, or None and what is wrong with it."""
+def document(body: bytes, shape: dict[str, object] | None) -> tuple[dict[str, Any] | None, str]:
+    """A canonical JSON object, of a given shape or of any, or None and what is wrong with it."""
     try:
         value = json.loads(body.decode("utf-8"))
         same = canonical(value) == body
     except (ValueError, RecursionError) as exc:
         return None, f"not JSON: {exc}"
-    wrong = _mismatch(value, shape, "")
+    if not isinstance(value, dict):
+        return None, "no JSON object"
+    wrong = _mismatch(value, shape, "") if shape is not None else ""
     if not wrong and not same:
         wrong = "not in canonical form"
     return (None, wrong) if wrong else (value, "")

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from storage.verify.findings import Finding, Kind, Site, Summary
+from storage.verify.ledger.entries import StreamRecord
+from storage.verify.ledger.namespace import Vouched
 from storage.verify.places import Place
 from storage.verify.reading import HEAD_SHAPE, MANIFEST_SHAPE, document, sha256
 from storage.verify.workers import Task
@@ -25,6 +27,7 @@ class Stream:
         place: The archive.
         prefix: Folder of the chain, with a slash at its end.
         summary: Counts streams, segments and orphans.
+        vouched: What the ledger says of the namespace, where there is one.
         since: Segments that hold nothing received at or after this are not read.
         until: Segments that hold nothing received before this are not read.
     """
@@ -34,6 +37,7 @@ class Stream:
         place: Place,
         prefix: str,
         summary: Summary,
+        vouched: Vouched | None = None,
         *,
         since: dt.datetime | None = None,
         until: dt.datetime | None = None,
@@ -46,6 +50,9 @@ class Stream:
             namespace=namespace, topic=topic, partition=int(number) if number.isdecimal() else None, key=prefix
         )
         self._since, self._until = since, until
+        self._vouched = vouched
+        known = vouched.streams.get((topic, self._site.partition or 0)) if vouched else None
+        self._known = known or StreamRecord()
         # The hint is read before the names, so that a chain which is growing never seems to be cut off.
         self._hint = place.read(prefix + _HEAD)
         self._names = set(place.names(prefix))
@@ -72,6 +79,7 @@ class Stream:
                 del self._digests[seq]
             before = seq
         yield from self._end(head)
+        yield from self._cut_off()
         parts = {name for name in self._names if _PART.fullmatch(name)}
         self._summary.orphans += len(parts - self._named)
         for name in sorted(self._names - parts - {_HEAD}):
@@ -103,6 +111,7 @@ class Stream:
         if place != (site.namespace, site.topic, site.partition, seq):
             yield site.finding(Kind.INSERTED, f"this manifest belongs to {place}")
             return
+        yield from self._vouching(manifest, site)
         self._named.update(manifest[part]["key"].rpartition("/")[2] for part in ("body", "leaves", "headers"))
         yield from self._links(manifest, site)
         self._last = manifest
@@ -157,6 +166,26 @@ class Stream:
         elif head["seq"] in self._digests and self._digests[head["seq"]] != head["manifest"]:
             detail = "the manifest is not the one that the hint names"
             yield self._at(head["seq"]).finding(Kind.ALTERED, detail)
+
+    def _vouching(self, manifest: dict[str, Any], site: Site) -> Iterator[Finding]:
+        """The ledger has this manifest as its entry, or it is too new for that."""
+        if self._vouched is None or not self._vouched.sound:
+            return
+        seq = manifest["seq"]
+        if seq < self._known.count:
+            if self._known.digest(seq) != self._digests[seq]:
+                yield site.finding(Kind.ALTERED, "not the manifest that is in the ledger")
+        elif manifest["sealed_at"] < _instant(dt.datetime.fromtimestamp(self._vouched.until, dt.UTC)):
+            yield site.finding(Kind.INSERTED, "the ledger does not have this segment")
+        else:
+            self._summary.unledgered += 1
+
+    def _cut_off(self) -> Iterator[Finding]:
+        """The ledger knows of segments behind the last one that is here."""
+        last = max(self._numbers, default=-1)
+        if self._vouched is not None and self._known.count > last + 1:
+            detail = f"manifests {last + 1} to {self._known.count - 1}, which are in the ledger, are gone from the end"
+            yield self._at(last + 1).finding(Kind.TRUNCATED, detail)
 
     def _at(self, seq: int) -> Site:
         return replace(self._site, seq=seq, key=f"{self._prefix}{seq:012d}.manifest.json")

@@ -1,0 +1,250 @@
+"""What the entries of a log say (docs/ledger-format.md), one after the other: keys, settings, segments, heartbeats."""
+
+from __future__ import annotations
+
+import datetime as dt
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.verify.findings import Finding, Kind, Site
+from storage.verify.ledger.notes import ED25519, VerifierKey, parse_signature, parse_vkey
+from storage.verify.reading import MANIFEST_SHAPE, canonical, document, sha256
+
+_SLACK_S = 60.0
+_HEAD = {"v": "number", "type": "text", "namespace": "text"}
+_TIMED = {**_HEAD, "at": "text", "builder": {"product": "text", "version": "text"}}
+_KEY = {"vkey": "text", "not_before": "text", "not_after": "text", "first_size": "number"}
+_SHAPES: dict[str, dict[str, object]] = {
+    "segment": MANIFEST_SHAPE,
+    "heartbeat": {
+        **_TIMED,
+        "streams": [{"topic": "text", "partition": "number", "seq": "number", "last_offset": "number"}],
+    },
+    "keychange": {
+        **_TIMED,
+        "reason": "text",
+        "keys": [_KEY],
+        "retired": [{"vkey": "text", "last_size": "number"}],
+        "continues": ("text", None),
+        "signatures": ["text"],
+    },
+}
+StreamId = tuple[str, int]
+
+
+@dataclass(slots=True)
+class KeyWindow:
+    """A key of the log and when it signs; `last_size` is None while it does."""
+
+    key: VerifierKey
+    not_before: str
+    not_after: str
+    first_size: int
+    last_size: int | None = None
+
+    def signs(self, size: int) -> bool:
+        """Whether a checkpoint of this size must be signed by it."""
+        return self.first_size <= size and (self.last_size is None or size <= self.last_size)
+
+
+@dataclass(slots=True)
+class StreamRecord:
+    """What the log says of a chain.
+
+    Attributes:
+        digests: SHA-256 of the manifests, 32 bytes each, by their number.
+        last_offset: Of the newest segment.
+        named: When an entry named the stream last, POSIX seconds; `named_text` as the entry has it.
+    """
+
+    digests: bytearray = field(default_factory=bytearray)
+    last_offset: int = -1
+    named: float = 0.0
+    named_text: str = ""
+
+    @property
+    def count(self) -> int:
+        """Segments of the chain that are in the log."""
+        return len(self.digests) // 32
+
+    def digest(self, seq: int) -> str:
+        """Hex SHA-256 of a manifest."""
+        return self.digests[32 * seq : 32 * seq + 32].hex()
+
+
+@dataclass(slots=True)
+class Told:
+    """Everything that the entries of a log say, brought up to date by `take`.
+
+    Attributes:
+        site: The log, for findings.
+        times: When each entry was made, POSIX seconds, by its index.
+        configs: (index, settings) of the `config` entries.
+        continues: The checkpoint of the epoch before that entry 0 vouches for.
+    """
+
+    site: Site
+    origin: str
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    keys: list[KeyWindow] = field(default_factory=list)
+    streams: dict[StreamId, StreamRecord] = field(default_factory=dict)
+    times: array[float] = field(default_factory=lambda: array("d"))
+    configs: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    continues: str = ""
+
+    def take(self, index: int, entry: bytes) -> Iterator[Finding]:
+        """Read the next entry."""
+        value, wrong = _read(entry)
+        if value is None:
+            self.times.append(self.times[-1] if self.times else 0.0)
+            yield self._wrong(index, wrong)
+            return
+        time = _posix(value.get("at") or value.get("sealed_at"))
+        self.times.append(time)
+        if value["namespace"] != self.site.namespace:
+            yield self._wrong(index, f"an entry of the namespace {value['namespace']}", Kind.INSERTED)
+            return
+        expected = {0: "keychange", 1: "config"}.get(index)
+        if expected and value["type"] != expected:
+            yield self._wrong(index, f"entry {index} is a {value['type']} and must be a {expected}")
+        match value["type"]:
+            case "segment":
+                yield from self._segment(index, value, entry)
+            case "heartbeat":
+                yield from self._heartbeat(index, value)
+            case "keychange":
+                yield from self._keychange(index, value)
+            case "config":
+                self.configs.append((index, value["settings"]))
+            case other:
+                detail = f"an entry of the type {other[:40]!r}, which this version does not know"
+                yield self._wrong(index, detail, Kind.UNCHECKED)
+
+    def signing(self, size: int) -> list[KeyWindow]:
+        """The keys that must have signed a checkpoint of this size."""
+        return [window for window in self.keys if window.signs(size)]
+
+    def config_at(self, index: int) -> dict[str, Any]:
+        """The settings in force at an entry."""
+        return next((settings for start, settings in reversed(self.configs) if start <= index), {})
+
+    def _segment(self, index: int, value: dict[str, Any], entry: bytes) -> Iterator[Finding]:
+        stream = (value["stream"]["topic"], value["stream"]["partition"])
+        known = self.streams.setdefault(stream, StreamRecord())
+        seq, first = value["seq"], value["covers"]["first_offset"]
+        previous = known.digest(known.count - 1) if known.count else None
+        if seq != known.count:
+            kind = Kind.DUPLICATE if seq < known.count else Kind.MISSING
+            detail = f"segment {seq} follows where segment {known.count} must be"
+            yield self._wrong(index, detail, kind, stream=stream, seq=min(seq, known.count))
+            if seq < known.count:
+                return
+            known.digests.extend(bytes(32 * (seq - known.count)))
+        elif value["previous"] != previous:
+            detail = f"segment {seq} vouches for another one before it than is in the ledger"
+            yield self._wrong(index, detail, stream=stream, seq=seq)
+        if known.count and first != known.last_offset + 1:
+            kind = Kind.GAP if first > known.last_offset + 1 else Kind.DUPLICATE
+            detail = f"segment {seq} begins at offset {first}, the one before ends at {known.last_offset}"
+            yield self._wrong(index, detail, kind, stream=stream, seq=seq, offset=known.last_offset + 1)
+        yield from self._silence(index, stream, known, value["sealed_at"])
+        known.digests.extend(bytes.fromhex(sha256(entry)))
+        known.last_offset = value["covers"]["last_offset"]
+
+    def _heartbeat(self, index: int, value: dict[str, Any]) -> Iterator[Finding]:
+        for each in value["streams"]:
+            stream = (each["topic"], each["partition"])
+            known = self.streams.get(stream)
+            if known is None or (each["seq"], each["last_offset"]) != (known.count - 1, known.last_offset):
+                yield self._wrong(index, "a heartbeat names another segment than the newest one", stream=stream)
+            else:
+                yield from self._silence(index, stream, known, value["at"])
+
+    def _silence(self, index: int, stream: StreamId, known: StreamRecord, text: str) -> Iterator[Finding]:
+        """Somebody must speak of a stream at each interval, or no worker ran."""
+        time = _posix(text)
+        limit = self.config_at(index).get("heartbeat_interval_s")
+        asked = (self.since is None or time >= self.since.timestamp()) and (
+            self.until is None or known.named < self.until.timestamp()
+        )
+        if known.named and isinstance(limit, int) and time - known.named > limit + _SLACK_S and asked:
+            gap = f"{_iso(known.named)} to {_iso(time)}"
+            detail = f"nobody sealed anything, not even that nothing came, from {gap}: no seal worker ran"
+            yield self._wrong(index, detail, Kind.GAP, stream=stream, declared=True)
+        known.named, known.named_text = time, text
+
+    def _keychange(self, index: int, value: dict[str, Any]) -> Iterator[Finding]:
+        try:
+            coming = [
+                KeyWindow(parse_vkey(each["vkey"]), each["not_before"], each["not_after"], each["first_size"])
+                for each in value["keys"]
+            ]
+            retired = {str(parse_vkey(each["vkey"])): each["last_size"] for each in value["retired"]}
+            signatures = [parse_signature(line) for line in value["signatures"]]
+        except ValueError as exc:
+            yield self._wrong(index, f"the change of keys can't be read: {exc}")
+            return
+        if index == 0:
+            self.continues = value["continues"] or ""
+        first = index + 1 if index else 0
+        before = {str(window.key): window for window in self.keys if window.last_size is None}
+        if retired.keys() != before.keys() or any(size != index + 1 for size in retired.values()):
+            yield self._wrong(index, "the keys that retire are not those in force", Kind.SIG)
+            return
+        if not coming or any(new.first_size != first or new.key.name != self.origin for new in coming):
+            yield self._wrong(index, "the new keys are not of this log and place", Kind.SIG)
+            return
+        text = canonical({name: each for name, each in value.items() if name != "signatures"}).decode()
+        message = f"skytrail keychange v1\n{text}\n".encode()
+        for window in [*before.values(), *coming]:
+            if window.key.algorithm != ED25519:
+                continue
+            signature = window.key.signature_in(signatures)
+            if signature is None or not window.key.signed_bytes(message, signature.body):
+                yield self._wrong(index, f"the change of keys is not signed by {window.key.key_id.hex()}", Kind.SIG)
+                return
+        for window in before.values():
+            window.last_size = index + 1
+        self.keys += coming
+
+    def _wrong(
+        self,
+        index: int,
+        detail: str,
+        kind: Kind = Kind.ALTERED,
+        *,
+        stream: StreamId | None = None,
+        seq: int | None = None,
+        offset: int | None = None,
+        declared: bool = False,
+    ) -> Finding:
+        return self.site.finding(kind, detail, entry=index, stream=stream, seq=seq, offset=offset, declared=declared)
+
+
+def _read(entry: bytes) -> tuple[dict[str, Any] | None, str]:
+    """An entry of the shape of its type, in its only form; of an unknown type only what all entries have."""
+    value, wrong = document(entry, None)
+    if value is None:
+        return None, f"the entry is {wrong}"
+    shape = _SHAPES.get(str(value.get("type")))
+    if shape is not None:
+        value, wrong = document(entry, shape)
+        return value, f"the entry is {wrong}"
+    known = all(isinstance(value.get(name), kind) for name, kind in (("type", str), ("namespace", str), ("v", int)))
+    if not known or (value["type"] == "config" and not isinstance(value.get("settings"), dict)):
+        return None, "the entry lacks what every entry has"
+    return value, ""
+
+
+def _posix(text: Any) -> float:
+    try:
+        return dt.datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _iso(seconds: float) -> str:
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"

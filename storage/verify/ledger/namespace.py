@@ -1,0 +1,85 @@
+"""Checks the logs of one namespace and gives what they vouch for to the check of its segments."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from storage.verify.findings import Checking, Finding, Kind, Site, Summary
+from storage.verify.ledger.entries import StreamId, StreamRecord
+from storage.verify.ledger.log import LogCheck
+from storage.verify.ledger.pins import Pins
+from storage.verify.places import Place
+
+SETTLED_S = 120.0
+"""A segment is in the ledger within this time after it was sealed."""
+
+
+@dataclass(slots=True)
+class Vouched:
+    """What the newest log of a namespace vouches for.
+
+    Attributes:
+        sound: The entries are those that the checkpoint covers.
+        streams: Its chains.
+        until: Segments sealed up to this time (POSIX seconds) must be in the log.
+        origins: Of all logs of the namespace.
+    """
+
+    sound: bool = False
+    streams: dict[StreamId, StreamRecord] = field(default_factory=dict)
+    until: float = 0.0
+    origins: set[str] = field(default_factory=set)
+
+
+def check_logs(
+    place: Place,
+    namespace: str,
+    pins: Pins,
+    summary: Summary,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+) -> Checking[Vouched]:
+    """Everything that is wrong with the logs of a namespace, and what they vouch for.
+
+    The newest epoch is read first: it vouches for the one before.
+    """
+    vouched = Vouched()
+    site = Site(namespace=namespace)
+    epochs: list[str] = []
+    for name in place.names(f"{namespace}/log"):
+        if name[:-1].isdecimal() and name.endswith("/"):
+            epochs.append(name[:-1])
+        else:
+            yield site.finding(Kind.INSERTED, "no log, among logs", key=f"{namespace}/log/{name.rstrip('/')}")
+    continued = ""
+    for number, epoch in enumerate(sorted(epochs, key=int, reverse=True)):
+        log = LogCheck(place, namespace, epoch, pins, summary, since=since, until=until, continued=continued)
+        yield from log.check()
+        if log.head is None:
+            continue
+        vouched.origins.add(log.head.origin)
+        continued = log.told.continues
+        if number == 0:
+            vouched.sound = log.sound
+            vouched.streams = log.told.streams
+            vouched.until = max(log.told.times, default=0.0) - SETTLED_S
+        else:
+            yield from _same_chains(log, vouched)
+    return vouched
+
+
+def _same_chains(old: LogCheck, newest: Vouched) -> Iterator[Finding]:
+    """An earlier epoch has no other segments than the newest one."""
+    for stream, known in old.told.streams.items():
+        later = newest.streams.get(stream, StreamRecord())
+        common = min(known.count, later.count)
+        if known.digests[: 32 * common] != later.digests[: 32 * common]:
+            seq = next(seq for seq in range(common) if known.digest(seq) != later.digest(seq))
+            detail = "two epochs of the ledger have different segments"
+            yield old.site.finding(Kind.SPLIT_VIEW, detail, stream=stream, seq=seq)
+        elif known.count > later.count:
+            detail = f"the newest epoch lacks segments {later.count} to {known.count - 1}"
+            yield old.site.finding(Kind.MISSING, detail, stream=stream, seq=later.count)

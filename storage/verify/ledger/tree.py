@@ -1,0 +1,90 @@
+"""Merkle trees of RFC 6962: roots while leaves go by, and paths from a leaf to a root."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+
+def leaf_hash(entry: bytes) -> bytes:
+    """RFC 6962 §2.1."""
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """RFC 6962 §2.1."""
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+@dataclass(slots=True)
+class Growing:
+    """A tree whose leaves come one by one; keeps one hash per bit of its size.
+
+    Attributes:
+        size: Leaves so far.
+    """
+
+    size: int = 0
+    _complete: list[bytes] = field(default_factory=list)
+
+    def add(self, leaf: bytes) -> None:
+        """The next leaf hash."""
+        rest = self.size
+        while rest & 1:
+            leaf = node_hash(self._complete.pop(), leaf)
+            rest >>= 1
+        self._complete.append(leaf)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """The root over the leaves so far."""
+        if not self._complete:
+            return EMPTY_ROOT
+        *left, root = self._complete
+        for each in reversed(left):
+            root = node_hash(each, root)
+        return root
+
+
+def root_of(leaves: Sequence[bytes]) -> bytes:
+    """The root over leaf hashes."""
+    tree = Growing()
+    for leaf in leaves:
+        tree.add(leaf)
+    return tree.root()
+
+
+def root_by_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that a leaf and its path give (RFC 9162 §2.1.3.2); None where the path has not the right length."""
+    if not 0 <= index < size:
+        return None
+    number, last, root = index, size - 1, leaf
+    for step in path:
+        if last == 0:
+            return None
+        if number & 1 or number == last:
+            root = node_hash(step, root)
+            while not number & 1 and number:
+                number, last = number >> 1, last >> 1
+        else:
+            root = node_hash(root, step)
+        number, last = number >> 1, last >> 1
+    return root if last == 0 else None
+
+
+def path_in(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """The path of a leaf in the tree of these leaves, its sibling first."""
+    path: list[bytes] = []
+    low, high = 0, len(leaves)
+    while high - low > 1:
+        middle = low + (1 << ((high - low - 1).bit_length() - 1))
+        if index < middle:
+            path.append(root_of(leaves[middle:high]))
+            high = middle
+        else:
+            path.append(root_of(leaves[low:middle]))
+            low = middle
+    return path[::-1]
