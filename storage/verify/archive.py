@@ -10,7 +10,6 @@ some segment to the end. An archive that is being written to is fine: a batch th
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterator
@@ -20,30 +19,13 @@ from pathlib import Path
 from storage.verify.findings import Finding, Kind, Progress, Site, Summary
 from storage.verify.ledger.entries import StreamId
 from storage.verify.ledger.namespace import Vouched, check_logs
-from storage.verify.ledger.pins import NOTHING, Pins
+from storage.verify.ledger.pins import NOTHING
 from storage.verify.places import Directory, Place
+from storage.verify.scope import Scope
 from storage.verify.stream import Stream
 from storage.verify.workers import Workers
 
 _OBJECT = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What of an archive is checked, and how.
-
-    Attributes:
-        since: Bytes of segments are read only if they hold something received at or after this. The chain of
-            manifests is always followed from its start.
-        until: And only if they hold something received before this.
-        jobs: Processes that read segments.
-        pins: Keys that are trusted; without them a ledger proves nothing.
-    """
-
-    since: dt.datetime | None = None
-    until: dt.datetime | None = None
-    jobs: int = 1
-    pins: Pins = NOTHING
 
 
 def check(store_root: Path, summary: Summary | None = None, progress: Progress | None = None) -> Iterator[Finding]:
@@ -95,20 +77,23 @@ class _Archive:
                 yield from self._namespace(site)
             except OSError as exc:
                 yield site.finding(Kind.UNCHECKED, f"reading: {exc.strerror}", key=str(exc.filename or ""))
-        for origin in sorted({key.name for key in self.scope.pins.keys} - self.origins):
-            yield Site(key=origin).finding(Kind.MISSING, "a log of which a key is pinned is not here")
+        for origin in sorted((self.scope.pins or NOTHING).logs() - self.origins):
+            yield Site(key=origin).finding(Kind.MISSING, "a log of which a key or checkpoint is pinned is not here")
+        if self.scope.pins is not None and not self.summary.findings and not self.origins:
+            yield Site().finding(Kind.UNCHECKED, "the archive is empty: nothing here proves that it should be")
 
     def _namespace(self, site: Site) -> Iterator[Finding]:
-        namespace, scope = site.namespace, self.scope
+        namespace = site.namespace
         names = self.place.names(namespace)
         vouched: Vouched | None = None
         if "log/" in names:
-            vouched = yield from check_logs(
-                self.place, namespace, scope.pins, self.summary, since=scope.since, until=scope.until
-            )
+            vouched = yield from check_logs(self.place, namespace, self.scope, self.summary)
             self.origins.update(vouched.origins)
         elif "anchor/" in names:
             yield site.finding(Kind.MISSING, "there are anchors and no log", key=f"{namespace}/log/")
+        elif self.scope.pins is not None and "seg/" in names:
+            detail = "no ledger vouches for this namespace: whoever can write here could have rewritten it"
+            yield site.finding(Kind.UNCHECKED, detail, key=f"{namespace}/log/")
         for name in names:
             if name == "obj/":
                 yield from self._objects(site)
@@ -136,7 +121,7 @@ class _Archive:
 
     def _stream(self, prefix: str, vouched: Vouched | None) -> Iterator[Finding]:
         """The chain of one partition; its segments are read by the workers."""
-        stream = Stream(self.place, prefix, self.summary, vouched, since=self.scope.since, until=self.scope.until)
+        stream = Stream(self.place, prefix, self.scope, self.summary, vouched)
         for step in stream.check():
             if isinstance(step, Finding):
                 yield step

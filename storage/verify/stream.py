@@ -13,11 +13,16 @@ from storage.verify.ledger.entries import StreamRecord
 from storage.verify.ledger.namespace import Vouched
 from storage.verify.places import Place
 from storage.verify.reading import HEAD_SHAPE, MANIFEST_SHAPE, document, sha256
+from storage.verify.scope import Scope
 from storage.verify.workers import Task
 
 _MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
 _PART = re.compile(r"[0-9]{12}-[0-9a-f]{16}\.(ndz|leaves|headers)")
 _HEAD = "head.json"
+_SETTLED_S = 120.0
+"""A segment is in the ledger within this time after it was sealed, while workers run."""
+_LATE_S = 900.0
+"""And in any case within this: another worker took over its partition."""
 
 
 class Stream:
@@ -26,21 +31,18 @@ class Stream:
     Args:
         place: The archive.
         prefix: Folder of the chain, with a slash at its end.
+        scope: Which segments are read, and up to when the ledger must know them.
         summary: Counts streams, segments and orphans.
         vouched: What the ledger says of the namespace, where there is one.
-        since: Segments that hold nothing received at or after this are not read.
-        until: Segments that hold nothing received before this are not read.
     """
 
     def __init__(
         self,
         place: Place,
         prefix: str,
+        scope: Scope,
         summary: Summary,
         vouched: Vouched | None = None,
-        *,
-        since: dt.datetime | None = None,
-        until: dt.datetime | None = None,
     ) -> None:
         self._place = place
         self._summary = summary
@@ -49,7 +51,7 @@ class Stream:
         self._site = Site(
             namespace=namespace, topic=topic, partition=int(number) if number.isdecimal() else None, key=prefix
         )
-        self._since, self._until = since, until
+        self._scope = scope
         self._vouched = vouched
         known = vouched.streams.get((topic, self._site.partition or 0)) if vouched else None
         self._known = known or StreamRecord()
@@ -123,9 +125,10 @@ class Stream:
 
     def _asked(self, received: dict[str, str] | None) -> bool:
         """Whether a segment can hold something of the asked time range; where no time is known it can."""
+        since, until = self._scope.since, self._scope.until
         return received is None or not (
-            (self._since is not None and received["max"] < _instant(self._since))
-            or (self._until is not None and received["min"] >= _instant(self._until))
+            (since is not None and received["max"] < _instant(since))
+            or (until is not None and received["min"] >= _instant(until))
         )
 
     def _links(self, manifest: dict[str, Any], site: Site) -> Iterator[Finding]:
@@ -171,19 +174,22 @@ class Stream:
         """The ledger has this manifest as its entry, or it is too new for that."""
         if self._vouched is None or not self._vouched.sound:
             return
-        seq = manifest["seq"]
-        if seq < self._known.count:
-            if self._known.digest(seq) != self._digests[seq]:
+        seq, known, end = manifest["seq"], self._known, self._scope.end
+        goes_on = max(known.named - _SETTLED_S, self._vouched.last - _LATE_S)
+        if seq < known.count:
+            if known.has(seq) and known.digest(seq) != self._digests[seq]:
                 yield site.finding(Kind.ALTERED, "not the manifest that is in the ledger")
-        elif manifest["sealed_at"] < _instant(dt.datetime.fromtimestamp(self._vouched.until, dt.UTC)):
-            yield site.finding(Kind.INSERTED, "the ledger does not have this segment")
+        elif _before(manifest["sealed_at"], goes_on):
+            yield site.finding(Kind.INSERTED, "the ledger goes on after it and does not have this segment")
+        elif end is not None and not _around(manifest["sealed_at"], end):
+            yield site.finding(Kind.UNCHECKED, "the ledger does not have this segment")
         else:
             self._summary.unledgered += 1
 
     def _cut_off(self) -> Iterator[Finding]:
         """The ledger knows of segments behind the last one that is here."""
         last = max(self._numbers, default=-1)
-        if self._vouched is not None and self._known.count > last + 1:
+        if self._known.count > last + 1:
             detail = f"manifests {last + 1} to {self._known.count - 1}, which are in the ledger, are gone from the end"
             yield self._at(last + 1).finding(Kind.TRUNCATED, detail)
 
@@ -197,6 +203,16 @@ def _continuity(first: int, expected: int, site: Site) -> Iterator[Finding]:
         yield site.finding(Kind.GAP, detail, offset=expected)
     elif first < expected:
         yield site.finding(Kind.DUPLICATE, f"offsets {first} to {expected - 1} are covered twice", offset=first)
+
+
+def _before(sealed_at: str, seconds: float) -> bool:
+    """Whether a segment was sealed before a POSIX time."""
+    return sealed_at < _instant(dt.datetime.fromtimestamp(max(seconds, 0.0), dt.UTC))
+
+
+def _around(sealed_at: str, end: float) -> bool:
+    """Whether a segment was sealed so shortly before the end of what is checked that the ledger may not have it yet."""
+    return not _before(sealed_at, end - _SETTLED_S) and _before(sealed_at, end + _SETTLED_S)
 
 
 def _instant(time: dt.datetime) -> str:

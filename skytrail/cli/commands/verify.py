@@ -17,17 +17,19 @@ from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
+from skytrail.cli.pins import read_pins
 from skytrail.cli.times import moment
-from storage.verify.archive import Scope, examine
+from storage.verify.archive import examine
 from storage.verify.cloudtrail.keys import PinnedKeys, read_keys
 from storage.verify.cloudtrail.trail import Trail
 from storage.verify.findings import Finding, Progress, Summary
 from storage.verify.places import Place, place_at
+from storage.verify.scope import Scope
 
 SCHEMA_VERSION = 1
 Part = Callable[[Progress], Iterator[Finding]]
 """One of the things to verify; it tells of its progress."""
-COLUMNS = ("kind", "grade", "namespace", "topic", "partition", "seq", "offset", "index", "detail", "key")
+COLUMNS = ("kind", "grade", "namespace", "topic", "partition", "seq", "offset", "index", "entry", "detail", "key")
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +46,19 @@ def verify(
         str | None, typer.Option("--from", help="Read segments received at or after this: ISO 8601 or an age.")
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Read segments received before this.")] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Verifier key of a log that you trust, or a file with one on each line. Repeatable."),
+    ] = None,
+    witness: Annotated[
+        list[str] | None, typer.Option(help="Verifier key of a witness that must have cosigned. Repeatable.")
+    ] = None,
+    authority: Annotated[
+        list[Path] | None, typer.Option(help="Root certificate (PEM) of a time stamping authority. Repeatable.")
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint that you kept: the log must continue it. Repeatable.")
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -63,12 +78,17 @@ def verify(
     Needs no service and no network for an archive in a directory. Exits 0 only if everything is there and as it was
     sealed, 1 if something was tampered with, 5 if nothing wrong was found but not all could be checked.
 
-    Examples:  skytrail verify   |   skytrail verify --archive /mnt/copy -o json
+    An archive whose ledger is not signed by a key that you pin proves nothing against whoever can write to it: 5.
+
+    Examples:  skytrail verify --key logs.example.org/acme/1+5ad0f3b1+AZ1f...
+               skytrail verify --archive /mnt/copy --key auditor.keys --to 2026-11-20T13:00:00Z -o json
                skytrail verify --archive s3://bucket/prefix --from 24h
                skytrail verify --source s3://trail-bucket --source-key keys.json --from 7d
     """
     now = dt.datetime.now(dt.UTC)
-    scope = Scope(since=moment(start, now), until=moment(end, now), jobs=jobs or os.cpu_count() or 1)
+    pins = read_pins(key or [], witness or [], authority or [], checkpoint or [])
+    since, until = moment(start, now), moment(end, now)
+    scope = Scope(since=since, until=until, jobs=jobs or os.cpu_count() or 1, pins=pins, now=now)
     summary = Summary()
     parts: list[Part] = []
     if archive or not source:
@@ -148,6 +168,11 @@ def _tell(summary: Summary) -> None:
         f"{verdict(summary)}: {summary.records:,} records of {summary.segments - summary.skipped:,} segments in "
         f"{summary.streams:,} chains, {summary.objects:,} objects; {summary.findings:,} findings"
     )
+    if summary.entries:
+        say(
+            f"ledger: {summary.entries:,} entries, {summary.checkpoints:,} checkpoints; {summary.unledgered:,} new "
+            "segments are not in it yet"
+        )
     if summary.digests:
         say(
             f"CloudTrail: {summary.digests:,} digests, {summary.log_files:,} log files; "

@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from storage.verify.archive import Scope
 from storage.verify.cloudtrail.chain import Chain
 from storage.verify.cloudtrail.digest import (
     SIDECAR,
@@ -33,6 +32,7 @@ from storage.verify.cloudtrail.digest import (
 from storage.verify.cloudtrail.keys import PinnedKeys
 from storage.verify.findings import Finding, Kind, Progress, Site, Summary
 from storage.verify.places import Place
+from storage.verify.scope import Scope
 
 _HOUR = dt.timedelta(hours=1)
 _LATE = dt.timedelta(minutes=15)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from storage.verify.findings import Checking, Finding, Kind, Site
 from storage.verify.ledger.entries import Told
-from storage.verify.ledger.notes import COSIGNATURE, Checkpoint, VerifierKey, parse_checkpoint, parse_vkey, time_of
+from storage.verify.ledger.notes import Checkpoint, VerifierKey, as_witness, parse_checkpoint
 from storage.verify.ledger.pins import Pins
 from storage.verify.ledger.stamps import stamp_time
 from storage.verify.places import Place
@@ -25,6 +26,14 @@ class Anchor:
 
     key: str
     checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A checkpoint that agrees with the entries, and when each witness cosigned it, POSIX seconds."""
+
+    size: int
+    cosigned: Mapping[VerifierKey, float]
 
 
 @dataclass(slots=True)
@@ -77,91 +86,73 @@ class Anchors:
             elif name != "checkpoint":
                 yield site.finding(Kind.INSERTED, "not part of an anchor", key=folder + name.rstrip("/"))
 
-    def check(self, told: Told, pins: Pins, size: int) -> Iterator[Finding]:
-        """Cosignatures and stamps are right, and none is late.
+    def check(self, told: Told, pins: Pins, witnessed: Sequence[Witnessed]) -> Iterator[Finding]:
+        """Time stamps are right, and neither they nor cosignatures are late.
 
         Args:
-            told: What the log says: who its witnesses are, and since when.
+            told: What the log says: how many witnesses must cosign, and since when.
             pins: Further witnesses, and whom to believe in matters of time.
-            size: Entries of the log.
+            witnessed: All checkpoints that agree with the log.
         """
-        witnesses = _witnesses(told, pins)
-        witnessed: list[tuple[int, float]] = []
-        for anchor in self.found:
-            times = yield from _cosigned(anchor, witnesses, told)
-            quorum = told.config_at(anchor.checkpoint.size - 1).get("quorum")
-            if isinstance(quorum, int) and 0 < quorum <= len(times):
-                witnessed.append((anchor.checkpoint.size, sorted(times)[quorum - 1]))
+        by_quorum: list[tuple[int, float]] = []
+        for each in witnessed:
+            quorum = told.config_at(each.size - 1).get("quorum")
+            if isinstance(quorum, int) and 0 < quorum <= len(each.cosigned):
+                by_quorum.append((each.size, sorted(each.cosigned.values())[quorum - 1]))
+        asked = next((index for index, settings in told.configs if settings.get("quorum")), None)
+        yield from _late(told, asked, by_quorum, _IN_TIME_S, "cosignatures of a quorum of witnesses")
+        for witness in map(as_witness, pins.witnesses):
+            own = [(each.size, each.cosigned[witness]) for each in witnessed if witness in each.cosigned]
+            start = min((size for size, _ in own), default=0)  # whoever became a witness later vouches for all before
+            yield from _late(told, start, own, _IN_TIME_S, f"a cosignature of {witness.name}")
+        stamped = yield from self._stamped(told, pins, {each.size for each in witnessed})
+        asked = next((index for index, settings in told.configs if settings.get("authorities")), None)
+        interval = _number(told.config_at(len(told.times)).get("stamp_interval_s"))
+        yield from _late(told, asked, stamped, _IN_TIME_S + interval, "a time stamp")
+
+    def _stamped(self, told: Told, pins: Pins, agreeing: Iterable[int]) -> Checking[list[tuple[int, float]]]:
+        """Checks the time stamps; gives size and time of those whose checkpoint agrees with the log."""
         stamped: list[tuple[int, float]] = []
+        unchecked: Counter[str] = Counter()
         for key, anchor in self._stamps:
             stored = self.place.read(key) or b""
             time, kind, wrong = stamp_time(stored, anchor.checkpoint.raw, pins.authorities)
-            if kind is not None:
+            if kind is Kind.UNCHECKED:
+                unchecked[wrong] += 1
+            elif kind is not None:
                 yield told.site.finding(kind, wrong, key=key)
-            if time is not None:
+            if time is not None and anchor.checkpoint.size in agreeing:
                 stamped.append((anchor.checkpoint.size, time))
-        yield from _late(told, size, witnessed, "quorum", "cosignatures of a quorum of witnesses")
-        yield from _late(told, size, stamped, "authorities", "a time stamp")
+        for wrong, count in unchecked.items():
+            yield told.site.finding(Kind.UNCHECKED, f"{count} time stamps: {wrong}", key=self.root)
+        return stamped
 
 
-def _witnesses(told: Told, pins: Pins) -> list[VerifierKey]:
-    """Those that the log ever named, and those that are pinned."""
-    found = list(pins.witnesses)
-    for _, settings in told.configs:
-        named = settings.get("witnesses")
-        for text in named if isinstance(named, list) else []:
-            try:
-                found.append(parse_vkey(text))
-            except (ValueError, AttributeError):
-                continue  # no key: so nobody's cosignature counts for it
-    return list(dict.fromkeys(found))
+def _late(
+    told: Told, start: int | None, anchored: Sequence[tuple[int, float]], limit: float, what: str
+) -> Iterator[Finding]:
+    """Entries that waited longer than they may.
 
-
-def _cosigned(anchor: Anchor, witnesses: Sequence[VerifierKey], told: Told) -> Checking[list[float]]:
-    """Checks the cosignatures of a checkpoint; gives the times of the right ones."""
-    times: list[float] = []
-    ours = {(window.key.name, window.key.key_id) for window in told.keys}
-    by_id = {(key.name, key.key_id): key for key in witnesses if key.algorithm == COSIGNATURE}
-    for signature in anchor.checkpoint.signatures:
-        who = (signature.name, signature.key_id)
-        if who in ours:
-            continue
-        if who not in by_id:
-            yield told.site.finding(
-                Kind.SIG, f"signed by {signature.name}, which nobody named a witness", key=anchor.key
-            )
-        elif not by_id[who].signed(anchor.checkpoint, signature):
-            yield told.site.finding(Kind.SIG, f"the cosignature of {signature.name} is wrong", key=anchor.key)
-        else:
-            times.append(float(time_of(signature)))
-            del by_id[who]
-    return times
-
-
-def _late(told: Told, size: int, anchored: Sequence[tuple[int, float]], setting: str, what: str) -> Iterator[Finding]:
-    """Entries that waited longer than they may, from the first setting on that asks for such anchors."""
-    asked = [(index, settings) for index, settings in told.configs if settings.get(setting)]
-    if not asked:
+    Args:
+        start: First entry that must be anchored; None where none must be.
+        anchored: Sizes of the log, and when an anchor covered them.
+        limit: Seconds.
+    """
+    if start is None:
         return
-    covered = asked[0][0]
-    limit = _IN_TIME_S + (_number(asked[-1][1].get("stamp_interval_s")) if setting == "authorities" else 0)
+    size, covered = len(told.times), start
     for end, time in sorted(anchored):
-        if end > covered:
-            if time - told.times[covered] > limit and _in_range(told, covered):
-                seconds = round(time - told.times[covered])
-                detail = f"entries {covered} to {end - 1} waited {seconds} s for {what}"
-                yield told.site.finding(Kind.UNANCHORED, detail, entry=covered)
-            covered = end
-    if covered < size and told.times[size - 1] - told.times[covered] > limit:
+        if end <= covered:
+            continue
+        if time - told.times[covered] > limit and told.scope.holds(told.times[covered], time):
+            seconds = round(time - told.times[covered])
+            detail = f"entries {covered} to {end - 1} waited {seconds} s for {what}"
+            yield told.site.finding(Kind.UNANCHORED, detail, entry=covered)
+        covered = end
+    newest = told.scope.end or max(told.times, default=0.0)
+    if covered < size and newest - told.times[covered] > limit:
         detail = f"entries {covered} to {size - 1} have not {what}"
         yield told.site.finding(Kind.UNANCHORED, detail, entry=covered)
-
-
-def _in_range(told: Told, index: int) -> bool:
-    time = told.times[index]
-    return (told.since is None or time >= told.since.timestamp()) and (
-        told.until is None or time < told.until.timestamp()
-    )
 
 
 def _number(value: Any) -> float:

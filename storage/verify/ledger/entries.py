@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage.verify.findings import Finding, Kind, Site
-from storage.verify.ledger.notes import ED25519, VerifierKey, parse_signature, parse_vkey
+from storage.verify.ledger.notes import ED25519, VerifierKey, as_witness, parse_signature, parse_vkey
 from storage.verify.reading import MANIFEST_SHAPE, canonical, document, sha256
+from storage.verify.scope import Scope
 
 _SLACK_S = 60.0
 _HEAD = {"v": "number", "type": "text", "namespace": "text"}
@@ -69,6 +70,10 @@ class StreamRecord:
         """Segments of the chain that are in the log."""
         return len(self.digests) // 32
 
+    def has(self, seq: int) -> bool:
+        """Whether an entry was about this segment; where one of the middle is lost, it is a finding of the log."""
+        return seq < self.count and any(self.digests[32 * seq : 32 * seq + 32])
+
     def digest(self, seq: int) -> str:
         """Hex SHA-256 of a manifest."""
         return self.digests[32 * seq : 32 * seq + 32].hex()
@@ -87,8 +92,7 @@ class Told:
 
     site: Site
     origin: str
-    since: dt.datetime | None = None
-    until: dt.datetime | None = None
+    scope: Scope
     keys: list[KeyWindow] = field(default_factory=list)
     streams: dict[StreamId, StreamRecord] = field(default_factory=dict)
     times: array[float] = field(default_factory=lambda: array("d"))
@@ -126,6 +130,30 @@ class Told:
     def signing(self, size: int) -> list[KeyWindow]:
         """The keys that must have signed a checkpoint of this size."""
         return [window for window in self.keys if window.signs(size)]
+
+    def witnesses(self) -> list[VerifierKey]:
+        """All that the log ever named its witnesses."""
+        found: list[VerifierKey] = []
+        for _, settings in self.configs:
+            named = settings.get("witnesses")
+            for text in named if isinstance(named, list) else []:
+                try:
+                    found.append(as_witness(parse_vkey(text)))
+                except (ValueError, AttributeError):
+                    continue  # no key: so nobody's cosignature counts for it
+        return list(dict.fromkeys(found))
+
+    def silence(self, end: float) -> Iterator[Finding]:
+        """Whether the log tells of itself up to a time: its end may have been cut off, or no worker runs.
+
+        Args:
+            end: POSIX seconds.
+        """
+        limit = self.config_at(len(self.times)).get("heartbeat_interval_s")
+        last = max(self.times, default=0.0)
+        if self.streams and isinstance(limit, int) and end - last > limit + _SLACK_S:
+            detail = f"the log tells nothing from {_iso(last)} on: no seal worker ran, or its end was cut off"
+            yield self.site.finding(Kind.GAP, detail, entry=len(self.times), declared=True)
 
     def config_at(self, index: int) -> dict[str, Any]:
         """The settings in force at an entry."""
@@ -167,9 +195,7 @@ class Told:
         """Somebody must speak of a stream at each interval, or no worker ran."""
         time = _posix(text)
         limit = self.config_at(index).get("heartbeat_interval_s")
-        asked = (self.since is None or time >= self.since.timestamp()) and (
-            self.until is None or known.named < self.until.timestamp()
-        )
+        asked = self.scope.holds(known.named, time)
         if known.named and isinstance(limit, int) and time - known.named > limit + _SLACK_S and asked:
             gap = f"{_iso(known.named)} to {_iso(time)}"
             detail = f"nobody sealed anything, not even that nothing came, from {gap}: no seal worker ran"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from storage.verify.findings import Finding, Kind, Site
+from storage.verify.findings import Checking, Finding, Kind, Site
 from storage.verify.ledger.entries import Told
 from storage.verify.ledger.notes import Checkpoint, parse_checkpoint
-from storage.verify.ledger.signatures import wrong_signatures
+from storage.verify.ledger.signatures import judge
 from storage.verify.places import Place
 from storage.verify.reading import canonical, document, sha256
 
@@ -32,60 +33,121 @@ _SHAPE: dict[str, object] = {
 }
 
 
-def check_lock(place: Place, root: str, told: Told, head: Checkpoint) -> Iterator[Finding]:
-    """What the lock says contradicts nothing.
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The lock as it was read, and what is wrong with it by itself.
 
-    Args:
-        place: The archive.
-        root: Folder of the log.
-        told: What the entries say.
-        head: The newest checkpoint that is stored.
+    Attributes:
+        raw: Its bytes; None where there is none.
+        value: What it says, if that can be read; then `checkpoint` is there too.
     """
-    site = Site(namespace=told.site.namespace, key=f"{root}lock.json")
-    raw = place.read(site.key)
+
+    place: Place
+    root: str
+    raw: bytes | None
+    value: dict[str, Any] | None
+    checkpoint: Checkpoint | None
+    wrong: str
+
+    @property
+    def key(self) -> str:
+        """Where it lies."""
+        return f"{self.root}lock.json"
+
+    def check(self, told: Told, head: Checkpoint, *, signed: bool, sound: bool) -> Iterator[Finding]:
+        """What it says contradicts nothing.
+
+        Args:
+            told: What the entries say.
+            head: The newest checkpoint whose entries are here.
+            signed: It is signed as it must be; else it proves nothing against the lock.
+            sound: The entries are those that it covers; else they prove nothing against the lock.
+        """
+        site = Site(namespace=told.site.namespace, key=self.key)
+        if self.raw is None:
+            yield site.finding(Kind.MISSING, "writers would begin another log here")
+            return
+        if self.value is None or self.checkpoint is None:
+            yield site.finding(Kind.ALTERED, f"the lock is {self.wrong}")
+            return
+        staged = yield from self._staged(site)
+        size = self.checkpoint.size
+        if size < head.size:
+            yield site.finding(Kind.ROLLBACK, f"the lock is of {size} entries, the log has {head.size}")
+        elif size > head.size:
+            yield from self._ahead(site, size, head, staged=staged)
+        else:
+            yield from self._same(site, self.checkpoint, told, head if signed else None)
+            if sound:
+                yield from self._told(site, self.value, told)
+
+    def is_current(self) -> bool:
+        """Whether no writer has replaced it meanwhile."""
+        return self.place.read(self.key) == self.raw
+
+    def _staged(self, site: Site) -> Checking[bool]:
+        """Checks the bundle of the newest append; whether it is there and right."""
+        assert self.value is not None
+        key, digest = self.value["staged"]["key"], self.value["staged"]["sha256"]
+        if not key.startswith(f"{self.root}staging/") or ".." in key:
+            yield site.finding(Kind.ALTERED, "the lock names a bundle elsewhere")
+            return False
+        body = self.place.read(key)
+        if body is None:
+            if self.is_current():
+                yield site.finding(Kind.MISSING, "the bundle of the newest append is gone", key=key)
+            return False
+        if sha256(body) != digest:
+            yield site.finding(Kind.ALTERED, "not the bundle that was staged", key=key)
+            return False
+        return True
+
+    def _ahead(self, site: Site, size: int, head: Checkpoint, *, staged: bool) -> Iterator[Finding]:
+        """The lock is of a larger log: it has grown meanwhile, or an append was stopped, or its end was taken away."""
+        if self.place.read(f"{self.root}checkpoint") != head.raw:
+            return
+        missing = f"entries {head.size} to {size - 1}"
+        if staged:
+            yield site.finding(Kind.UNCHECKED, f"an append was stopped: {missing} are staged and not yet in the log")
+        else:
+            detail = f"{missing} are gone: the lock vouches for them"
+            yield site.finding(Kind.ROLLBACK, detail, entry=head.size)
+
+    def _same(self, site: Site, checkpoint: Checkpoint, told: Told, head: Checkpoint | None) -> Iterator[Finding]:
+        """Its checkpoint is the one that is published, and signed."""
+        wrong = judge(checkpoint, told.keys, [], told.witnesses()).wrong
+        for detail in wrong:
+            yield site.finding(Kind.SIG, detail)
+        if head is not None and checkpoint.text != head.text and not wrong:
+            yield site.finding(Kind.SPLIT_VIEW, f"the lock has another checkpoint of {head.size} entries")
+
+    def _told(self, site: Site, lock: dict[str, Any], told: Told) -> Iterator[Finding]:
+        """It says the same as the entries."""
+        if sorted(map(canonical, lock["tips"])) != sorted(map(canonical, _tips(told))):
+            yield site.finding(Kind.ALTERED, "the lock tells of other ends of chains than the entries")
+        newest = told.configs[-1][1] if told.configs else {}
+        if lock["v"] != 1 or lock["config"] != hashlib.sha256(canonical(newest)).hexdigest():
+            yield site.finding(Kind.ALTERED, "the lock tells of another version or other settings than the entries")
+        if lock["keys"] != _keys(told):
+            yield site.finding(Kind.ALTERED, "the lock tells of other keys than the entries")
+
+
+def read_lock(place: Place, root: str) -> Lock:
+    """The lock of the log in a folder."""
+    raw = place.read(f"{root}lock.json")
     if raw is None:
-        yield site.finding(Kind.MISSING, "writers would begin another log here")
-        return
-    lock, wrong = document(raw, _SHAPE)
+        return Lock(place, root, None, None, None, "gone")
+    value, wrong = document(raw, _SHAPE)
+    if value is None:
+        return Lock(place, root, raw, None, None, wrong)
     try:
-        checkpoint = parse_checkpoint(lock["checkpoint"].encode()) if lock else None
+        return Lock(place, root, raw, value, parse_checkpoint(value["checkpoint"].encode()), "")
     except ValueError as exc:
-        lock, wrong = None, f"without a checkpoint: {exc}"
-    if lock is None or checkpoint is None:
-        yield site.finding(Kind.ALTERED, f"the lock is {wrong}")
-        return
-    staged = place.read(lock["staged"]["key"]) if lock["staged"]["key"].startswith(f"{root}staging/") else None
-    if staged is not None and sha256(staged) != lock["staged"]["sha256"]:
-        yield site.finding(Kind.ALTERED, "not the bundle that was staged", key=lock["staged"]["key"])
-        staged = None
-    if checkpoint.size < head.size:
-        yield site.finding(Kind.ROLLBACK, f"the lock is of {checkpoint.size} entries, the log has {head.size}")
-    elif checkpoint.size > head.size:
-        yield from _ahead(place, site, checkpoint, head, root, staged=staged is not None)
-    else:
-        yield from _same(site, lock, checkpoint, told, head)
+        return Lock(place, root, raw, None, None, f"without a checkpoint: {exc}")
 
 
-def _ahead(
-    place: Place, site: Site, checkpoint: Checkpoint, head: Checkpoint, root: str, *, staged: bool
-) -> Iterator[Finding]:
-    """The lock is of a larger log: it has grown meanwhile, or an append was stopped, or its end was taken away."""
-    now = place.read(f"{root}checkpoint") or b""
-    if now != head.raw:
-        return
-    missing = f"entries {head.size} to {checkpoint.size - 1}"
-    if staged:
-        yield site.finding(Kind.UNCHECKED, f"an append was stopped: {missing} are staged and not yet in the log")
-    else:
-        yield site.finding(Kind.ROLLBACK, f"{missing} are gone: the lock vouches for them", entry=head.size)
-
-
-def _same(site: Site, lock: dict[str, Any], checkpoint: Checkpoint, told: Told, head: Checkpoint) -> Iterator[Finding]:
-    if checkpoint.text != head.text:
-        yield site.finding(Kind.SPLIT_VIEW, f"the lock has another checkpoint of {head.size} entries")
-    for detail in wrong_signatures(checkpoint, told.signing(checkpoint.size), []):
-        yield site.finding(Kind.SIG, detail)
-    tips = [
+def _tips(told: Told) -> list[dict[str, object]]:
+    return [
         {
             "topic": topic,
             "partition": partition,
@@ -96,12 +158,10 @@ def _same(site: Site, lock: dict[str, Any], checkpoint: Checkpoint, told: Told, 
         }
         for (topic, partition), stream in told.streams.items()
     ]
-    if sorted(map(canonical, lock["tips"])) != sorted(map(canonical, tips)):
-        yield site.finding(Kind.ALTERED, "the lock tells of other ends of chains than the entries")
-    newest = told.configs[-1][1] if told.configs else {}
-    if lock["config"] != hashlib.sha256(canonical(newest)).hexdigest():
-        yield site.finding(Kind.ALTERED, "the lock tells of other settings than the entries")
-    keys = [
+
+
+def _keys(told: Told) -> list[dict[str, object]]:
+    return [
         {
             "vkey": str(window.key),
             "not_before": window.not_before,
@@ -111,5 +171,3 @@ def _same(site: Site, lock: dict[str, Any], checkpoint: Checkpoint, told: Told, 
         for window in told.keys
         if window.last_size is None
     ]
-    if lock["keys"] != keys:
-        yield site.finding(Kind.ALTERED, "the lock tells of other keys than the entries")

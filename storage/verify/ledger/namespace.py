@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from storage.verify.findings import Checking, Finding, Kind, Site, Summary
 from storage.verify.ledger.entries import StreamId, StreamRecord
 from storage.verify.ledger.log import LogCheck
-from storage.verify.ledger.pins import Pins
 from storage.verify.places import Place
-
-SETTLED_S = 120.0
-"""A segment is in the ledger within this time after it was sealed."""
+from storage.verify.scope import Scope
 
 
 @dataclass(slots=True)
@@ -23,25 +19,17 @@ class Vouched:
     Attributes:
         sound: The entries are those that the checkpoint covers.
         streams: Its chains.
-        until: Segments sealed up to this time (POSIX seconds) must be in the log.
+        last: When its newest entry was made, POSIX seconds.
         origins: Of all logs of the namespace.
     """
 
     sound: bool = False
     streams: dict[StreamId, StreamRecord] = field(default_factory=dict)
-    until: float = 0.0
+    last: float = 0.0
     origins: set[str] = field(default_factory=set)
 
 
-def check_logs(
-    place: Place,
-    namespace: str,
-    pins: Pins,
-    summary: Summary,
-    *,
-    since: dt.datetime | None = None,
-    until: dt.datetime | None = None,
-) -> Checking[Vouched]:
+def check_logs(place: Place, namespace: str, scope: Scope, summary: Summary) -> Checking[Vouched]:
     """Everything that is wrong with the logs of a namespace, and what they vouch for.
 
     The newest epoch is read first: it vouches for the one before.
@@ -56,7 +44,7 @@ def check_logs(
             yield site.finding(Kind.INSERTED, "no log, among logs", key=f"{namespace}/log/{name.rstrip('/')}")
     continued = ""
     for number, epoch in enumerate(sorted(epochs, key=int, reverse=True)):
-        log = LogCheck(place, namespace, epoch, pins, summary, since=since, until=until, continued=continued)
+        log = LogCheck(place, namespace, epoch, scope, summary, continued)
         yield from log.check()
         if log.head is None:
             continue
@@ -65,9 +53,14 @@ def check_logs(
         if number == 0:
             vouched.sound = log.sound
             vouched.streams = log.told.streams
-            vouched.until = max(log.told.times, default=0.0) - SETTLED_S
+            vouched.last = max(log.told.times, default=0.0)
         else:
             yield from _same_chains(log, vouched)
+    if "anchor/" in place.names(namespace):
+        for name in place.names(f"{namespace}/anchor"):
+            if name.rstrip("/") not in epochs:
+                key = f"{namespace}/anchor/{name.rstrip('/')}"
+                yield site.finding(Kind.MISSING, "anchors of a log that is not here", key=key)
     return vouched
 
 

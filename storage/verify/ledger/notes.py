@@ -101,19 +101,8 @@ class VerifierKey:
 def _cosigned_message(name: str, seconds: bytes, checkpoint: Checkpoint) -> bytes:
     """What ML-DSA-44 signs (tlog-cosignature)."""
     named, origin = name.encode(), checkpoint.origin.encode()
-    size = checkpoint.size.to_bytes(8)
-    start = bytes(8)
-    return (
-        b"subtree/v1\n\0"
-        + bytes([len(named)])
-        + named
-        + seconds
-        + bytes([len(origin)])
-        + origin
-        + start
-        + size
-        + (checkpoint.root)
-    )
+    parts = (bytes([len(named)]), named, seconds, bytes([len(origin)]), origin, bytes(8), checkpoint.size.to_bytes(8))
+    return b"subtree/v1\n\0" + b"".join(parts) + checkpoint.root
 
 
 def time_of(signature: Signature) -> int:
@@ -136,6 +125,11 @@ def parse_vkey(text: str) -> VerifierKey:
     if key.key_id.hex() != key_id:
         raise ValueError(f"the id in the verifier key {text[:80]!r} is not that of its name and key")
     return key
+
+
+def as_witness(key: VerifierKey) -> VerifierKey:
+    """The key as which a witness cosigns: its Ed25519 key may be given as either type."""
+    return VerifierKey(key.name, COSIGNATURE, key.public) if key.algorithm == ED25519 else key
 
 
 def parse_checkpoint(raw: bytes) -> Checkpoint:

@@ -13,6 +13,7 @@ from skytrail.cli.main import build
 from tests.storage.archive.samples import TOPIC, Clock, message, open_store, seal_in_batches
 from tests.storage.verify.cloudtrail.samples import MadeTrail, a_trail, key_list
 from tests.storage.verify.conftest import make_archive
+from tests.storage.verify.ledger.samples import MadeArchive, small
 
 RUNNER = CliRunner()
 ACME = f"acme/seg/{TOPIC}/0"
@@ -28,13 +29,53 @@ def verify(root: Path | str, *arguments: str) -> Result:
     return RUNNER.invoke(build("verify"), ["verify", "--archive", str(root), *arguments], catch_exceptions=False)
 
 
-def test_a_clean_archive_ends_with_0_and_says_what_was_checked(root: Path) -> None:
+def test_an_archive_without_a_ledger_ends_with_5_and_says_that_nobody_vouches(root: Path) -> None:
     result = verify(root, "-o", "json")
     found = json.loads(result.stdout)
-    assert result.exit_code == 0
-    assert (found["schema_version"], found["verdict"], found["findings"]) == (1, "clean", [])
+    assert (result.exit_code, found["schema_version"], found["verdict"]) == (5, 1, "incomplete")
     assert found["checked"]["segments"] == 7
     assert found["checked"]["records"] > 0
+    assert [(each["kind"], each["namespace"]) for each in found["findings"]] == [
+        ("UNCHECKED", namespace) for namespace in ("acme", "globex", "unreadable")
+    ]
+    assert {each["detail"].partition(":")[0] for each in found["findings"]} == {"no ledger vouches for this namespace"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> MadeArchive:
+    return small(tmp_path_factory.mktemp("ledgers"))
+
+
+END = "2026-03-01T12:01:00Z"
+"""When the made archive was copied, so to say."""
+
+
+def test_a_clean_archive_ends_with_0_for_whoever_pinned_its_keys(made: MadeArchive, tmp_path: Path) -> None:
+    keys = [str(key) for key in made.pins().keys]
+    file = tmp_path / "auditor.keys"
+    file.write_text("# of the ledgers\n" + "\n".join(keys[1:]) + "\n")
+    kept = made.root / "acme/log/1/checkpoint"
+    result = verify(
+        made.root, "--key", keys[0], "--key", str(file), "--checkpoint", str(kept), "--to", END, "-o", "json"
+    )
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["verdict"], found["findings"]) == (0, "clean", [])
+    assert (found["checked"]["entries"], found["checked"]["checkpoints"]) == (14, 4)
+
+
+def test_a_ledger_of_which_no_key_is_pinned_ends_with_5(made: MadeArchive) -> None:
+    keys = [str(key) for key in made.pins().keys]
+    result = verify(made.root, "--key", keys[0], "--key", keys[1], "--to", END, "-o", "json")
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert (result.exit_code, finding["kind"], finding["namespace"]) == (5, "UNCHECKED", "unreadable")
+
+
+@pytest.mark.parametrize("option", ["--key", "--witness", "--authority", "--checkpoint"])
+def test_what_is_pinned_must_be_readable(root: Path, option: str) -> None:
+    with pytest.raises(ConfigError, match="reading a"):
+        verify(root, option, "nonsense")
+    with pytest.raises(ConfigError, match="reading a verifier key"):
+        verify(root, "--key", "logs.example.org/acme/1+00000000+AZ1f")
 
 
 def test_a_changed_byte_ends_with_1_and_the_record_is_named(root: Path) -> None:
@@ -45,7 +86,7 @@ def test_a_changed_byte_ends_with_1_and_the_record_is_named(root: Path) -> None:
     result = verify(root, "-o", "json")
     found = json.loads(result.stdout)
     assert (result.exit_code, found["verdict"]) == (1, "tampered")
-    (finding,) = found["findings"]
+    (finding,) = [each for each in found["findings"] if each["kind"] != "UNCHECKED"]
     assert (finding["kind"], finding["grade"], finding["namespace"]) == ("ALTERED", "tampered", "acme")
     assert (finding["topic"], finding["partition"], finding["seq"]) == (TOPIC, 0, 1)
     assert finding["key"].endswith(path.name)
@@ -61,7 +102,7 @@ def test_offsets_that_kafka_never_delivered_make_it_incomplete_and_no_tampering(
     messages = {0: message("acme", b"a"), 1: message("acme", b"b"), 4: message("acme", b"c")}
     seal_in_batches(open_store(tmp_path / "archive"), messages, [1], Clock())
     result = verify(tmp_path / "archive", "-o", "json")
-    (finding,) = json.loads(result.stdout)["findings"]
+    (_, finding) = json.loads(result.stdout)["findings"]
     assert (result.exit_code, finding["kind"], finding["offset"], finding["declared"]) == (5, "GAP", 2, True)
 
 
@@ -71,13 +112,13 @@ def test_only_so_many_findings_are_shown_and_all_are_counted(root: Path) -> None
     result = verify(root, "--limit", "2", "-o", "json")
     found = json.loads(result.stdout)
     assert len(found["findings"]) == 2
-    assert found["checked"]["findings"] == 7
-    assert "5 MISSING more" in result.stderr
+    assert found["checked"]["findings"] == 10
+    assert "6 MISSING, 2 UNCHECKED more" in result.stderr
 
 
 def test_a_time_range_is_told(root: Path) -> None:
     result = verify(root, "--to", "2020-01-01T00:00:00Z")
-    assert result.exit_code == 0
+    assert result.exit_code == 5
     assert "outside of the time range" in result.stderr
 
 
@@ -110,7 +151,7 @@ def test_what_cloudtrail_delivered_is_checked_without_an_archive(tmp_path: Path,
 
 def test_archive_and_source_can_be_checked_together(tmp_path: Path, trail: MadeTrail, root: Path) -> None:
     result = verify_source(tmp_path, trail, "--archive", str(root))
-    assert result.exit_code == 0
+    assert result.exit_code == 5
     checked = json.loads(result.stdout)["checked"]
     assert (checked["digests"], checked["objects"]) == (7, 1)
 

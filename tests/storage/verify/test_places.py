@@ -10,9 +10,10 @@ import pytest
 from moto import mock_aws
 
 from storage.verify import bucket
-from storage.verify.archive import Scope, examine
+from storage.verify.archive import examine
 from storage.verify.bucket import Bucket
 from storage.verify.places import Directory, Place, place_at
+from storage.verify.scope import Scope
 
 OBJECTS = {"a/one": b"1", "a/b/two": b"22", "c": b"\x00" * 3_000_000}
 

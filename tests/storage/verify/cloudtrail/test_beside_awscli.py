@@ -20,11 +20,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from storage.verify.archive import Scope
 from storage.verify.cloudtrail.keys import read_keys
 from storage.verify.cloudtrail.trail import Trail
 from storage.verify.findings import Summary
 from storage.verify.places import Directory
+from storage.verify.scope import Scope
 from tests.storage.verify.cloudtrail.samples import (
     ACCOUNT,
     BUCKET,

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from moto import mock_aws
 
 from storage.verify import bucket
-from storage.verify.archive import Scope
 from storage.verify.cloudtrail.keys import read_keys
 from storage.verify.cloudtrail.trail import Trail
 from storage.verify.findings import Finding, Grade, Kind, Summary
 from storage.verify.places import Place, place_at
+from storage.verify.scope import Scope
 from tests.storage.verify.cloudtrail.samples import (
     BUCKET,
     HOUR,
