@@ -31,6 +31,20 @@ Part = Callable[[Progress], Iterator[Finding]]
 """One of the things to verify; it tells of its progress."""
 COLUMNS = ("kind", "grade", "namespace", "topic", "partition", "seq", "offset", "index", "entry", "detail", "key")
 
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Verifier key of a log that you trust, or a file with one on each line. Repeatable."),
+]
+WitnessOption = Annotated[
+    list[str] | None, typer.Option(help="Verifier key of a witness that must have cosigned. Repeatable.")
+]
+AuthorityOption = Annotated[
+    list[Path] | None, typer.Option(help="Root certificate (PEM) of a time stamping authority. Repeatable.")
+]
+CheckpointOption = Annotated[
+    list[Path] | None, typer.Option(help="A checkpoint that you kept: the log must continue it. Repeatable.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -46,19 +60,10 @@ def verify(
         str | None, typer.Option("--from", help="Read segments received at or after this: ISO 8601 or an age.")
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Read segments received before this.")] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(help="Verifier key of a log that you trust, or a file with one on each line. Repeatable."),
-    ] = None,
-    witness: Annotated[
-        list[str] | None, typer.Option(help="Verifier key of a witness that must have cosigned. Repeatable.")
-    ] = None,
-    authority: Annotated[
-        list[Path] | None, typer.Option(help="Root certificate (PEM) of a time stamping authority. Repeatable.")
-    ] = None,
-    checkpoint: Annotated[
-        list[Path] | None, typer.Option(help="A checkpoint that you kept: the log must continue it. Repeatable.")
-    ] = None,
+    key: KeyOption = None,
+    witness: WitnessOption = None,
+    authority: AuthorityOption = None,
+    checkpoint: CheckpointOption = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -97,19 +102,23 @@ def verify(
     if source:
         trail, keys = _place(source), _source_keys(source_key or [])
         parts.append(lambda tell: Trail(trail, keys, scope, now, summary, tell).check())
-    shown = _shown(_followed(parts), limit)
-    if chosen(output) is Output.JSON:
-        findings = [as_dict(finding) for finding in shown]
-        checked = dataclasses.asdict(summary)
-        emit_object(
-            {"schema_version": SCHEMA_VERSION, "verdict": verdict(summary), "checked": checked, "findings": findings},
-            output,
-        )
-    else:
-        emit_rows(map(as_dict, shown), output, columns=COLUMNS)
+    _emit(_shown(_followed(parts), limit), summary, output)
     _tell(summary)
     if not summary.ok:
         raise typer.Exit(Exit.FINDINGS if summary.tampered else Exit.INCOMPLETE)
+
+
+def _emit(shown: Iterator[Finding], summary: Summary, output: Output | None) -> None:
+    """The findings as they come, or one document when all are known."""
+    if chosen(output) is not Output.JSON:
+        emit_rows(map(as_dict, shown), output, columns=COLUMNS)
+        return
+    findings = [as_dict(finding) for finding in shown]
+    checked = dataclasses.asdict(summary)
+    emit_object(
+        {"schema_version": SCHEMA_VERSION, "verdict": verdict(summary), "checked": checked, "findings": findings},
+        output,
+    )
 
 
 def verdict(summary: Summary) -> str:
