@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.identity.aio import DefaultAzureCredential
-from azure.storage.blob.aio import ContainerClient
+from azure.storage.blob.aio import ContainerClient, LinearRetry
 
 from ingest.schema.errors import ConfigError, SkytrailError, SourceRefused, SourceUnavailable
 from ingest.transports.azure.credentials import connection_string
@@ -48,10 +49,12 @@ def open_container(
     Raises:
         ConfigError: The connection string is none, or of another account.
     """
+    # Left to itself the client is silent for a minute before anybody hears of a service that is away.
+    retries: Any = LinearRetry(backoff=1, retry_total=1, random_jitter_range=1)
     if file is None:
-        return ContainerClient(account_url, container, credential=identity)
+        return ContainerClient(account_url, container, credential=identity, retry_policy=retries)
     try:
-        client = ContainerClient.from_connection_string(connection_string(file), container)
+        client = ContainerClient.from_connection_string(connection_string(file), container, retry_policy=retries)
     except ValueError as exc:
         mend = "copy it again from `az storage account show-connection-string`"
         raise ConfigError(f"reading connection string: {exc}", where=str(file), mend=mend) from exc
@@ -67,7 +70,7 @@ def storage_trouble(doing: str, error: AzureError, where: str) -> SkytrailError:
     code = getattr(code, "value", code)
     status = error.status_code if isinstance(error, HttpResponseError) else None
     told = f"{doing}: {code}"
-    if isinstance(error, ClientAuthenticationError):
+    if isinstance(error, ClientAuthenticationError) and not getattr(error, "error_code", None):
         mend = "the identity got no token: check it, its client id and the clock"
         return SourceRefused(told, where=where, mend=mend)
     if isinstance(error, ResourceNotFoundError):

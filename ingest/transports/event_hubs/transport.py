@@ -31,12 +31,13 @@ from azure.eventhub.amqp import AmqpMessageBodyType
 from ingest.backoff import Backoff
 from ingest.schema.envelope import Origin
 from ingest.schema.errors import SkytrailError, SourceRefused, TransientError
+from ingest.transports.azure.telling import Told
 from ingest.transports.contract import Place
 from ingest.transports.event_hubs.checkpoints import claim_group
 from ingest.transports.event_hubs.client import Hub, open_hub
 from ingest.transports.event_hubs.partition import Partition
 from ingest.transports.event_hubs.settings import EventHubsSettings
-from ingest.transports.event_hubs.troubles import Refusals, Told, is_theft, lost, named, taken
+from ingest.transports.event_hubs.troubles import Refusals, is_theft, lost, named, taken
 from ingest.transports.messages.delivery import MessageDelivery
 from ingest.transports.messages.runs import cut_runs, joined
 

@@ -28,7 +28,6 @@ _AUTHENTICATION = (
 )
 REFUSALS_TO_END = 3
 _RUN_S = 600.0  # refusals that lie further apart have nothing to do with each other
-_TELL_AGAIN_S = 60.0
 
 
 def is_theft(error: Exception) -> bool:
@@ -100,23 +99,6 @@ class Refusals:
     def clear(self, place: str) -> None:
         """It worked again."""
         self._seen.pop(place, None)
-
-
-@dataclass(slots=True)
-class Told:
-    """Tells a trouble when it begins and once a minute while it lasts, not at each attempt."""
-
-    _at: dict[tuple[str, str], float] = field(default_factory=dict)
-
-    def is_news(self, error: SkytrailError, now: float) -> bool:
-        """Whether to tell it now."""
-        key = (error.where, error.what)
-        if now - self._at.get(key, -_TELL_AGAIN_S) < _TELL_AGAIN_S:
-            return False
-        if len(self._at) > 1000:  # noqa: PLR2004 - texts of errors vary; what is forgotten is told once more
-            self._at.clear()
-        self._at[key] = now
-        return True
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,367 @@
+"""Blobs of a container, found by listing: what diagnostic settings write to a storage account (`PT1H.json`).
+
+Bodies:   Blobs of lines come in bodies of about 4 MiB cut at line ends; of one that grew only the new bytes are read.
+          gzip and documents over several lines come whole, and again as a whole when they changed.
+          https://learn.microsoft.com/azure/azure-monitor/essentials/resource-logs-blob-format
+Delivery: at least once. The checkpoint, a file of this machine, says of each blob up to where all is acknowledged.
+Order:    Within a blob. Blobs come in the order of the listing, `read_ahead` of them are read at the same time.
+Troubles: A blob that vanished, shrank or holds something else than was read of it is told; what can't be read is told
+          and tried again every hour, and when it changed. It hides no other blob.
+Bounded:  `read_ahead` bodies lie ready; the listing goes on when they are taken.
+Tests:    tests/ingest/transports/azure_blob/, on Azurite
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import math
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, NamedTuple, TypeVar
+
+from ingest.backoff import Backoff
+from ingest.schema.envelope import Origin
+from ingest.schema.errors import SkytrailError, SourceRefused, SourceUnavailable, StoreUnavailable, TransientError
+from ingest.transports.azure.telling import Told
+from ingest.transports.azure_blob.bodies import Body, next_body
+from ingest.transports.azure_blob.container import Container, Listed, Read
+from ingest.transports.azure_blob.marks import Mark, Marks
+from ingest.transports.azure_blob.settings import AzureBlobSettings
+from ingest.transports.azure_blob.track import Track
+from ingest.transports.contract import Place
+from ingest.transports.messages.delivery import MessageDelivery
+
+T = TypeVar("T")
+
+_NAME = "azure_blob"
+_GROWS_S = 3600.0  # an append blob that was not written to for so long is taken as finished
+_WATCHED_S = 48 * 3600.0  # of a blob that was written to since, it is told when it vanishes
+_SAVE_EVERY_S = 1.0
+_REFUSED_PAUSE_S = 15.0
+_REFUSED_AGAIN_S = 3600.0  # a blob that can't be read is tried again then, or when it changed
+_DAY_S = 86400
+_uniform = random.SystemRandom().uniform
+logging.getLogger("azure").addHandler(logging.NullHandler())  # what it logs reaches us as errors as well
+
+
+async def open_transport(settings: AzureBlobSettings, place: Place) -> AzureBlob:
+    """Look at the container, and open the checkpoint.
+
+    Raises:
+        ConfigError: The container refuses us, or the checkpoint can't be read.
+    """
+    container = Container(settings)
+    try:
+        marks = Marks(settings.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.blobs.sqlite")
+        transport = AzureBlob(container, marks, settings, place)
+        await transport.start()
+    except BaseException:
+        await container.close()
+        raise
+    return transport
+
+
+class _Aside(NamedTuple):
+    """A blob that has nothing for us as long as it stays as it is."""
+
+    etag: str
+    until: float
+    grows: bool
+
+    def holds(self, blob: Listed, now: float) -> bool:
+        return (self.etag, self.grows) == (blob.etag, _grows(blob, now)) and now < self.until
+
+
+class AzureBlob:
+    """See the module."""
+
+    def __init__(self, container: Container, marks: Marks, settings: AzureBlobSettings, place: Place) -> None:
+        self._container = container
+        self._marks = marks
+        self._settings = settings
+        self._place = place
+        self._since = _seconds(settings.since)
+        self._tracks: dict[str, Track] = {}
+        self._aside: dict[str, _Aside] = {}
+        self._again: deque[MessageDelivery] = deque()
+        self._work: set[asyncio.Future[Any]] = set()
+        self._wake = asyncio.Event()
+        self._told = Told()
+        self._closing = False
+        self._save_at = 0.0
+
+    async def start(self) -> None:
+        """Ask for one blob.
+
+        Raises:
+            SourceRefused: The container refuses us.
+        """
+        patience = Backoff(first_s=1.0, cap_s=30.0, alarm_after_s=0.0, on_alarm=lambda error, _: self._tell(error))
+        await patience.forever(self._container.look)
+
+    async def deliveries(self) -> AsyncIterator[MessageDelivery]:
+        """See `Transport.deliveries`; never ends by itself."""
+        pause = first_pause = 1.0
+        while not self._closing:
+            try:
+                async for delivery in self._look():
+                    yield delivery
+                pause, rest = first_pause, self._settings.poll_interval_s
+            except TransientError as exc:
+                self._tell(exc)
+                pause, rest = min(30.0, 2 * pause), _uniform(0, pause)
+            except SourceRefused as exc:
+                self._tell(exc)
+                rest = _REFUSED_PAUSE_S
+            until = asyncio.get_running_loop().time() + rest
+            while not self._closing and (left := until - asyncio.get_running_loop().time()) > 0:
+                while self._again:
+                    yield self._again.popleft()
+                await self._wait(left)
+
+    async def close(self) -> None:
+        """See `Transport.close`."""
+        if self._closing:
+            return
+        self._closing = True
+        self._wake.set()
+        for work in tuple(self._work):
+            work.cancel()
+        await asyncio.gather(*tuple(self._work), return_exceptions=True)
+        self._save()
+        self._marks.close()
+        await self._container.close()
+
+    async def _wait(self, seconds: float) -> None:
+        """Until a body was handed back, the transport closes, or the time is over."""
+        self._wake.clear()
+        if self._closing or self._again:
+            return
+        self._save()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    async def _look(self) -> AsyncIterator[MessageDelivery]:
+        """Everything that is new in the container.
+
+        Raises:
+            SourceUnavailable: The service is away; the next look goes on.
+            SourceRefused: The container refuses us.
+        """
+        now = self._place.clock().timestamp()
+        seen: set[str] = set()
+        async with contextlib.aclosing(self._container.pages()) as pages:
+            while (page := await self._done(anext(pages, None))) is not None:
+                seen.update(blob.locator for blob in page if blob.modified > now - _WATCHED_S)
+                async for delivery in self._read(self._due(page, now), now):
+                    yield delivery
+                    while self._again:
+                        yield self._again.popleft()
+        if not self._closing:
+            self._notice_gone(seen, now)
+            self._marks.forget(_day(now))
+            self._save()
+
+    def _due(self, page: list[Listed], now: float) -> list[Listed]:
+        """The blobs of a page that have something new, with their tracks."""
+        marks = self._marks.find([blob.locator for blob in page])
+        self._marks.saw(marks, _day(now))
+        due: list[Listed] = []
+        for blob in page:
+            track = self._tracks.get(blob.locator)
+            last = track.last if track else marks.get(blob.locator)
+            if self._is_due(blob, last, now):
+                self._aside.pop(blob.locator, None)
+                self._tracks.setdefault(blob.locator, Track(last)).reading = True
+                due.append(blob)
+        return due
+
+    def _is_due(self, blob: Listed, last: Mark | None, now: float) -> bool:
+        if last is None:
+            wanted = blob.size > 0 and blob.modified >= self._since
+        else:
+            wanted = blob.etag != last.etag or not (last.whole or last.offset == blob.size)
+        aside = self._aside.get(blob.locator)
+        return wanted and not (aside and aside.holds(blob, now))
+
+    async def _read(self, due: list[Listed], now: float) -> AsyncIterator[MessageDelivery]:
+        """The bodies of some blobs; the first ones of the next blobs are read meanwhile."""
+        waiting = deque(due)
+        ahead: deque[tuple[Listed, asyncio.Future[Body | None]]] = deque()
+        try:
+            while (waiting or ahead) and not self._closing:
+                while waiting and len(ahead) < self._settings.read_ahead:
+                    blob = waiting.popleft()
+                    ahead.append((blob, self._begun(self._next(blob, now))))
+                blob, first = ahead.popleft()
+                async for delivery in self._bodies(blob, first, now):
+                    yield delivery
+        finally:
+            for blob, work in ahead:
+                work.cancel()
+                self._end_reading(blob)
+            for blob in waiting:
+                self._end_reading(blob)
+            await asyncio.gather(*(work for _, work in ahead), return_exceptions=True)
+
+    async def _bodies(
+        self, blob: Listed, first: asyncio.Future[Body | None], now: float
+    ) -> AsyncIterator[MessageDelivery]:
+        """The bodies of one blob, up to its present end."""
+        try:
+            found = await self._done(first)
+            while found is not None:
+                if found.replaced:
+                    self._begin_again(blob)
+                elif found.body:
+                    yield self._deliver(blob, found)
+                elif mark := self._tracks[blob.locator].looked(blob, found):
+                    self._keep(mark)
+                if found.waits:
+                    self._aside[blob.locator] = _Aside(blob.etag, math.inf, grows=_grows(blob, now))
+                if (found.ended and not found.replaced) or not blob.size:
+                    return
+                found = await self._done(self._next(blob, now))
+            if not self._closing and self._tracks[blob.locator].last is None:
+                self._place.warn(_vanished(blob.locator, f"before its {blob.size} bytes were read", blob.modified))
+        except SourceRefused as exc:
+            self._place.warn(exc)
+            self._aside[blob.locator] = _Aside(blob.etag, now + _REFUSED_AGAIN_S, grows=_grows(blob, now))
+        finally:
+            self._end_reading(blob)
+
+    async def _next(self, blob: Listed, now: float) -> Body | None:
+        async def read(start: int, size: int, etag: str) -> Read | None:
+            return await self._container.read(blob, start, size, etag=etag)
+
+        base = self._tracks[blob.locator].base
+        if base and blob.size < base.offset:
+            return Body(replaced=True)
+        limit = self._place.max_body_bytes
+        return await next_body(read, base, growing=_grows(blob, now), limit=limit, where=blob.locator)
+
+    def _begin_again(self, blob: Listed) -> None:
+        """The blob is not the one that was read; what was delivered of the other stays delivered."""
+        last = self._tracks[blob.locator].last
+        self._tracks[blob.locator] = Track(reading=True)
+        self._marks.drop(blob.locator)
+        if last and (blob.appended or blob.size < last.offset):
+            what = (
+                f"reading blob: it has {blob.size} bytes that do not go on from the {last.offset} that were read of it"
+            )
+            mend = "someone deleted, cut or replaced a log: find out who; it is read again from its start"
+            self._place.warn(SourceRefused(what, where=blob.locator, mend=mend))
+
+    def _notice_gone(self, seen: set[str], now: float) -> None:
+        """Tell of blobs that were written to lately and are not listed any longer."""
+        for mark in self._marks.written_after(now - _WATCHED_S, self._container.prefix):
+            if mark.locator in seen:
+                continue
+            left = mark.size - mark.offset
+            when = f"with {left} bytes unread" if left > 0 else "what was appended since it was last read is lost"
+            self._place.warn(_vanished(mark.locator, when, mark.modified))
+            self._marks.drop(mark.locator)
+            self._tracks.pop(mark.locator, None)
+            self._aside.pop(mark.locator, None)
+
+    def _deliver(self, blob: Listed, found: Body) -> MessageDelivery:
+        track = self._tracks[blob.locator]
+        origin = Origin(
+            transport=_NAME,
+            locator=blob.locator,
+            version=found.version,
+            etag=found.etag,
+            first_ordinal=0 if found.whole else track.ordinal,
+        )
+        reach = track.advance(blob, found)
+
+        def settled() -> None:
+            mark = track.settle(reach)
+            if mark is not None and self._tracks.get(blob.locator) is track:
+                self._keep(mark)
+                self._release(blob.locator)
+
+        def returned(delivery: MessageDelivery) -> None:
+            self._again.append(delivery)
+            self._wake.set()
+
+        def given_up(reason: str) -> None:
+            self._place.warn(SourceRefused(f"collecting body: given up: {reason}", where=origin.locator))
+            settled()
+
+        return MessageDelivery(
+            origin,
+            found.body,
+            self._place.clock(),
+            on_settled=settled,
+            on_returned=returned,
+            on_given_up=given_up,
+        )
+
+    def _end_reading(self, blob: Listed) -> None:
+        if track := self._tracks.get(blob.locator):
+            track.reading = False
+            self._release(blob.locator)
+
+    def _release(self, locator: str) -> None:
+        """Keep in memory only what is being read or settled; of the rest the checkpoint knows."""
+        track = self._tracks.get(locator)
+        if track and not track.reading and not track.waits:
+            del self._tracks[locator]
+
+    def _begun(self, work: Awaitable[T]) -> asyncio.Future[T]:
+        task = asyncio.ensure_future(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
+
+    async def _done(self, work: Awaitable[T]) -> T | None:
+        """What some work gives; None when the transport closes meanwhile."""
+        if self._closing and not isinstance(work, asyncio.Future):
+            return None
+        task = self._begun(work)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._closing:
+                return None
+            raise
+
+    def _tell(self, trouble: SkytrailError) -> None:
+        if self._told.is_news(trouble, asyncio.get_running_loop().time()):
+            self._place.warn(trouble)
+
+    def _keep(self, mark: Mark) -> None:
+        if not self._closing:
+            self._marks.put(mark, _day(self._place.clock().timestamp()))
+            if asyncio.get_running_loop().time() >= self._save_at:
+                self._save()
+
+    def _save(self) -> None:
+        try:
+            self._marks.save()
+        except OSError as exc:
+            # Going on is right: what is not noted is read again after a restart, never skipped.
+            mend = "free space or correct permissions; until then a restart repeats what was read"
+            self._tell(StoreUnavailable(f"saving checkpoint: {exc}", where=str(self._marks.file), mend=mend))
+        self._save_at = asyncio.get_running_loop().time() + _SAVE_EVERY_S
+
+
+def _grows(blob: Listed, now: float) -> bool:
+    return blob.appended and now - blob.modified < _GROWS_S
+
+
+def _seconds(since: dt.datetime | dt.date | None) -> float:
+    if since is None:
+        return 0.0
+    if not isinstance(since, dt.datetime):
+        since = dt.datetime.combine(since, dt.time(), dt.UTC)
+    return since.timestamp()
+
+
+def _day(now: float) -> int:
+    return int(now // _DAY_S)
