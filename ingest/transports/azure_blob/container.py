@@ -28,7 +28,8 @@ class Listed:
     Attributes:
         locator: Its address without the scheme.
         modified: When it was last written (seconds since 1970).
-        appended: It is an append blob that may still grow.
+        appended: It is an append blob: what was written once stays.
+        sealed: Nothing can be appended any longer.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Listed:
     etag: str
     modified: float
     appended: bool
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ class Container:
             size=blob.size,
             etag=(blob.etag or "").strip('"'),
             modified=blob.last_modified.timestamp(),
-            appended=blob.blob_type is BlobType.APPENDBLOB and not blob.is_append_blob_sealed,
+            appended=blob.blob_type is BlobType.APPENDBLOB,
+            sealed=bool(blob.is_append_blob_sealed),
         )
 
     async def read(self, blob: Listed, start: int, size: int, *, etag: str = "") -> Read | None:

@@ -25,13 +25,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from ingest.backoff import Backoff
 from ingest.schema.envelope import Origin
-from ingest.schema.errors import SkytrailError, SourceRefused, SourceUnavailable, StoreUnavailable, TransientError
+from ingest.schema.errors import SkytrailError, SourceRefused, StoreUnavailable, TransientError
 from ingest.transports.azure.telling import Told
 from ingest.transports.azure_blob.bodies import Body, next_body
 from ingest.transports.azure_blob.container import Container, Listed, Read
 from ingest.transports.azure_blob.marks import Mark, Marks
 from ingest.transports.azure_blob.settings import AzureBlobSettings
 from ingest.transports.azure_blob.track import Track
+from ingest.transports.azure_blob.troubles import replaced, vanished, vanished_unread
 from ingest.transports.contract import Place
 from ingest.transports.messages.delivery import MessageDelivery
 
@@ -227,7 +228,7 @@ class AzureBlob:
                     return
                 found = await self._done(self._next(blob, now))
             if not self._closing and self._tracks[blob.locator].last is None:
-                self._place.warn(_vanished(blob.locator, f"before its {blob.size} bytes were read", blob.modified))
+                self._place.warn(vanished_unread(blob))
         except SourceRefused as exc:
             self._place.warn(exc)
             self._aside[blob.locator] = _Aside(blob.etag, now + _REFUSED_AGAIN_S, grows=_grows(blob, now))
@@ -250,20 +251,14 @@ class AzureBlob:
         self._tracks[blob.locator] = Track(reading=True)
         self._marks.drop(blob.locator)
         if last and (blob.appended or blob.size < last.offset):
-            what = (
-                f"reading blob: it has {blob.size} bytes that do not go on from the {last.offset} that were read of it"
-            )
-            mend = "someone deleted, cut or replaced a log: find out who; it is read again from its start"
-            self._place.warn(SourceRefused(what, where=blob.locator, mend=mend))
+            self._place.warn(replaced(blob, last))
 
     def _notice_gone(self, seen: set[str], now: float) -> None:
         """Tell of blobs that were written to lately and are not listed any longer."""
         for mark in self._marks.written_after(now - _WATCHED_S, self._container.prefix):
             if mark.locator in seen:
                 continue
-            left = mark.size - mark.offset
-            when = f"with {left} bytes unread" if left > 0 else "what was appended since it was last read is lost"
-            self._place.warn(_vanished(mark.locator, when, mark.modified))
+            self._place.warn(vanished(mark))
             self._marks.drop(mark.locator)
             self._tracks.pop(mark.locator, None)
             self._aside.pop(mark.locator, None)
@@ -352,7 +347,7 @@ class AzureBlob:
 
 
 def _grows(blob: Listed, now: float) -> bool:
-    return blob.appended and now - blob.modified < _GROWS_S
+    return blob.appended and not blob.sealed and now - blob.modified < _GROWS_S
 
 
 def _seconds(since: dt.datetime | dt.date | None) -> float:
