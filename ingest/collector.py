@@ -18,12 +18,13 @@ import msgspec
 
 from ingest.backoff import Backoff
 from ingest.formats.contract import Format
+from ingest.formats.recognition import AUTO
 from ingest.publisher import Publisher
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import MAX_RECORD_BYTES, Context, Envelope, Header, pack
-from ingest.schema.errors import OversizedRecord, RejectedRecord, TransientError
+from ingest.schema.errors import OversizedRecord, RejectedRecord, TransientError, UnrecognisedRecord
 from ingest.transports.contract import Delivery, Transport
-from ingest.unpacking import Contexts, Repeats, Unpacked, unpack
+from ingest.unpacking import Contexts, Repeats, Run, Unpacked, unpack
 
 _STEP_BYTES = 8 * 1024 * 1024  # records published and awaited at once
 _INLINE_BYTES = MAX_RECORD_BYTES  # a larger refused body lies in the archive, its letter points there
@@ -60,13 +61,13 @@ class Identity:
     Attributes:
         collector: Id of the collector, as in the settings.
         namespace: Tenant or business unit.
-        format: Format of what arrives.
+        format: Format of what arrives; None: each record's own, by its content.
         context: What is known of the records where a body does not say it itself.
     """
 
     collector: str
     namespace: str
-    format: Format
+    format: Format | None
     context: Context = ()
 
 
@@ -168,13 +169,14 @@ class Collector:
             task.add_done_callback(self._delivered)
 
     async def _unpack(self, delivery: Delivery) -> Unpacked:
-        arguments = (delivery.body, self._identity.format, self._limits.max_inflated_bytes)
+        before = self._contexts.format_of(delivery.origin)
+        arguments = (delivery.body, self._identity.format, self._limits.max_inflated_bytes, before)
         if len(delivery.body) < _THREAD_BYTES:
             unpacked = unpack(*arguments)
         else:
             unpacked = await asyncio.to_thread(unpack, *arguments)
         unpacked.repeats = self._repeats.of(delivery.origin, unpacked.records)
-        unpacked.context = self._contexts.of(delivery.origin, unpacked.context) or self._identity.context
+        unpacked.runs = self._contexts.completed(delivery.origin, unpacked.runs, self._identity.context)
         return unpacked
 
     async def _wait_for_room(self) -> None:
@@ -218,24 +220,27 @@ class Collector:
         for step in _steps(_envelopes(header, unpacked)):
             await self._backoff.forever(functools.partial(self._publisher.publish, step))
             self._count(published=sum(len(each.records) for each in step))
-        for ordinal, record in enumerate(unpacked.records):
-            if len(record) > MAX_RECORD_BYTES:
-                await self._refuse(_advanced(header, ordinal), record, _oversized(record, header, ordinal))
+        for run in unpacked.runs:
+            for ordinal in range(run.start, run.end):
+                error = _refusal(run, unpacked.records[ordinal], header, ordinal)
+                if error:
+                    letter = _letter_header(header, run, ordinal)
+                    await self._refuse(letter, unpacked.records[ordinal], error, unpacked.repeats.get(ordinal, 0))
         if unpacked.fault:
             await self._refuse(_advanced(header, len(unpacked.records)), delivery.body, unpacked.fault)
 
     def _header(self, delivery: Delivery, unpacked: Unpacked) -> Header:
-        name = self._identity.collector
+        name, format_ = self._identity.collector, self._identity.format
         return Header(
-            format=self._identity.format.name,
+            format=format_.name if format_ else AUTO,
             namespace=self._identity.namespace,
             collector=f"{name}/{delivery.source}" if delivery.source else name,
             received_at=delivery.received_at,
             origin=msgspec.structs.replace(delivery.origin, sha256=unpacked.sha256),
-            context=unpacked.context,
+            context=unpacked.runs[0].context if format_ and unpacked.runs else self._identity.context,
         )
 
-    async def _refuse(self, header: Header, body: bytes, error: RejectedRecord) -> None:
+    async def _refuse(self, header: Header, body: bytes, error: RejectedRecord, repeat: int = 0) -> None:
         """Make the bytes a dead letter; those too large for Kafka go to the archive, the letter points there."""
         key = ""
         if len(body) > _INLINE_BYTES or isinstance(error, OversizedRecord):
@@ -249,8 +254,9 @@ class Collector:
             body=b"" if key else body,
             size=len(body),
             header=header,
-            format_version=self._identity.format.version,
+            format_version=self._identity.format.version if self._identity.format else "",
             object_key=key,
+            repeat=repeat,
         )
         await self._backoff.forever(functools.partial(self._publisher.publish_dead_letters, [letter]))
         self._count(dead_lettered=1)
@@ -272,13 +278,33 @@ class Collector:
 
 
 def _envelopes(header: Header, unpacked: Unpacked) -> Iterator[Envelope]:
-    """Envelopes of the runs of records between oversized ones, with the ordinals of the whole body."""
-    start = 0
-    oversized = [i for i, record in enumerate(unpacked.records) if len(record) > MAX_RECORD_BYTES]
-    for end in [*oversized, len(unpacked.records)]:
-        repeats = {i - start: n for i, n in unpacked.repeats.items() if start <= i < end}
-        yield from pack(_advanced(header, start), unpacked.records[start:end], repeats)
-        start = end + 1
+    """Envelopes of the records of one format between oversized ones, with the ordinals of the whole body."""
+    for run in unpacked.runs:
+        if run.format is None:
+            continue
+        start = run.start
+        own = msgspec.structs.replace(header, format=run.format.name, context=run.context)
+        oversized = [i for i in range(run.start, run.end) if len(unpacked.records[i]) > MAX_RECORD_BYTES]
+        for end in [*oversized, run.end]:
+            repeats = {i - start: n for i, n in unpacked.repeats.items() if start <= i < end}
+            yield from pack(_advanced(own, start), unpacked.records[start:end], repeats)
+            start = end + 1
+
+
+def _letter_header(header: Header, run: Run, ordinal: int) -> Header:
+    """The header of a record that is refused."""
+    name = run.format.name if run.format else header.format
+    return _advanced(msgspec.structs.replace(header, format=name, context=run.context), ordinal)
+
+
+def _refusal(run: Run, record: bytes, header: Header, ordinal: int) -> RejectedRecord | None:
+    """Why a record can't go into an envelope."""
+    if len(record) > MAX_RECORD_BYTES:
+        return _oversized(record, header, ordinal)
+    if run.format is None:
+        where = f"{header.origin.locator} record {header.origin.first_ordinal + ordinal}"
+        return UnrecognisedRecord(f"recognising record: {run.why}", where=where)
+    return None
 
 
 def _steps(envelopes: Iterator[Envelope]) -> Iterator[Sequence[Envelope]]:

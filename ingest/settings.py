@@ -57,7 +57,9 @@ class CollectorSettings(BaseModel, extra="forbid", frozen=True):
     """
 
     transport: str = Field(description="The way in: the name of a folder of ingest/transports, e.g. files.")
-    format: str = Field(description="Format of what arrives, e.g. aws.cloudtrail.")
+    format: str = Field(
+        description="Format of what arrives, e.g. aws.cloudtrail; auto: each record's own, by its content."
+    )
     namespace: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_.]{0,99}$", description="Tenant or unit.")
     max_inflated_bytes: int = Field(
         default=256 * 1024 * 1024, gt=0, description="Largest inflated body, bytes: beyond it a gzip is a bomb."

@@ -1,21 +1,47 @@
-"""From a collected body to its records: inflate, split, count repeats. Pure; a fault is a value, not an exception.
+"""From a collected body to its records: inflate, split, tell formats apart, count repeats. Pure; a fault is a value.
 
 Everything before a fault is kept: the records go on, and the whole body, as received, becomes a dead letter.
+
+Without a format each JSON record goes to its own. A body that is no JSON has one format, which its beginning tells, or
+told when the object came in parts.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from ingest.formats.contract import Format
+from ingest.formats.recognition import AUTO, formats_of, list_keys, recognise, uncertainty
+from ingest.formats.registry import format_named
 from ingest.parsing.gzip_member import inflate
+from ingest.parsing.json_slices import is_json, split_objects
 from ingest.schema.envelope import Context, Origin
 from ingest.schema.errors import MalformedBody
 
 _OBJECTS = 64  # source objects whose repeats are remembered, the latest
 _LEAVES = 500_000  # distinct records remembered of one object, about 60 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Records of a body that follow each other and are of one format.
+
+    Attributes:
+        start: Ordinal of the first in the body's records.
+        end: Ordinal behind the last.
+        format: Their format; None where nobody can tell it.
+        context: What the body says of all its records beside them.
+        why: Why nobody can tell.
+    """
+
+    start: int
+    end: int
+    format: Format | None
+    context: Context = ()
+    why: str = ""
 
 
 @dataclass(slots=True)
@@ -24,15 +50,15 @@ class Unpacked:
 
     Attributes:
         records: The exact bytes of each record, in order.
+        runs: The same records by their formats, in order, without gaps.
         repeats: Ordinal in `records` → how many times the same bytes occurred before in the same source object.
-        context: What the body says of all its records beside them.
         sha256: Hex SHA-256 of the inflated body; of the body as received where it can't be inflated.
         fault: Why the rest of the body could not be read.
     """
 
     records: list[bytes] = field(default_factory=list)
     repeats: dict[int, int] = field(default_factory=dict)
-    context: Context = ()
+    runs: list[Run] = field(default_factory=list)
     sha256: str = ""
     fault: MalformedBody | None = None
 
@@ -45,16 +71,35 @@ class Contexts:
     """
 
     def __init__(self) -> None:
-        self._objects: OrderedDict[str, Context] = OrderedDict()
+        self._objects: OrderedDict[str, dict[str, Context]] = OrderedDict()
 
-    def of(self, origin: Origin, said: Context) -> Context:
-        """What counts for a body: what it says itself, else what an earlier part of the same object said."""
+    def format_of(self, origin: Origin) -> str:
+        """The one format of the earlier parts of an object; empty where there are none, or several formats."""
+        known = self._objects.get(_object_of(origin), {}) if origin.first_ordinal else {}
+        return next(iter(known)) if len(known) == 1 else ""
+
+    def completed(self, origin: Origin, runs: list[Run], otherwise: Context) -> list[Run]:
+        """The runs of a body with what counts for them: what it says itself, else what an earlier part said.
+
+        Args:
+            origin: Of the body.
+            runs: Of the body.
+            otherwise: What counts where neither says anything.
+        """
         key = _object_of(origin)
-        if said or origin.first_ordinal == 0:
-            self._objects[key] = said
+        if origin.first_ordinal == 0:
+            self._objects.pop(key, None)
+        said = self._objects.setdefault(key, {})
+        self._objects.move_to_end(key)
         while len(self._objects) > _OBJECTS:
             self._objects.popitem(last=False)
-        return said or self._objects.get(key, ())
+        found = []
+        for run in runs:
+            name = run.format.name if run.format else ""
+            if run.context or name not in said:
+                said[name] = run.context
+            found.append(replace(run, context=run.context or said[name] or otherwise))
+        return found
 
 
 class Repeats:
@@ -91,13 +136,14 @@ def _object_of(origin: Origin) -> str:
     return f"{origin.transport}\0{origin.locator}\0{origin.version}"
 
 
-def unpack(body: bytes, format_: Format, limit: int) -> Unpacked:
+def unpack(body: bytes, format_: Format | None, limit: int, before: str = "") -> Unpacked:
     """Inflate and split a body.
 
     Args:
         body: As received, perhaps gzip.
-        format_: What knows where its records begin and end.
+        format_: What knows where its records begin and end; None: each record's own format, by its content.
         limit: The most bytes the inflated body may have.
+        before: Name of the format of the earlier parts of the same object, where there were any.
     """
     found = Unpacked()
     try:
@@ -106,11 +152,60 @@ def unpack(body: bytes, format_: Format, limit: int) -> Unpacked:
         found.sha256, found.fault = hashlib.sha256(body).hexdigest(), exc
         return found
     found.sha256 = hashlib.sha256(inflated).hexdigest()
+    name = format_.name if format_ else AUTO
+    context: Context = ()
     try:
-        found.context = format_.context(inflated)
-        found.records.extend(format_.split(inflated))
+        if format_ is None and (is_json(inflated) or not inflated.strip()):
+            _split(found, split_objects(inflated, list_keys()))
+            found.runs = _runs(found.records, inflated)
+        else:
+            format_ = format_ or _of_lines(inflated, before)
+            context = format_.context(inflated)
+            _split(found, format_.split(inflated))
+            found.runs = [Run(0, len(found.records), format_, context)]  # without records: what its head says counts
     except MalformedBody as exc:
         found.fault = exc
     except Exception as exc:  # noqa: BLE001 - a fault in a format must cost this body only; its bytes are kept
-        found.fault = MalformedBody(f"splitting body: {type(exc).__name__}: {exc}", where=f"format {format_.name}")
+        found.fault = MalformedBody(f"splitting body: {type(exc).__name__}: {exc}", where=f"format {name}")
+        found.runs = found.runs or [Run(0, len(found.records), format_, context, "recognising it failed")]
     return found
+
+
+def _split(found: Unpacked, records: Iterator[bytes]) -> None:
+    """Take the records before a fault, and the fault."""
+    try:
+        found.records.extend(records)
+    except MalformedBody as exc:
+        found.fault = exc
+
+
+def _of_lines(body: bytes, before: str) -> Format:
+    """The format of a body that is no JSON.
+
+    Raises:
+        MalformedBody: Nobody can tell it.
+    """
+    known = recognise(body)
+    if not known and before:
+        known = [before]
+    if len(known) == 1:
+        return format_named(known[0])
+    raise MalformedBody(f"recognising body: {uncertainty(known)}", mend="name the format of this source")
+
+
+def _runs(records: list[bytes], body: bytes) -> list[Run]:
+    """The records by their formats."""
+    contexts: dict[str, Context] = {}
+    runs: list[Run] = []
+    for ordinal, record in enumerate(records):
+        known = formats_of(record)
+        format_ = format_named(known[0]) if len(known) == 1 else None
+        why = "" if format_ else uncertainty(known)
+        if runs and runs[-1].format is format_ and runs[-1].why == why:
+            runs[-1] = replace(runs[-1], end=ordinal + 1)
+            continue
+        if format_ and format_.name not in contexts:
+            contexts[format_.name] = format_.context(body)
+        context = contexts[format_.name] if format_ else ()
+        runs.append(Run(ordinal, ordinal + 1, format_, context, why))
+    return runs

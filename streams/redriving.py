@@ -4,6 +4,7 @@
 |---|---|
 | index, detect | the record, in an envelope with the header it had: same origin, same time of receipt, same identity |
 | collect | its body goes through the collector's own road again: inflate, split, envelopes, dead letters |
+| collect, a record nobody recognised | the record, once a format recognises it |
 | anything without a header | nothing: it is not known what it is |
 
 A record that is refused again becomes a new letter. A body whose first records were delivered before its fault gives
@@ -24,7 +25,7 @@ import msgspec
 from ingest.backoff import Backoff
 from ingest.collector import Collector, Identity, Limits
 from ingest.formats.contract import Format
-from ingest.formats.registry import format_named
+from ingest.formats.recognition import chosen, formats_of, uncertainty
 from ingest.publisher import Publisher
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import MAX_RECORD_BYTES, Envelope, Header, Origin, pack
@@ -38,6 +39,8 @@ BATCH_LETTERS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 BODY_TIMEOUT_S = 300.0
 RECORD_STAGES = ("index", "detect")
+_SINGLE_RECORDS = ("OversizedRecord", "UnrecognisedRecord")
+"""Reasons for which a collector refuses one record and not a body."""
 
 Outcome = Literal["redriven", "would be redriven", "redriven before", "stays dead"]
 Note = Callable[[Sequence[Redrive]], Awaitable[None]]
@@ -185,23 +188,29 @@ async def _revive(letter: DeadLetter, road: Road) -> Envelope | int | str:
         return (
             "it has no header: format and namespace are not known; look at it with `skytrail dead-letters show --raw`"
         )
-    format_ = format_named(letter.header.format)
-    if letter.stage == "collect" and letter.reason != "OversizedRecord":
-        return await _collect_again(letter, letter.header, format_, road)
+    header = letter.header
+    format_ = chosen(header.format)
+    if letter.stage == "collect" and letter.reason not in _SINGLE_RECORDS:
+        return await _collect_again(letter, header, format_, road)
     if letter.stage not in (*RECORD_STAGES, "collect"):
         return f"letters of stage {letter.stage} hold no record as received"
     body = await asyncio.to_thread(body_of, letter, road.store)
     if len(body) > MAX_RECORD_BYTES:
         return f"the record has {len(body)} bytes, more than an envelope may carry ({MAX_RECORD_BYTES})"
+    if format_ is None:
+        known = formats_of(body)
+        if len(known) != 1:
+            return f"it is still not recognised: {uncertainty(known)}"
+        header = msgspec.structs.replace(header, format=known[0])
     ordinal = letter.position.index if letter.position else 0
     return Envelope(
-        header=_at(letter.header, letter.header.origin.first_ordinal + ordinal),
+        header=_at(header, header.origin.first_ordinal + ordinal),
         records=(body,),
         repeats={0: letter.repeat} if letter.repeat else {},
     )
 
 
-async def _collect_again(letter: DeadLetter, header: Header, format_: Format, road: Road) -> int | str:
+async def _collect_again(letter: DeadLetter, header: Header, format_: Format | None, road: Road) -> int | str:
     """Send a body through the collector's road.
 
     The ordinals of its records are counted from 0: for the later parts of a file that came in parts they begin anew.

@@ -97,6 +97,13 @@ class Format(Protocol):
     """Top-level member that holds the event's time, for reading an event that lost it; "" if there is none."""
     aliases: Mapping[str, str]
     """Field names that public Sigma rules use for this source → path in the vendor view or the ECS document."""
+    list_keys: Sequence[str] = ()
+    """Keys whose array in a JSON body holds the records, as `split` knows them."""
+    marks: Sequence[bytes] = ()
+    """Every JSON record that `claims` takes holds one of these, in lower case and without `_` and `-`.
+
+    They spare a look by each format at each record of a mixed body; empty: any record may be of this format.
+    """
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the records of an inflated body as exact slices, in order.
@@ -154,6 +161,10 @@ class Format(Protocol):
             RejectedRecord: Of some kind; nothing else, whatever the bytes.
         """
         return self.read(record).normalise()
+
+    def claims(self, record: bytes) -> bool:
+        """Whether one whole record is of this format; never true for two formats on the golden cases. Never raises."""
+        return self.recognise(record)
 
     def recognise(self, sample: bytes) -> bool:
         """Whether an inflated body looks like this format; never true for two formats on the golden cases."""

@@ -22,6 +22,11 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _value = msgspec.json.Decoder(msgspec.Raw)
 
 
+def is_json(body: bytes) -> bool:
+    """Whether a body or record begins like JSON objects or an array, and not like lines of text."""
+    return body[:64].removeprefix(_BOM).lstrip(BLANK)[:1] in (b"{", b"[")
+
+
 def split_objects(body: bytes, list_keys: tuple[str, ...]) -> Iterator[bytes]:
     """Yield the records of a body; a blank body gives none, a byte-order mark before the first is skipped.
 

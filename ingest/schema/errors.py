@@ -4,7 +4,8 @@
   x TransientError   retry with backoff; nothing is acknowledged or committed
       - SourceUnavailable  - BrokerUnavailable  - IndexUnavailable  - StoreUnavailable
   x RejectedRecord   never retry; the bytes go to the dead letters, the neighbours go on
-      - MalformedBody  - MalformedRecord  - UnsupportedEnvelope  - OversizedRecord  - RefusedDocument
+      - MalformedBody  - MalformedRecord  - UnrecognisedRecord  - UnsupportedEnvelope  - OversizedRecord
+      - RefusedDocument
   x IntegrityError   stop this role and page someone
       - AlreadyExists
   x ConfigError      refuse to start
@@ -84,6 +85,12 @@ class MalformedBody(RejectedRecord):
 
 class MalformedRecord(RejectedRecord):
     """A record is not of its format: no JSON, no time, a mandatory part missing or of a wrong type."""
+
+
+class UnrecognisedRecord(RejectedRecord):
+    """A source of the format `auto` brought a record of which nobody can tell the format."""
+
+    default_mend = "name the format of this source, or redrive it when a format for it exists"
 
 
 class UnsupportedEnvelope(RejectedRecord):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from detectors.rulebook import OWN_RULES, load
-from ingest.formats.registry import format_named
+from ingest.formats.recognition import chosen
 from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings
 from ingest.transports.registry import inspect
@@ -87,7 +87,7 @@ def collector_checks(settings: Settings) -> list[Check]:
 def _collector(name: str, settings: CollectorSettings) -> list[Check]:
     label = f"collector {name}"
     try:
-        format_named(settings.format)
+        chosen(settings.format)
         check_namespace(settings.namespace)
         findings = inspect(settings)
     except ConfigError as exc:

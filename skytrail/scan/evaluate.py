@@ -21,11 +21,11 @@ from detectors.sigma.engine import DocumentOf, known_aliases
 from detectors.sigma.fields import Fields
 from ingest.document import Receipt, complete
 from ingest.formats.contract import Format, Reading, View
+from ingest.formats.recognition import formats_of
 from ingest.formats.registry import format_named
 from ingest.schema.errors import RejectedRecord
 from ingest.schema.identity import leaf_hash
 from skytrail.scan.found import MOST_NAMED, Match, Refusal
-from skytrail.scan.recognition import recognise
 from skytrail.scan.timesketch import entry
 from skytrail.scan.undated import document_of
 
@@ -200,7 +200,7 @@ class Evaluator:
 
     def _refuse(self, format_: Format, record: bytes, ordinal: int, error: RejectedRecord) -> None:
         """Keep a record that its format refuses for another one, or count it."""
-        others = [name for name in recognise(record) if name != format_.name] if self._mixed else []
+        others = [name for name in formats_of(record) if name != format_.name] if self._mixed else []
         if len(others) == 1:
             self._strays.append((ordinal, format_named(others[0]), record))
             return

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from ingest.formats.recognition import doubt, recognise
 from ingest.formats.registry import all_formats, format_named
 from ingest.parsing.body_shape import Shape, is_gzip, shape_of
 from ingest.schema.envelope import Context
 from ingest.schema.errors import IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
 from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated, is_zstd
 from skytrail.scan.objects import chunks
-from skytrail.scan.recognition import doubt, recognise
 from skytrail.scan.sources import Source
 from storage.archive.reader import ArchiveReader, Record
 from storage.archive.stores.filesystem import FilesystemStore

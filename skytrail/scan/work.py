@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ingest.formats.recognition import doubt, recognise
 from ingest.formats.registry import format_named
 from ingest.schema.errors import MalformedBody
 from skytrail.scan.bodies import bodies, inflated
 from skytrail.scan.evaluate import Evaluator, Task
 from skytrail.scan.found import Match, Part
 from skytrail.scan.pieces import Piece, worded
-from skytrail.scan.recognition import doubt, recognise
 
 MATCHES_PER_PART = 1000
 _READ_BYTES = 1024 * 1024

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,8 +132,6 @@ async def test_a_record_too_large_for_an_envelope_stays_dead(desk: Desk) -> None
 
 
 async def test_a_format_that_this_build_lacks_keeps_its_letter_dead(desk: Desk) -> None:
-    import msgspec  # noqa: PLC0415 - only this test alters a letter
-
     letter = msgspec.structs.replace(record_letter(0), header=header(format_name="no.such"))
     (result,) = await desk.run([letter])
     assert result.outcome == "stays dead"
@@ -168,3 +167,15 @@ def test_joining_loses_no_record_and_keeps_its_ordinal(ordinals: list[int]) -> N
         for place, record in enumerate(each.records)
     ]
     assert sorted(found) == sorted((n, b"%d" % n, n if n % 3 == 0 else 0) for n in ordinals)
+
+
+async def test_a_record_that_a_format_recognises_by_now_goes_there(desk: Desk) -> None:
+    told = b'{"eventName":"GetObject","eventSource":"s3.amazonaws.com","eventID":"e"}'
+    letters = [
+        msgspec.structs.replace(body_letter(body, reason="UnrecognisedRecord"), header=header(format_name="auto"))
+        for body in (told, b'{"who":"knows"}')
+    ]
+    results = await desk.run(letters)
+    assert sorted((result.outcome, result.records) for result in results) == [("redriven", 1), ("stays dead", 0)]
+    assert [(each.header.format, each.records) for each in desk.publisher.envelopes] == [("aws.cloudtrail", (told,))]
+    assert any("still not recognised" in result.why for result in results)

@@ -75,6 +75,8 @@ class AwsCloudTrail(Format):
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType({})
     """Public Sigma rules for CloudTrail use the vendor's own names, which the view has."""
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = (b"eventname", b"eventsource", b"insightdetails", b"digest")
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; elements of lookup-events and log groups stay wrapped.
@@ -91,6 +93,13 @@ class AwsCloudTrail(Format):
             MalformedRecord: Not a CloudTrail record.
         """
         return control_message(record) or CloudTrailReading(record, open_record(record))
+
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is an event, an Insight or a digest."""
+        try:
+            return _is_cloudtrail(open_record(record))
+        except RejectedRecord:
+            return False
 
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record of a body is CloudTrail's; of a sample cut inside it, whether it reads like one."""

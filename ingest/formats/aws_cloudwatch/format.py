@@ -21,7 +21,7 @@ from ingest.formats.aws_records.log_groups import context_of, control_message
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.parsing.json_slices import split_objects
 from ingest.schema.envelope import Context
-from ingest.schema.errors import RejectedRecord
+from ingest.schema.errors import MalformedBody, RejectedRecord
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
@@ -76,6 +76,8 @@ class AwsCloudWatch(Format):
     log_source: LogSource = LogSource(product="aws", service="cloudwatch")
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType({})
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = (b'"message"', b'"@message"', b'"detailtype"', b"alarmname")
 
     def __init__(self, context: Context = ()) -> None:
         """For records of a body that said `context`."""
@@ -105,13 +107,20 @@ class AwsCloudWatch(Format):
         """
         return control_message(record) or CloudWatchReading(record, open_record(record, self._context))
 
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is CloudWatch's and no other format's."""
+        try:
+            return bool(self.read(record))
+        except RejectedRecord:
+            return False
+
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record is CloudWatch's and no other format's; a sample cut inside it does not tell."""
         try:
             record = next(self.split(sample), None)
-            return record is not None and bool(self.read(record))
-        except RejectedRecord:
+        except MalformedBody:
             return False
+        return record is not None and self.claims(record)
 
 
 FORMAT = AwsCloudWatch()

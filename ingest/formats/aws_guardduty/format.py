@@ -69,6 +69,8 @@ class AwsGuardDuty(Format):
     log_source: LogSource = LogSource(product="aws", service="guardduty")
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType({})
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = (b"guardduty",)
 
     def __init__(self, context: Context = ()) -> None:
         """For records of a body that said `context`."""
@@ -98,16 +100,20 @@ class AwsGuardDuty(Format):
         """
         return control_message(record) or FindingReading(record, open_record(record, self._context))
 
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is a finding."""
+        try:
+            return b"guardduty" in record.lower() and bool(open_record(record).finding)
+        except MalformedRecord:
+            return False
+
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record is a finding; of a sample cut inside it, whether it reads like one."""
         try:
             record = next(self.split(sample), None)
         except MalformedBody:
             return _TELLTALE.search(sample[:_SAMPLED]) is not None
-        try:
-            return record is not None and bool(open_record(record).finding)
-        except MalformedRecord:
-            return False
+        return record is not None and self.claims(record)
 
 
 FORMAT = AwsGuardDuty()

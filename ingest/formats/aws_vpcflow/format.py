@@ -16,9 +16,9 @@ from ingest.formats.aws_vpcflow.fields import FIELDS
 from ingest.formats.aws_vpcflow.layouts import FIELDS as NAMES
 from ingest.formats.aws_vpcflow.layouts import Layout, header_of
 from ingest.formats.aws_vpcflow.mapping import document_of
-from ingest.formats.aws_vpcflow.records import Flow, header_in, is_json, open_record, split
+from ingest.formats.aws_vpcflow.records import Flow, header_in, open_record, split
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
-from ingest.parsing.json_slices import split_objects
+from ingest.parsing.json_slices import is_json, split_objects
 from ingest.parsing.scalars import long_of
 from ingest.schema.envelope import Context
 from ingest.schema.errors import RejectedRecord
@@ -85,6 +85,8 @@ class AwsVpcFlow(Format):
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType({name: field for name, field in _spellings() if name != field})
     """Other spellings of AWS's names."""
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = (b'"message"', b'"@message"', b"srcaddr", b"dstaddr", b"interfaceid", b"logstatus")
 
     def __init__(self, context: Context = ()) -> None:
         """For records of a body that said `context`."""
@@ -117,6 +119,14 @@ class AwsVpcFlow(Format):
         control = control_message(record)
         return control or FlowReading(record, open_record(record, self._layout, self._context))
 
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is a line in AWS's order, a log event with one, or an object with a flow's fields."""
+        try:
+            flow = open_record(record)
+        except RejectedRecord:
+            return False
+        return _is_flow(flow) if is_json(record) else bool(flow.fields)
+
     def recognise(self, sample: bytes) -> bool:
         """Whether a body begins with a line of names or a record in AWS's order, or holds log events that are such."""
         try:
@@ -125,7 +135,7 @@ class AwsVpcFlow(Format):
                 first = next(split(sample[: sample.rfind(b"\n") + 1] or sample), None)
                 return layout is not None if first is None else bool(open_record(first, layout).fields)
             record = next(split_objects(sample, LIST_KEYS), None)
-            return record is not None and _is_flow(open_record(record))
+            return record is not None and self.claims(record)
         except RejectedRecord:
             return False
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ingest.formats.aws_records.log_groups import LIST_KEYS, LogEvent, log_event_of
 from ingest.formats.aws_vpcflow.layouts import Layout, field_named, header_of, layout_of
 from ingest.parsing.json_scan import BLANK
-from ingest.parsing.json_slices import split_objects
+from ingest.parsing.json_slices import is_json, split_objects
 from ingest.parsing.json_value import parse_object
 from ingest.parsing.scalars import NOTHING, text_of
 from ingest.schema.envelope import Context
@@ -39,11 +39,6 @@ class Flow(NamedTuple):
 
     fields: Mapping[str, Any]
     logged: LogEvent | None = None
-
-
-def is_json(body: bytes) -> bool:
-    """Whether a body or record is JSON and not lines of values."""
-    return body[:64].removeprefix(_BOM).lstrip(BLANK)[:1] in (b"{", b"[")
 
 
 def split(body: bytes) -> Iterator[bytes]:

@@ -7,16 +7,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest.formats.azure_records.records import LIST_KEYS, open_any, open_record
+from ingest.formats.azure_records.records import LIST_KEYS, kind_in, open_record
 from ingest.formats.azure_records.redaction import redact
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.parsing.json_slices import split_objects
 from ingest.parsing.prune import prune
-from ingest.schema.errors import MalformedBody, MalformedRecord
+from ingest.schema.errors import MalformedBody
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
 _SAMPLED = 64 * 1024
+MARKS = (
+    *(b'"category"', b'"operationname', b'"resourceid', b'"claims', b"signinlogs", b"auditlogs", b"azureactivity"),
+    *(b"loggedbyservice", b"initiatedby", b"riskstate", b"userprincipalname", b"serviceprincipalid", b"eventdataid"),
+    b"accountname",
+)
+"""What an Azure record holds, whatever the log and the channel: what `kinds.kind_of` looks at."""
 
 Event = Mapping[str, Any]
 
@@ -82,6 +88,8 @@ class AzureFormat(Format):
     aliases: Mapping[str, str]
     parts: Parts = field(repr=False)
     clock_name: str = "time"
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = MARKS
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records.
@@ -100,6 +108,10 @@ class AzureFormat(Format):
         shown = redact(record)
         return AzureReading(record, shown, open_record(shown, self.name).event, self.parts)
 
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is of this log."""
+        return kind_in(record) == self.name
+
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record of a body is of this log; of a sample cut inside it, whether it reads like one."""
         try:
@@ -107,7 +119,4 @@ class AzureFormat(Format):
         except MalformedBody:
             head = sample[:_SAMPLED]  # cut inside its first record, or no JSON: its beginning decides
             return b'"time' in head.lower() and self.parts.telltale.search(head) is not None
-        try:
-            return record is not None and open_any(record).kind == self.name
-        except MalformedRecord:
-            return False
+        return record is not None and self.claims(record)

@@ -8,6 +8,7 @@ https://learn.microsoft.com/azure/azure-monitor/platform/resource-logs-schema
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from ingest.formats.azure_records import kinds
@@ -48,6 +49,18 @@ def open_any(record: bytes) -> Opened:
             mend="find out what else writes to this source; rows of a query need their column names",
         )
     return Opened(shaped(event, kind), kind)
+
+
+@functools.lru_cache(maxsize=4)
+def kind_in(record: bytes) -> str | None:
+    """The name of the format of a record; None when it is of none of Azure's.
+
+    Memoised: every format of Azure is asked about the same record, one after the other.
+    """
+    try:
+        return kinds.kind_of(respelled(parse_object(record, deepest=_DEEPEST)))
+    except MalformedRecord:
+        return None
 
 
 def open_record(record: bytes, wanted: str) -> Opened:

@@ -110,6 +110,8 @@ class GcpAudit(Format):
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType(_ALIASES)
     """Names of Filebeat (`gcp.audit.method_name`) and of Wazuh (`data.protoPayload.methodName`)."""
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = (b"protopayload", b"cloudaudit.googleapis.com", b"google.cloud.audit", b'"data"')
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; messages of Pub/Sub stay wrapped.
@@ -127,6 +129,13 @@ class GcpAudit(Format):
         """
         return GcpReading(record, open_record(record))
 
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is an audit record, and of no Kubernetes API server."""
+        try:
+            return bool(open_record(record).payload)
+        except MalformedRecord:
+            return False
+
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record is an audit record; of a sample cut inside it, whether it reads like one.
 
@@ -139,10 +148,7 @@ class GcpAudit(Format):
             record = next(self.split(sample), None)
         except MalformedBody:
             return _TELLTALE.search(head) is not None
-        try:
-            return record is not None and bool(open_record(record).payload)
-        except MalformedRecord:
-            return False
+        return record is not None and self.claims(record)
 
 
 FORMAT = GcpAudit()

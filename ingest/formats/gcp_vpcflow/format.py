@@ -95,6 +95,8 @@ class GcpVpcFlow(Format):
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType(_ALIASES)
     """Bare names of a connection, and `dst_…`, which rules for firewalls use."""
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = (b"jsonpayload", b"vpcflows", b'"data"')
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; messages of Pub/Sub stay wrapped.
@@ -112,16 +114,20 @@ class GcpVpcFlow(Format):
         """
         return FlowReading(record, open_record(record))
 
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is a flow."""
+        try:
+            return bool(open_record(record).flow)
+        except MalformedRecord:
+            return False
+
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record is a flow; of a sample cut inside it, whether it reads like one."""
         try:
             record = next(self.split(sample), None)
         except MalformedBody:
             return _TELLTALE.search(sample[:_SAMPLED]) is not None
-        try:
-            return record is not None and bool(open_record(record).flow)
-        except MalformedRecord:
-            return False
+        return record is not None and self.claims(record)
 
 
 FORMAT = GcpVpcFlow()

@@ -98,6 +98,8 @@ class KubernetesAudit(Format):
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType(_ALIASES)
     """Bare names that public Sigma rules use."""
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = (b"k8s", b"auditid", b'"data"')
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; what a cloud wrapped stays wrapped.
@@ -115,6 +117,13 @@ class KubernetesAudit(Format):
         """
         shown = redact(record)
         return control_message(record) or KubernetesReading(record, shown, open_record(shown))
+
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is an audit event of an API server, whatever wrapped it."""
+        try:
+            return _is_audit_event(open_record(record))
+        except RejectedRecord:
+            return False
 
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record is an audit event; of a sample cut inside it, whether it reads like one."""

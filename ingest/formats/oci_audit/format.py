@@ -24,6 +24,7 @@ from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
 _SAMPLED = 64 * 1024
+_OWN = re.compile(rb"ocid1|com\.oracle|compartment[-_]?id", re.IGNORECASE)
 # A sample may end inside its first record.
 _TELLTALE = re.compile(rb'"(?:eventType|event-type|type)"\s*:\s*"com\.oraclecloud\.')
 _PHASES = (".begin", ".end")
@@ -79,6 +80,8 @@ class OciAudit(Format):
     fields: Sequence[Field] = FIELDS
     aliases: Mapping[str, str] = MappingProxyType(V1_NAMES)
     """Names of schema version 1."""
+    list_keys: Sequence[str] = LIST_KEYS
+    marks: Sequence[bytes] = (b"ocid1", b"com.oracle", b"compartmentid")
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; what the Logging service wrapped stays wrapped.
@@ -96,16 +99,20 @@ class OciAudit(Format):
         """
         return OciReading(record, open_record(record))
 
+    def claims(self, record: bytes) -> bool:
+        """Whether a record is an audit event of Oracle Cloud."""
+        try:
+            return _OWN.search(record) is not None and bool(open_record(record).event)
+        except MalformedRecord:
+            return False
+
     def recognise(self, sample: bytes) -> bool:
         """Whether the first record is an audit event; of a sample cut inside it, whether it reads like one."""
         try:
             record = next(self.split(sample), None)
         except MalformedBody:
             return _TELLTALE.search(sample[:_SAMPLED]) is not None
-        try:
-            return record is not None and bool(open_record(record).event)
-        except MalformedRecord:
-            return False
+        return record is not None and self.claims(record)
 
 
 FORMAT = OciAudit()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ingest.document import Receipt, complete
-from ingest.formats.contract import Format
-from ingest.formats.registry import format_named
-from ingest.parsing.gzip_member import inflate
-from ingest.schema.errors import ConfigError, MalformedBody, RejectedRecord
-from ingest.schema.identity import leaf_hash
+from ingest.formats.recognition import chosen
+from ingest.schema.envelope import Origin
+from ingest.schema.errors import ConfigError, RejectedRecord, UnrecognisedRecord
+from ingest.unpacking import Repeats, Run, unpack
 from skytrail.cli.output import say
 from storage.index.documents import serialise
 from storage.index.names import index_name
@@ -29,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def normalise(
-    format_name: Annotated[str, typer.Option("--format", help="Format of the input, e.g. aws.cloudtrail.")],
+    format_name: Annotated[str, typer.Option("--format", help="Format of the input, or auto.")],
     path: Annotated[str, typer.Argument(metavar="[FILE|-]", help="A file (gzip is recognised) or - for stdin.")] = "-",
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the documents.")] = "default",
     with_id: Annotated[bool, typer.Option("--with-id", help="Wrap each as {_index, _id, document}.")] = False,
@@ -37,50 +35,31 @@ def normalise(
     """Print one JSON line per record, in order: its document, or {"error": {"type", "message"}}.
 
     Examples:  skytrail normalise --format aws.cloudtrail trail.json.gz
-               cat audit.log | skytrail normalise --format kubernetes.audit -
+               cat eventhub.json | skytrail normalise --format auto -
     """
-    format_ = format_named(format_name)
-    body = _inflated(_read(path))
-    context = () if isinstance(body, MalformedBody) else format_.context(body)
+    found = unpack(_read(path), chosen(format_name), MAX_INFLATED)
+    repeats = Repeats().of(Origin(transport="normalise", locator=path), found.records)
     broken = 0
     now = dt.datetime.now(dt.UTC)
-    for ordinal, (record, repeat) in enumerate(_records(format_, body)):
-        if isinstance(record, RejectedRecord):
-            line, failed = _error(record), True
-        else:
-            receipt = Receipt(namespace, "normalise", now, path, ordinal, repeat)
-            line, failed = _line(format_.within(context), record, receipt, now, with_id=with_id)
-        broken += failed
-        sys.stdout.buffer.write(line + b"\n")
+    for run in found.runs:
+        for ordinal in range(run.start, run.end):
+            receipt = Receipt(namespace, "normalise", now, path, ordinal, repeats.get(ordinal, 0))
+            line, failed = _line(run, found.records[ordinal], receipt, now, with_id=with_id)
+            broken += failed
+            sys.stdout.buffer.write(line + b"\n")
+    if found.fault:
+        broken += 1
+        sys.stdout.buffer.write(_error(found.fault) + b"\n")
     sys.stdout.buffer.flush()
     if broken:
         say(f"{broken} records could not be normalised; their lines hold the reason")
 
 
-def _inflated(body: bytes) -> bytes | MalformedBody:
+def _line(run: Run, record: bytes, receipt: Receipt, now: dt.datetime, *, with_id: bool) -> tuple[bytes, bool]:
     try:
-        return inflate(body, MAX_INFLATED)
-    except MalformedBody as exc:
-        return exc
-
-
-def _records(format_: Format, body: bytes | MalformedBody) -> Iterator[tuple[bytes | RejectedRecord, int]]:
-    """Records with how often their bytes came before; a fault of the body itself is one last error."""
-    seen: dict[bytes, int] = {}
-    if isinstance(body, MalformedBody):
-        yield body, 0
-        return
-    try:
-        for record in format_.split(body):
-            leaf = leaf_hash(record)
-            seen[leaf] = seen.get(leaf, -1) + 1
-            yield record, seen[leaf]
-    except MalformedBody as exc:
-        yield exc, 0
-
-
-def _line(format_: Format, record: bytes, receipt: Receipt, now: dt.datetime, *, with_id: bool) -> tuple[bytes, bool]:
-    try:
+        if run.format is None:
+            raise UnrecognisedRecord(f"recognising record: {run.why}", where=f"record {receipt.ordinal}")
+        format_ = run.format.within(run.context)
         found = complete(format_, record, receipt, now)
     except RejectedRecord as exc:
         return _error(exc), True

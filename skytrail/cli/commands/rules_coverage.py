@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from detectors.coverage import Covered, coverage, navigator_layer
+from ingest.formats.recognition import AUTO
 from ingest.formats.registry import all_formats
 from ingest.schema.errors import ConfigError
 from skytrail.cli.commands.rules import PathsArgument, group
@@ -69,8 +70,10 @@ def _products(asked: list[str] | None) -> list[str]:
 
 
 def _live(settings: Settings) -> set[str] | None:
-    """Products of the configured collectors' formats; None where there are no collectors to judge by."""
+    """Products of the configured collectors' formats; None where no collectors tell, or one that takes any format."""
     formats = all_formats()
+    if any(one.format == AUTO for one in settings.collectors.values()):
+        return None
     live = {formats[one.format].log_source.product for one in settings.collectors.values() if one.format in formats}
     return live or None
 

@@ -17,6 +17,7 @@ from detectors.rule import Rule
 from detectors.sigma.fields import Fields
 from ingest.document import Receipt, complete
 from ingest.formats.contract import Format, View
+from ingest.formats.recognition import doubt, recognise
 from ingest.formats.registry import format_named
 from ingest.schema.errors import ConfigError, MalformedBody, RejectedRecord
 from skytrail.cli.commands.rules import group
@@ -25,7 +26,6 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, say, shown
 from skytrail.cli.rule_choice import rules_named
 from skytrail.scan.bodies import DOCUMENT_BYTES, bodies, inflated
-from skytrail.scan.recognition import doubt, recognise
 
 _YES, _NO = "yes", "no "
 

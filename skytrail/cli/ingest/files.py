@@ -24,7 +24,7 @@ def register(group: typer.Typer) -> None:
 def ingest_files(
     context: typer.Context,
     paths: Annotated[list[str], typer.Argument(metavar="PATH…", help="Files, directories, globs, or - for stdin.")],
-    format_name: Annotated[str, typer.Option("--format", help="Format of the files, e.g. aws.cloudtrail.")],
+    format_name: Annotated[str, typer.Option("--format", help="Format of the files, or auto.")],
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Tenant or unit.")] = "default",
     name: Annotated[str, typer.Option("--name", help="Name of this source in the accounting.")] = "files",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Watch for new files and lines.")] = False,
