@@ -10,17 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.schema.errors import ConfigError, SkytrailError
+from ingest.transports.endpoint.secrets import SecretFile
 from ingest.transports.endpoint.settings import EndpointSettings
 
 _SCHEME = "bearer "
-_SHORTEST_TOKEN = 16
 
 
 class Tokens:
-    """The accepted bearer tokens of a file, read again when the file changes.
-
-    A line is `<source-id> <token>` (only that source may use it) or `<token>`; `#` begins a comment. A file that can't
-    be read lets nobody in: revoking must not depend on a correct file.
+    """The accepted bearer tokens of a file, as `SecretFile` reads it.
 
     Args:
         file: Read at once.
@@ -31,63 +28,21 @@ class Tokens:
     """
 
     def __init__(self, file: Path, warn: Callable[[SkytrailError], None]) -> None:
-        self._file = file
-        self._warn = warn
-        self._stamp = _stamp(file)
-        self._accepted = _read(file)
+        self._secrets = SecretFile(file, warn, what="tokens")
 
     def allow(self, source: str, authorization: str) -> bool:
         """Whether this `Authorization` header may post for this source; takes the same time for every token."""
-        self._refresh()
         token = authorization[len(_SCHEME) :].strip() if authorization.lower().startswith(_SCHEME) else ""
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        digest = _digest(token)
         allowed = False
-        for bound_to, accepted in self._accepted:
-            same = hmac.compare_digest(digest, accepted)
+        for bound_to, accepted in self._secrets.accepted():
+            same = hmac.compare_digest(digest, _digest(accepted))
             allowed |= same and bound_to in ("", source)
         return allowed
 
-    def _refresh(self) -> None:
-        stamp = _stamp(self._file)
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
-        try:
-            self._accepted = _read(self._file)
-        except ConfigError as exc:
-            self._accepted = []
-            self._warn(exc)
 
-
-def _stamp(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _read(file: Path) -> list[tuple[str, bytes]]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as exc:
-        mend = "create it with a line `<source-id> <token>`, token from `openssl rand -hex 32`"
-        raise ConfigError(f"reading tokens: {exc}", where=f"token_file {file}", mend=mend) from exc
-    accepted: list[tuple[str, bytes]] = []
-    for number, line in enumerate(lines, start=1):
-        parts = line.partition("#")[0].split()
-        if not parts:
-            continue
-        if len(parts) > 2 or len(parts[-1]) < _SHORTEST_TOKEN:  # noqa: PLR2004 - source id and token
-            raise ConfigError(
-                f"reading tokens: line is not `[source-id] token`, the token of {_SHORTEST_TOKEN} or more characters",
-                where=f"token_file {file} line {number}",
-                mend="make a token with `openssl rand -hex 32`",
-            )
-        accepted.append((parts[0] if len(parts) > 1 else "", hashlib.sha256(parts[-1].encode()).digest()))
-    if not accepted:
-        raise ConfigError("reading tokens: there is none", where=f"token_file {file}")
-    return accepted
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def refuse_unsafe(settings: EndpointSettings, token_file: Path | None) -> None:

@@ -26,3 +26,4 @@ class EndpointSettings(BaseModel, extra="forbid", frozen=True):
         description="Bytes of request bodies held at once; beyond them senders wait.",
     )
     body_timeout_s: float = Field(default=15.0, gt=0, description="Seconds a request may take to send its body.")
+    retry_after_s: int = Field(default=2, ge=1, description="Seconds named in Retry-After of a 429.")

@@ -21,7 +21,6 @@ class KubernetesWebhookSettings(EndpointSettings, extra="forbid", frozen=True):
         lt=25,
         description="Seconds to wait for the brokers before a body is spooled; the API server gives up after 30.",
     )
-    retry_after_s: int = Field(default=2, ge=1, description="Seconds named in Retry-After of a 429.")
     spool_dir: Path | None = Field(
         default=None,
         description="Directory of the fsynced spool for times without brokers. Default: <state>/spool/<name>.",

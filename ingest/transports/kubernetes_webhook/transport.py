@@ -21,16 +21,15 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ingest.schema.errors import ConfigError, IntegrityError, StoreUnavailable
+from ingest.schema.errors import IntegrityError, StoreUnavailable
 from ingest.spool import Spool
 from ingest.transports.contract import Place
-from ingest.transports.endpoint.access import Tokens, refuse_unsafe, tls_context
+from ingest.transports.endpoint.access import Tokens, refuse_unsafe
+from ingest.transports.endpoint.server import Endpoint, closing_response
 from ingest.transports.kubernetes_webhook.delivery import Posted, WebhookDelivery, decode, encode
 from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
 
-_SOURCE_ID = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
-_KEEP_ALIVE_S = 75.0  # longer than the API server's pause between batches; also ends a header that never does
-_SHUTDOWN_S = 10.0
+_PATH = "/k8s"
 
 
 async def open_transport(settings: KubernetesWebhookSettings, place: Place) -> KubernetesWebhook:
@@ -45,29 +44,19 @@ async def open_transport(settings: KubernetesWebhookSettings, place: Place) -> K
 
 
 class KubernetesWebhook:
-    """The endpoint.
-
-    Attributes:
-        port: Where it listens, once started.
-        answers: Answers given, by status.
-    """
+    """The endpoint."""
 
     def __init__(self, settings: KubernetesWebhookSettings, place: Place) -> None:
         refuse_unsafe(settings, settings.token_file)
         self._settings = settings
         self._place = place
-        self._tls = tls_context(settings)
+        self._endpoint = Endpoint(settings, _PATH, admit=self._admit, keep=self._keep)
         self._tokens = Tokens(settings.token_file, place.warn) if settings.token_file else None
         self._spool: Spool | None = None
-        self._runner: web.AppRunner | None = None
         self._direct: deque[WebhookDelivery] = deque()
         self._live: set[WebhookDelivery] = set()
         self._wake = asyncio.Event()
         self._closing = False
-        self._requests = 0
-        self._request_bytes = 0
-        self.port = settings.port
-        self.answers: Counter[int] = Counter()
 
     async def start(self) -> None:
         """Open the spool and listen.
@@ -78,27 +67,11 @@ class KubernetesWebhook:
         directory = self._settings.spool_dir or self._place.state_dir / "spool" / self._place.name
         self._spool = await asyncio.to_thread(Spool, directory, self._settings.spool_max_bytes)
         self._tell_recovery(directory)
-        application = web.Application(client_max_size=self._settings.max_body_bytes)
-        application.router.add_post(f"/k8s/{{source:{_SOURCE_ID}}}", self._post)
-        application.router.add_get("/healthz", self._healthz)
-        # auto_decompress off: the bytes are kept as received, and inflating is bounded where formats begin.
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=_KEEP_ALIVE_S,
-            shutdown_timeout=_SHUTDOWN_S,
-        )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.host, self._settings.port, ssl_context=self._tls)
         try:
-            await site.start()
-        except OSError as exc:
+            await self._endpoint.start()
+        except BaseException:
             await self.close()
-            where = f"host {self._settings.host}, port {self._settings.port}"
-            mend = "choose another port or end what listens there"
-            raise ConfigError(f"listening: {exc.strerror or exc}", where=where, mend=mend) from exc
-        self.port = self._runner.addresses[0][1]
+            raise
 
     async def deliveries(self) -> AsyncIterator[WebhookDelivery]:
         """See `Transport.deliveries`; never ends by itself."""
@@ -114,13 +87,12 @@ class KubernetesWebhook:
     async def close(self) -> None:
         """See `Transport.close`: what requests still wait for goes to the spool."""
         self._closing = True
+        self._endpoint.refuse_new()
         self._wake.set()
         for delivery in tuple(self._live):
             await delivery.reject("the transport closes", retry=True)
         self._direct.clear()
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        await self._endpoint.close()
         spool, self._spool = self._spool, None
         if spool is not None:
             await spool.close()
@@ -130,49 +102,30 @@ class KubernetesWebhook:
         """Bodies that wait in the spool."""
         return self._spool.pending if self._spool else 0
 
-    async def _healthz(self, request: web.Request) -> web.Response:
-        del request
-        return web.Response(text="ok\n")
+    @property
+    def port(self) -> int:
+        """Where it listens, once started."""
+        return self._endpoint.port
 
-    async def _post(self, request: web.Request) -> web.Response:
-        response = await self._answer(request)
-        self.answers[response.status] += 1
+    @property
+    def answers(self) -> Counter[int]:
+        """Answers given, by status."""
+        return self._endpoint.answers
+
+    def _admit(self, request: web.Request, source: str) -> web.Response | None:
+        if self._tokens is None or self._tokens.allow(source, request.headers.get("Authorization", "")):
+            return None
+        response = closing_response(401)
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §15.5.2
         return response
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        source = request.match_info["source"]
-        if self._tokens and not self._tokens.allow(source, request.headers.get("Authorization", "")):
-            return _closing_response(401)
-        size = request.content_length
-        if size is None:
-            size = self._settings.max_body_bytes  # chunked: reserve the most it may become
-        if size > self._settings.max_body_bytes:
-            return _closing_response(413)
-        if (
-            self._closing
-            or self._requests >= self._settings.max_in_flight
-            or (self._requests and self._request_bytes + size > self._settings.max_in_flight_bytes)
-        ):
-            return self._busy()
-        self._requests += 1
-        self._request_bytes += size
-        try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                body = await request.read()
-            return await self._keep(Posted(source, self._place.clock(), body))
-        except TimeoutError:
-            return _closing_response(408)
-        except web.HTTPRequestEntityTooLarge:
-            return _closing_response(413)
-        finally:
-            self._requests -= 1
-            self._request_bytes -= size
-
-    async def _keep(self, posted: Posted) -> web.Response:
+    async def _keep(self, request: web.Request, source: str, body: bytes) -> web.Response:
         """Make a body durable, in the brokers or in the spool, and say so."""
+        del request
+        posted = Posted(source, self._place.clock(), body)
         spool = self._spool
         if spool is None:
-            return self._busy()
+            return self._endpoint.busy()
         delivery: WebhookDelivery | None = None
         if not spool.pending and len(self._live) < self._settings.max_in_flight and not self._closing:
             delivery = WebhookDelivery(posted, spool, on_settled=self._live.discard, warn=self._place.warn)
@@ -186,7 +139,7 @@ class KubernetesWebhook:
             ticket = await spool.append(encode(posted), claimed=delivery is not None)
         except StoreUnavailable as exc:
             self._place.warn(exc)
-            return self._busy()
+            return self._endpoint.busy()
         if delivery is not None:
             await delivery.spooled(ticket)
         self._wake.set()
@@ -207,9 +160,6 @@ class KubernetesWebhook:
             ticket=ticket,
         )
 
-    def _busy(self) -> web.Response:
-        return web.Response(status=429, headers={"Retry-After": str(self._settings.retry_after_s)})
-
     def _tell_recovery(self, directory: Path) -> None:
         recovery = self._spool.recovery if self._spool else None
         if recovery is None or not (recovery.torn_bytes or recovery.damaged):
@@ -221,12 +171,3 @@ class KubernetesWebhook:
         else:
             mend = "nothing: that body was never answered with 200, so the API server sent it again"
         self._place.warn(IntegrityError(what, where=str(directory), mend=mend))
-
-
-def _closing_response(status: int) -> web.Response:
-    """An answer without detail that ends the connection: what follows on it may be an unread body."""
-    response = web.Response(status=status)
-    if status == 401:  # noqa: PLR2004 - as in RFC 9110 §15.5.2
-        response.headers["WWW-Authenticate"] = "Bearer"
-    response.force_close()
-    return response

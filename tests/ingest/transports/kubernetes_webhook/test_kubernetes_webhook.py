@@ -247,7 +247,7 @@ async def test_a_client_that_never_ends_its_body_is_let_go(cluster: Cluster) -> 
         + b"\r\nContent-Length: 99\r\n\r\n{"
     )
     await writer.drain()
-    await until(lambda: webhook._requests)
+    await until(lambda: webhook._endpoint.requests)
     status = await asyncio.wait_for(reader.readline(), 5)
     assert status.startswith(b"HTTP/1.1 408")
     writer.close()
@@ -256,7 +256,7 @@ async def test_a_client_that_never_ends_its_body_is_let_go(cluster: Cluster) -> 
 
 
 async def test_a_client_that_never_ends_its_header_is_let_go(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.transports.kubernetes_webhook.transport._KEEP_ALIVE_S", 0.5)
+    monkeypatch.setattr("ingest.transports.endpoint.server._KEEP_ALIVE_S", 0.5)
     webhook = await cluster.open()
     reader, writer = await asyncio.open_connection("127.0.0.1", webhook.port, ssl=cluster.authority.trusting())
     writer.write(b"POST /k8s/prod HTTP/1.1\r\nX-Slow: ")
