@@ -26,7 +26,7 @@ from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings, KafkaSettings
 from ingest.transports.registry import as_collector
 from skytrail.local.engines import default_cache
-from storage.settings import ArchiveSettings, ElasticsearchSettings
+from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, WitnessSettings
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
 
 SECRETS_DIR = Path("/run/secrets")
@@ -63,6 +63,8 @@ class Settings(BaseSettings):
         default=ElasticsearchSettings(), description="How to reach Elasticsearch."
     )
     archive: ArchiveSettings = Field(default=ArchiveSettings(), description="The sealed archive.")
+    ledger: LedgerSettings = Field(default=LedgerSettings(), description="The ledger of the archive.")
+    witness: WitnessSettings = Field(default=WitnessSettings(), description="A witness that we run.")
     worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect and index.")
     detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")
     watch: WatchSettings = Field(default=WatchSettings(), description="The watch over sources.")
@@ -89,6 +91,21 @@ class Settings(BaseSettings):
     def archive_dir(self) -> Path:
         """Root of the archive."""
         return self.archive.directory or self.state_dir / "archive"
+
+    @property
+    def keys_file(self) -> Path:
+        """The keys of the ledger."""
+        return self.ledger.keys_file or self.state_dir / "ledger" / "keys.json"
+
+    @property
+    def witness_key_file(self) -> Path:
+        """The private key of the witness that we run."""
+        return self.witness.key_file or self.state_dir / "witness" / "key.pem"
+
+    @property
+    def witness_dir(self) -> Path:
+        """What that witness cosigned."""
+        return self.witness.directory or self.state_dir / "witness" / "logs"
 
     @property
     def engines_home(self) -> Path:

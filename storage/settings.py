@@ -1,4 +1,4 @@
-"""Settings of Elasticsearch and the archive; composed into `skytrail.settings.Settings`."""
+"""Settings of Elasticsearch, the archive and its ledger; composed into `skytrail.settings.Settings`."""
 
 from __future__ import annotations
 
@@ -48,3 +48,62 @@ class ArchiveSettings(BaseModel, extra="forbid", frozen=True):
     segment_max_records: int = Field(default=10_000, ge=1, description="Records that close a segment.")
     segment_max_bytes: int = Field(default=16 * 1024 * 1024, gt=0, description="Bytes that close a segment.")
     segment_max_age_s: float = Field(default=5.0, gt=0, description="Seconds after which a segment is closed.")
+
+
+class WitnessedBySettings(BaseModel, extra="forbid", frozen=True):
+    """A witness that cosigns our checkpoints."""
+
+    url: str = Field(pattern="^https?://", description="Submission prefix: `<url>/add-checkpoint` is called.")
+    vkey: str = Field(description="Its verifier key, of type 0x04 or 0x01.")
+
+
+class AuthoritySettings(BaseModel, extra="forbid", frozen=True):
+    """A time stamping authority (RFC 3161)."""
+
+    url: str = Field(pattern="^https?://", description="Where time stamp queries are posted.")
+    ca_file: Path = Field(
+        description="PEM file of its root certificate, and of those between if it does not send them."
+    )
+
+
+class LedgerSettings(BaseModel, extra="forbid", frozen=True):
+    """The ledger of the archive."""
+
+    organisation: str = Field(
+        default="logs.skytrail.example",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$",
+        description="First part of the name of every log: a domain of yours. Later changes need a new epoch.",
+    )
+    epoch: int = Field(default=1, ge=1, description="Last part of the name; raised when keys were lost or leaked.")
+    keys_file: Path | None = Field(
+        default=None, description="The keys file; private keys lie beside it. Default: <state>/ledger/keys.json."
+    )
+    key_days: int = Field(default=396, ge=1, description="Days for which keys that are made at the first start sign.")
+    heartbeat_interval_s: int = Field(
+        default=60, ge=5, description="Seconds after which a chain without a new segment is told to be idle."
+    )
+    witnesses: dict[str, WitnessedBySettings] = Field(default={}, description="Witnesses by a name of your choice.")
+    quorum: int = Field(default=0, ge=0, description="Cosignatures that a checkpoint needs to count as witnessed.")
+    witness_interval_s: float = Field(default=2.0, gt=0, description="Seconds between looks for a new checkpoint.")
+    request_timeout_s: float = Field(default=10.0, gt=0, description="Seconds per request to a witness or authority.")
+    authorities: dict[str, AuthoritySettings] = Field(
+        default={}, description="Time stamping authorities by a name of your choice."
+    )
+    stamp_interval_s: int = Field(default=60, ge=1, description="Seconds between two time stamps of a log.")
+
+
+class WitnessSettings(BaseModel, extra="forbid", frozen=True):
+    """A witness that we run: `skytrail witness serve`."""
+
+    name: str = Field(default="", description="Name of its key, such as witness.example.org/w1.")
+    key_file: Path | None = Field(
+        default=None, description="Its private key, made by `skytrail witness init`. Default: <state>/witness/key.pem."
+    )
+    directory: Path | None = Field(
+        default=None, description="The newest checkpoint of each log. Default: <state>/witness/logs."
+    )
+    logs: tuple[str, ...] = Field(
+        default=(), description="Ed25519 verifier keys of the logs that it cosigns; several of a log while keys change."
+    )
+    host: str = Field(default="127.0.0.1", description="Address it listens on; put a TLS proxy before it.")
+    port: int = Field(default=9471, ge=0, le=65535, description="Port it listens on; 0: any free one.")

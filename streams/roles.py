@@ -28,7 +28,7 @@ from storage.index.client import check_server, connect
 from storage.index.conflicts import compare
 from storage.index.product import product_mend
 from storage.index.writer import Writer
-from storage.settings import ArchiveSettings, ElasticsearchSettings
+from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings
 from streams.accounts_feed import AccountsFeed
 from streams.agents.alert import AlertAgent
 from streams.agents.correlate import CorrelateAgent
@@ -36,10 +36,12 @@ from streams.agents.detect import DetectAgent, Rules
 from streams.agents.index import IndexAgent
 from streams.agents.resolve import ResolveAgent
 from streams.agents.seal import SealAgent
+from streams.anchoring import keep_anchored
 from streams.app import attach, build_app
 from streams.correlation_state import CorrelationStates
 from streams.garbage import collect_seldom
 from streams.keep_out import keep_out
+from streams.ledger import open_notary
 from streams.naming import namer
 from streams.observing import BulkObserver
 from streams.preparing import Limits
@@ -75,6 +77,8 @@ class Parts:
     elasticsearch: ElasticsearchSettings
     archive: ArchiveSettings
     archive_dir: Path
+    ledger: LedgerSettings
+    keys_file: Path
     state_dir: Path
     worker: WorkerSettings
     detection: DetectionSettings
@@ -133,16 +137,27 @@ def compose_seal(parts: Parts) -> Composed:
     composed = _begin("seal", parts, 4 * SEAL_ENVELOPES)
     store = FilesystemStore(parts.archive_dir)
     store.probe()
+    notary = open_notary(parts.ledger, parts.archive, parts.archive_dir, parts.keys_file)
 
     def open_sealer(topic: str, partition: int) -> PartitionSealer:
         records_of = of_letter if topic == DEAD_LETTERS else of_envelope
         return PartitionSealer(store, topic, partition, parts.archive, utc_now, records_of=records_of)
 
     accounts = composed.runtime.accounts("seal")
-    agent = SealAgent(composed.runtime, accounts, open_sealer)
+    agent = SealAgent(composed.runtime, accounts, open_sealer, notary)
     topics = [*map(raw_topic, all_formats()), DEAD_LETTERS]
     attach(composed.app, "seal", topics, agent.handle, size=SEAL_ENVELOPES, wait_s=parts.archive.segment_max_age_s)
     composed.on_assigned += [accounts.forget, agent.forget]
+
+    if parts.ledger.witnesses or parts.ledger.authorities:
+        composed.close.append(keep_anchored(composed.app, composed.runtime, store, parts.ledger))
+
+    @composed.app.task  # type: ignore[untyped-decorator]
+    async def tell_idle_chains() -> None:
+        while not composed.app.should_stop:
+            await asyncio.sleep(min(CLOCK_INTERVAL_S, parts.ledger.heartbeat_interval_s / 4))
+            await agent.beat(place for place in composed.runtime.progress.lag if place[0] in topics)
+
     return composed
 
 

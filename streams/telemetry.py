@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 SOURCE = ("role", "source")
 DELAY_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+WINDOW_BUCKETS = (0.5, 1, 2.5, 5, 7.5, 10, 30, 65, 120, 300, 900, 3600)
 
 
 class Telemetry:
@@ -29,6 +30,7 @@ class Telemetry:
             "skytrail_rule_reloads", "Changed rule sets by outcome", ("outcome",), registry=self.registry
         )
         self._declare_sources()
+        self._declare_ledger()
         self.lag = Gauge(
             "skytrail_kafka_consumer_lag_messages",
             "Messages not yet done",
@@ -99,4 +101,48 @@ class Telemetry:
         )
         self.source_silent = Gauge(
             "skytrail_source_silent", "1 while a source is silent", ("source",), registry=self.registry
+        )
+
+    def _declare_ledger(self) -> None:
+        """How far the ledgers are, and for how long nobody could prove anything."""
+        namespace = ("namespace",)
+        self.ledger_entries = Gauge(
+            "skytrail_ledger_entries", "Entries of the newest checkpoint", namespace, registry=self.registry
+        )
+        self.ledger_time = Gauge(
+            "skytrail_ledger_checkpoint_timestamp_seconds",
+            "When this worker last published a checkpoint",
+            namespace,
+            registry=self.registry,
+        )
+        self.anchor_answers = Counter(
+            "skytrail_ledger_anchor_answers",
+            "Answers of witnesses and time stamping authorities",
+            ("kind", "who", "outcome"),
+            registry=self.registry,
+        )
+        self.anchor_waits = Gauge(
+            "skytrail_ledger_anchor_wait_seconds",
+            "For how long the oldest entry without a quorum of cosignatures, or without a time stamp, has waited",
+            ("kind", "namespace"),
+            registry=self.registry,
+        )
+        self.anchored = Histogram(
+            "skytrail_ledger_anchor_seconds",
+            "Seconds from a new checkpoint to its quorum of cosignatures, or to its time stamp",
+            ("kind", "namespace"),
+            buckets=WINDOW_BUCKETS,
+            registry=self.registry,
+        )
+        self.key_expires = Gauge(
+            "skytrail_ledger_key_expires_timestamp_seconds",
+            "When the keys end that sign the ledgers now",
+            registry=self.registry,
+        )
+        self.open_window = Histogram(
+            "skytrail_ledger_open_window_seconds",
+            "Seconds from the receipt of a batch's oldest record to the checkpoint that includes it",
+            namespace,
+            buckets=WINDOW_BUCKETS,
+            registry=self.registry,
         )

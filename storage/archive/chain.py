@@ -58,7 +58,7 @@ class Chain:
                 raise IntegrityError(f"reading archive chain: manifest {seq} is missing", where=key)
         if seq < 0:
             return
-        body = self._manifest_bytes(seq)
+        body = self.manifest_bytes(seq)
         self.last, self._digest = parse(body, manifest_key(self._prefix, seq)), digest(body)
         if hint is not None and hint[0] == seq and hint[1] != self._digest:
             raise IntegrityError("reading archive chain: the last manifest was changed", where=self._where(seq))
@@ -98,7 +98,7 @@ class Chain:
             IntegrityError: It is missing or no manifest.
         """
         if self._recent is None or self._recent[0] != seq:
-            self._recent = (seq, parse(self._manifest_bytes(seq), self._where(seq)))
+            self._recent = (seq, parse(self.manifest_bytes(seq), self._where(seq)))
         return self._recent[1]
 
     def find(self, offset: int) -> Manifest | None:
@@ -148,7 +148,12 @@ class Chain:
             raise IntegrityError(f"reading archive object: it {state}", where=part.key)
         return stored
 
-    def _manifest_bytes(self, seq: int) -> bytes:
+    def manifest_bytes(self, seq: int) -> bytes:
+        """The stored bytes of a manifest of the chain.
+
+        Raises:
+            IntegrityError: It is missing.
+        """
         body = self._store.get(manifest_key(self._prefix, seq))
         if body is None:
             raise IntegrityError(f"reading archive chain: manifest {seq} is missing", where=self._where(seq))

@@ -132,6 +132,13 @@ class PartitionSealer:
         """The archive has every message of the partition up to and with this offset, but for the gaps it states."""
         return self._through
 
+    def chains(self) -> list[Chain]:
+        """The chains of this partition, read if they were not."""
+        with self._lock:
+            if not self._restored:
+                self.restore()
+            return list(self._chains.values())
+
     def restore(self) -> None:
         """Read where the chains of this partition end; `seal` does it when it was not done.
 

@@ -96,6 +96,12 @@ class Log:
         with self._mutex:
             return self._stored.state()
 
+    @property
+    def size(self) -> int:
+        """Entries of the log, as far as this process knows."""
+        known = self._stored.known
+        return 0 if known is None else known.size
+
     def append(self, make: Make) -> TreeHead | None:
         """Append what `make` asks for, until it asks for nothing; durable and published on return.
 
@@ -129,11 +135,6 @@ class Log:
             where=self.identity.prefix,
             mend="it is retried; if it stays, let fewer seal workers write to one namespace",
         )
-
-    def attach(self, cosigned: bytes) -> None:
-        """Put a checkpoint with cosignatures in place of the published one, unless a newer one is there."""
-        with self._mutex:
-            self._stored.replace_published(cosigned)
 
     def reader(self, size: int) -> TreeReader:
         """Reads proofs out of the log of this size."""
@@ -226,7 +227,8 @@ class Log:
         raise ConfigError(
             "opening the ledger: it is signed with keys that this keys file does not have",
             where=f"{self.identity.prefix} and {self._keys.path}",
-            mend=f"bring here the keys of the worker that made or rotated them; lost ones: {_RUNBOOK}",
+            mend="bring here the keys of the worker that made or rotated them, or set ledger.organisation back; "
+            f"lost ones: {_RUNBOOK}",
         )
 
     def _checked(self, lock: Lock) -> TreeHead:

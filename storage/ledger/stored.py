@@ -147,15 +147,6 @@ class StoredLog:
         self._state = State(raw, lock, tips, edge, published)
         return True
 
-    def replace_published(self, cosigned: bytes) -> None:
-        """Put the same checkpoint with more signatures in place, unless a newer one is there."""
-        state = self.state()
-        if state.published is None or head_of(state.published) != head_of(cosigned):
-            return
-        self._state = None
-        if self._store.swap(f"{self._prefix}checkpoint", state.published, cosigned):
-            self._state = State(state.raw, state.lock, state.tips, state.edge, cosigned)
-
     def reader(self, size: int) -> TreeReader:
         """Reads proofs out of the log of this size."""
         return TreeReader(self._read, size)
@@ -189,6 +180,7 @@ class StoredLog:
         if edge.root() != head.root:
             raise IntegrityError("opening the ledger: its tiles do not give its root", where=self._prefix)
         self._remember(head)
+        self._clean_staging(head.size)
         return State(raw, lock, tips_of(lock), edge, published)
 
     def _remember(self, head: TreeHead) -> None:
@@ -220,6 +212,17 @@ class StoredLog:
         self._superseded = before.edge.partials() - edge.partials()
         if before.lock is not None:
             self._store.delete(before.lock.staged.key)
+
+    def _clean_staging(self, size: int) -> None:
+        """Let go of what was staged for sizes that the log is beyond: no lock can name it any more.
+
+        Not of this size: whoever is faster may have staged, and need, the very same bytes.
+        """
+        prefix = f"{self._prefix}staging/"
+        for key in list(self._store.keys(prefix)):
+            staged_for = key.removeprefix(prefix).partition("-")[0]
+            if staged_for.isdecimal() and int(staged_for) < size:
+                self._store.delete(key)
 
     def _read(self, path: str) -> bytes | None:
         return self._store.get(self._prefix + path)

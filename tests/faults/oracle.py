@@ -34,6 +34,7 @@ from streams.preparing import Limits, PreparedMessage, prepare
 from streams.status import Status, wait_until_caught_up
 from streams.topics import ACCOUNTING, DEAD_LETTERS, raw_topic
 from tests.faults.road import ROLES, Road
+from tests.storage.ledger.oracle import ledgers_tell_of_every_segment
 
 LIMITS = Limits.of(24, 3660)
 Alerts = dict[tuple[str, str], list[int]]
@@ -198,8 +199,9 @@ async def advanced(road: Road, timeout_s: float = 150.0) -> None:
 
 
 def archive_holds(road: Road, raw: Mapping[tuple[str, int], Mapping[int, bytes]]) -> None:
-    """The archive is clean and holds every record of Kafka once per offset, and nothing else."""
+    """Archive and ledgers are clean and hold every record of Kafka once per offset, and nothing else."""
     assert list(check(road.settings.archive_dir)) == []
+    ledgers_tell_of_every_segment(road.settings.archive_dir)
     sealed: Counter[tuple[str, int, int, int, bytes]] = Counter()
     reader = ArchiveReader(FilesystemStore(road.settings.archive_dir))
     for namespace in reader.namespaces():

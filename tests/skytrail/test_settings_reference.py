@@ -12,6 +12,7 @@ from ingest.settings import CollectorSettings
 from ingest.transports.registry import all_transports
 from skytrail.settings import Settings
 from skytrail.settings_reference import page
+from skytrail.settings_tables import table_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -26,6 +27,8 @@ def names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from names(CollectorSettings, f"{prefix}{name}.NAME.")
             for transport, own in all_transports().items():
                 yield from names(own, f"{prefix}{name}.NAME.{transport}.")
+        elif (inner := table_of(field)[0]) is not None:
+            yield from names(inner, f"{prefix}{name}.NAME.")
         else:
             yield f"{prefix}{name}"
 

@@ -5,7 +5,7 @@ Every effect goes through `Faults`: at one chosen effect the process "dies", bef
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
@@ -13,6 +13,7 @@ import orjson
 
 from ingest.schema.envelope import Position
 from ingest.settings import KafkaSettings
+from storage.archive.store import ArchiveStore
 from storage.index import conflicts as stored
 from storage.index.bulk import BulkItem, Outcome
 from streams.accounting import merge_latest
@@ -178,6 +179,35 @@ class Index:
             for each in conflicts
             for found in (self.documents.get((each.index, each.id)),)
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class MortalStore:
+    """An archive store whose every change may be the last thing that the process does."""
+
+    inner: ArchiveStore
+    faults: Faults
+
+    def put(self, key: str, body: bytes) -> None:
+        self.faults.effect(lambda: self.inner.put(key, body))
+
+    def swap(self, key: str, expected: bytes | None, body: bytes) -> bool:
+        return self.faults.effect(lambda: self.inner.swap(key, expected, body))
+
+    def get(self, key: str) -> bytes | None:
+        return self.inner.get(key)
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        return self.inner.keys(prefix, after)
+
+    def folders(self, prefix: str) -> list[str]:
+        return self.inner.folders(prefix)
+
+    def delete(self, key: str) -> None:
+        self.faults.effect(lambda: self.inner.delete(key))
+
+    def probe(self) -> list[str]:
+        return self.inner.probe()
 
 
 def runtime_on(role: str, brokers: Brokers) -> Runtime:

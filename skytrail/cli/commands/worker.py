@@ -46,6 +46,8 @@ def worker(context: typer.Context, role: RoleName) -> None:
         elasticsearch=settings.elasticsearch,
         archive=settings.archive,
         archive_dir=settings.archive_dir,
+        ledger=settings.ledger,
+        keys_file=settings.keys_file,
         state_dir=settings.state_dir,
         worker=settings.worker,
         detection=settings.detection,

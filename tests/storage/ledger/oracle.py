@@ -48,6 +48,23 @@ def entries_of(log: Path) -> list[dict[str, Any]]:
     return decoded
 
 
+def ledgers_tell_of_every_segment(archive: Path, epoch: int = 1) -> dict[str, list[dict[str, Any]]]:
+    """Every ledger of an archive is sound, and has each manifest that lies there once, and no other; the entries."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for namespace in sorted(path.parent for path in archive.glob("*/seg")):
+        entries = entries_of(namespace / "log" / str(epoch))
+        entered = [each for each in entries if each["type"] == "segment"]
+        lying = [json.loads(path.read_bytes()) for path in namespace.glob("seg/*/*/*.manifest.json")]
+        assert sorted(map(_place, entered)) == sorted(map(_place, lying))
+        assert {_place(each): each for each in entered} == {_place(each): each for each in lying}
+        found[namespace.name] = entries
+    return found
+
+
+def _place(manifest: dict[str, Any]) -> tuple[str, int, int]:
+    return manifest["stream"]["topic"], manifest["stream"]["partition"], manifest["seq"]
+
+
 def _entries(log: Path, size: int) -> list[bytes]:
     entries: list[bytes] = []
     while len(entries) < size:

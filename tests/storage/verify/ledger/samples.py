@@ -20,6 +20,7 @@ from storage.ledger.entries import Streamed, Tips
 from storage.ledger.keyring import KeyRing
 from storage.ledger.log import Log, LogIdentity
 from storage.ledger.note import Note, parse
+from storage.ledger.published import PublishedLog
 from storage.ledger.signing import NoteSigner
 from storage.verify.archive import examine
 from storage.verify.findings import Finding, Summary
@@ -115,8 +116,10 @@ class MadeArchive:
     ) -> Path:
         """Time passes; then witnesses cosign the published checkpoint; gives the folder of the anchor."""
         self.clock.pass_(passed)
-        published = self.root / namespace / "log" / str(self.epoch) / "checkpoint"
-        note = parse(published.read_bytes())
+        log = PublishedLog(self.store, self.log(namespace).identity)
+        published = log.checkpoint()
+        assert published is not None
+        note = parse(published)
         seconds = int(self.clock().timestamp())
         signatures = [witness(name).sign(note.text, seconds) for name in witnesses]
         cosigned = Note(note.text, (*note.signatures, *signatures)).encode()
@@ -124,7 +127,7 @@ class MadeArchive:
         folder = self.root / namespace / "anchor" / str(self.epoch) / f"{size:020d}"
         folder.mkdir(parents=True)
         (folder / "checkpoint").write_bytes(cosigned)
-        self.log(namespace).attach(cosigned)
+        log.publish(published, cosigned)
         if stamp:
             (folder / "tsa.tsr").write_bytes(stamp_of(cosigned))
         return folder

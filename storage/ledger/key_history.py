@@ -1,0 +1,62 @@
+"""From which size to which each key signs a log, as the `keychange` entries of the log tell."""
+
+from __future__ import annotations
+
+import msgspec
+
+from storage.archive.store import ArchiveStore
+from storage.ledger.entries import KeyInForce, RetiredKey
+from storage.ledger.lock import parse_lock
+from storage.ledger.stored import head_of
+from storage.ledger.tiles import WIDTH, read_bundle
+
+_MARK = b'"type":"keychange"'
+
+
+class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
+    """The sizes of the checkpoints that a key signs.
+
+    Attributes:
+        last_size: None while it signs.
+    """
+
+    first_size: int
+    last_size: int | None = None
+
+
+class _KeyChange(msgspec.Struct, frozen=True):
+    type: str
+    keys: list[KeyInForce] = []
+    retired: list[RetiredKey] = []
+
+
+def key_history(store: ArchiveStore, prefix: str) -> dict[str, KeyUse]:
+    """Every key that the log below `prefix` ever named, by its verifier key; empty where there is no log.
+
+    Raises:
+        StoreUnavailable: The store does not answer.
+        IntegrityError: The log can't be read.
+    """
+    raw, published = store.get(f"{prefix}lock.json"), store.get(f"{prefix}checkpoint")
+    if raw is None or published is None:
+        return {}
+    found = {key.vkey: KeyUse(first_size=key.first_size) for key in parse_lock(raw, f"{prefix}lock.json").keys}
+    if all(use.first_size == 0 for use in found.values()):
+        return found  # never rotated: that is in the first entry, and nothing else is to be read
+    size = head_of(published).size
+    for number in range(-(-size // WIDTH)):
+        width = min(WIDTH, size - number * WIDTH)
+        for entry in read_bundle(lambda path: store.get(prefix + path), number, width):
+            if _MARK in entry:
+                _take(found, msgspec.json.decode(entry, type=_KeyChange))
+    return found
+
+
+def _take(found: dict[str, KeyUse], change: _KeyChange) -> None:
+    if change.type != "keychange":
+        return  # the mark may also stand in a text
+    for key in change.keys:
+        found[key.vkey] = KeyUse(first_size=key.first_size)
+    for retired in change.retired:
+        if retired.vkey in found:
+            found[retired.vkey] = KeyUse(first_size=found[retired.vkey].first_size, last_size=retired.last_size)
