@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from ingest.schema.errors import ConfigError
 from storage.verify.ledger.notes import Checkpoint, VerifierKey, parse_checkpoint, parse_vkey
 from storage.verify.ledger.pins import Pins
 
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Verifier key of a log that you trust, or a file with one on each line. Repeatable."),
+]
+WitnessOption = Annotated[
+    list[str] | None, typer.Option(help="Verifier key of a witness that must have cosigned. Repeatable.")
+]
+AuthorityOption = Annotated[
+    list[Path] | None, typer.Option(help="Root certificate (PEM) of a time stamping authority. Repeatable.")
+]
 _MEND = "a verifier key is name+id+base64, as `skytrail keys list` shows it; or give a file with one on each line"
 
 

@@ -17,13 +17,13 @@ from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
-from skytrail.cli.pins import read_pins
+from skytrail.cli.pins import AuthorityOption, KeyOption, WitnessOption, read_pins
+from skytrail.cli.places import opened
 from skytrail.cli.times import moment
 from storage.verify.archive import examine
 from storage.verify.cloudtrail.keys import PinnedKeys, read_keys
 from storage.verify.cloudtrail.trail import Trail
 from storage.verify.findings import Finding, Progress, Summary
-from storage.verify.places import Place, place_at
 from storage.verify.scope import Scope
 
 SCHEMA_VERSION = 1
@@ -31,16 +31,6 @@ Part = Callable[[Progress], Iterator[Finding]]
 """One of the things to verify; it tells of its progress."""
 COLUMNS = ("kind", "grade", "namespace", "topic", "partition", "seq", "offset", "index", "entry", "detail", "key")
 
-KeyOption = Annotated[
-    list[str] | None,
-    typer.Option(help="Verifier key of a log that you trust, or a file with one on each line. Repeatable."),
-]
-WitnessOption = Annotated[
-    list[str] | None, typer.Option(help="Verifier key of a witness that must have cosigned. Repeatable.")
-]
-AuthorityOption = Annotated[
-    list[Path] | None, typer.Option(help="Root certificate (PEM) of a time stamping authority. Repeatable.")
-]
 CheckpointOption = Annotated[
     list[Path] | None, typer.Option(help="A checkpoint that you kept: the log must continue it. Repeatable.")
 ]
@@ -97,10 +87,10 @@ def verify(
     summary = Summary()
     parts: list[Part] = []
     if archive or not source:
-        place = _place(archive or str(context_of(context).settings.archive_dir))
+        place = opened(archive or str(context_of(context).settings.archive_dir))
         parts.append(lambda tell: examine(place, scope, summary, tell))
     if source:
-        trail, keys = _place(source), _source_keys(source_key or [])
+        trail, keys = opened(source), _source_keys(source_key or [])
         parts.append(lambda tell: Trail(trail, keys, scope, now, summary, tell).check())
     _emit(_shown(_followed(parts), limit), summary, output)
     _tell(summary)
@@ -129,15 +119,6 @@ def verdict(summary: Summary) -> str:
 def as_dict(finding: Finding) -> dict[str, Any]:
     """A finding as a row; the same fields in every format."""
     return {**dataclasses.asdict(finding), "grade": str(finding.grade), "kind": str(finding.kind)}
-
-
-def _place(url: str) -> Place:
-    try:
-        return place_at(url)
-    except ValueError as exc:
-        raise ConfigError(
-            f"opening what is to be verified: {exc}", mend="give a directory, or s3://bucket/prefix"
-        ) from exc
 
 
 def _source_keys(paths: list[Path]) -> PinnedKeys:

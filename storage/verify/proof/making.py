@@ -1,0 +1,192 @@
+"""Makes the proof of one record from the bytes of an archive."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from storage.verify.ledger.notes import Checkpoint, parse_checkpoint
+from storage.verify.ledger.tiles import WIDTH, Tiles, WrongTile
+from storage.verify.ledger.tree import leaf_hash, path_in, root_by_path
+from storage.verify.places import Place
+from storage.verify.proof.checking import leaf_number
+from storage.verify.proof.document import Inclusion, Proof
+from storage.verify.reading import MANIFEST_SHAPE, canonical, cut, document, inflate
+
+_MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
+_ANCHORS_TRIED = 60
+"""Anchors behind an entry that are looked at for a better one: an hour of time stamps."""
+
+Stamps = tuple[tuple[str, bytes], ...]
+"""Names and replies of time stamps."""
+
+
+class Unprovable(ValueError):
+    """There is no proof: the record is not there, or not in the ledger yet, or the archive is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The record that is to be proven; `namespace` is looked for where it is empty."""
+
+    topic: str
+    partition: int
+    offset: int
+    index: int = 0
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}/{self.index}"
+
+
+def make_proof(place: Place, asked: Asked, *, with_record: bool = True) -> Proof:
+    """The proof of a record.
+
+    Args:
+        place: The archive.
+        asked: Which one.
+        with_record: Put its bytes into the proof.
+
+    Raises:
+        Unprovable: See there.
+        OSError: The archive can't be read.
+    """
+    namespace, manifest = _segment(place, asked)
+    number = leaf_number(manifest["positions"], asked.offset, asked.index)
+    if number is None:
+        raise Unprovable(f"the segment that covers {asked} has no such record")
+    stored = place.read(manifest["leaves"]["key"]) or b""
+    leaves = [stored[at : at + 32] for at in range(0, len(stored), 32)]
+    if number >= len(leaves):
+        raise Unprovable(f"the leaves of the segment of {asked} are gone; run `skytrail verify`")
+    path = tuple(path_in(leaves, number))
+    record = _record(place, manifest, number) if with_record else None
+    damaged = root_by_path(leaves[number], number, len(leaves), path) != bytes.fromhex(manifest["root"])
+    if damaged or (record is not None and leaf_hash(record) != leaves[number]):
+        raise Unprovable(f"the segment of {asked} is not as it was sealed; run `skytrail verify`")
+    ledger, stamps = _in_ledger(place, namespace, canonical(manifest))
+    return Proof(asked.offset, asked.index, leaves[number], record, path, manifest, ledger, stamps)
+
+
+def _segment(place: Place, asked: Asked) -> tuple[str, dict[str, Any]]:
+    """Namespace and manifest of the segment that holds a message."""
+    names = [asked.namespace] if asked.namespace else [name[:-1] for name in place.names("") if name.endswith("/")]
+    for namespace in names:
+        folder = f"{namespace}/seg/{asked.topic}/{asked.partition}"
+        try:
+            numbers = sorted(int(match[1]) for name in place.names(folder) if (match := _MANIFEST.fullmatch(name)))
+        except OSError:
+            continue  # this namespace has no such chain
+        low, high = 0, len(numbers)
+        while low < high:
+            middle = (low + high) // 2
+            manifest = _manifest(place, f"{folder}/{numbers[middle]:012d}.manifest.json")
+            if asked.offset > manifest["covers"]["last_offset"]:
+                low = middle + 1
+            elif asked.offset < manifest["covers"]["first_offset"]:
+                high = middle
+            elif leaf_number(manifest["positions"], asked.offset, 0) is None:
+                break  # covered, but its records are in the chain of another namespace
+            else:
+                return namespace, manifest
+    raise Unprovable(f"the archive has no record of the message {asked.topic}/{asked.partition}/{asked.offset}")
+
+
+def _manifest(place: Place, key: str) -> dict[str, Any]:
+    manifest, wrong = document(place.read(key) or b"", MANIFEST_SHAPE)
+    if manifest is None:
+        raise Unprovable(f"{key} is {wrong}; run `skytrail verify`")
+    return manifest
+
+
+def _record(place: Place, manifest: dict[str, Any], number: int) -> bytes:
+    body = place.read(manifest["body"]["key"]) or b""
+    records: list[bytes] = []
+    content, _ = inflate(body, manifest["bytes"] + 4 * manifest["n"])
+    cut(content, records.append)
+    if number >= len(records):
+        raise Unprovable("the records of the segment are gone or damaged; run `skytrail verify`")
+    return records[number]
+
+
+def _in_ledger(place: Place, namespace: str, entry: bytes) -> tuple[Inclusion, Stamps]:
+    """The entry in the newest log of the namespace that has it, by the best checkpoint for it."""
+    epochs = _folders(place, f"{namespace}/log")
+    if not epochs:
+        raise Unprovable(f"there is no ledger of {namespace}")
+    for epoch in sorted((name for name in epochs if name.isdecimal()), key=int, reverse=True):
+        root = f"{namespace}/log/{epoch}/"
+        published = parse_checkpoint(place.read(f"{root}checkpoint") or b"")
+        try:
+            index = _index(Tiles(place, root, published.size), leaf_hash(entry), entry)
+            if index is None:
+                continue
+            best, stamps = _best(place, f"{namespace}/anchor/{epoch}", index, published)
+            path = tuple(Tiles(place, root, best.size).path(index))
+        except WrongTile as exc:
+            raise Unprovable(f"{exc.key}: {exc}; run `skytrail verify`") from exc
+        if root_by_path(leaf_hash(entry), index, best.size, path) != best.root:
+            raise Unprovable(f"the ledger {best.origin} contradicts its checkpoint; run `skytrail verify`")
+        return Inclusion(index, path, best), stamps
+    raise Unprovable(f"the segment is not in the ledger of {namespace} yet; try again in a minute")
+
+
+def _index(tiles: Tiles, leaf: bytes, entry: bytes) -> int | None:
+    """Where an entry is in a log; it is looked for outwards from where its time says."""
+    blocks = -(-tiles.size // WIDTH)
+    for number in _outwards(_near(tiles, entry, blocks), blocks):
+        hashes = tiles.hashes(0, number)
+        if leaf in hashes:
+            return number * WIDTH + hashes.index(leaf)
+    return None
+
+
+def _near(tiles: Tiles, entry: bytes, blocks: int) -> int:
+    """The bundle in which an entry should be, as entries are nearly in the order of their times."""
+    time = _time(entry)
+    low, high = 0, blocks
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _time(tiles.entries(middle)[0]) <= time:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _time(entry: bytes) -> str:
+    value, _ = document(entry, None)
+    return str((value or {}).get("at") or (value or {}).get("sealed_at") or "")
+
+
+def _outwards(start: int, end: int) -> Iterator[int]:
+    """All numbers below `end`, the nearest to `start` first."""
+    for step in range(end):
+        if start + step < end:
+            yield start + step
+        if step and start - step >= 0:
+            yield start - step
+
+
+def _best(place: Place, folder: str, index: int, published: Checkpoint) -> tuple[Checkpoint, Stamps]:
+    """Of the first checkpoints that were anchored over an entry, and the published one, the one that proves most."""
+    found: list[tuple[Checkpoint, Stamps]] = [(published, ())]
+    sizes = sorted(int(name) for name in _folders(place, folder) if name.isdecimal() and int(name) > index)
+    for size in sizes[:_ANCHORS_TRIED]:
+        anchor = f"{folder}/{size:020d}"
+        checkpoint = parse_checkpoint(place.read(f"{anchor}/checkpoint") or b"")
+        replies = [(name, place.read(f"{anchor}/{name}")) for name in place.names(anchor) if name.endswith(".tsr")]
+        found.append((checkpoint, tuple((name, reply) for name, reply in replies[:1] if reply is not None)))
+    return max(found, key=lambda each: (len(each[1]), len(each[0].signatures), -each[0].size))
+
+
+def _folders(place: Place, folder: str) -> list[str]:
+    """Names of the folders in a folder; none where it is not there."""
+    above = ""
+    for name in folder.split("/"):
+        if f"{name}/" not in place.names(above):
+            return []
+        above = f"{above}/{name}".lstrip("/")
+    return [each[:-1] for each in place.names(folder) if each.endswith("/")]
