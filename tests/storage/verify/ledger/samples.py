@@ -231,6 +231,13 @@ def stamp_of(body: bytes) -> bytes:
     folder = _authority()
     (folder / "data").write_bytes(body)
     _openssl(folder, "ts", "-query", "-data", "data", "-sha256", "-cert", "-out", "query")
+    return reply_of_openssl((folder / "query").read_bytes())
+
+
+def reply_of_openssl(query: bytes) -> bytes:
+    """Its reply to a query."""
+    folder = _authority()
+    (folder / "query").write_bytes(query)
     _openssl(folder, "ts", "-reply", "-config", "tsa.conf", "-section", "tsa", "-queryfile", "query", "-out", "reply")
     return (folder / "reply").read_bytes()
 

@@ -1,0 +1,5 @@
+//go:build tools
+
+package omniwitness
+
+import _ "github.com/transparency-dev/witness/cmd/omniwitness"
