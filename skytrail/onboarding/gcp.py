@@ -13,7 +13,7 @@ from skytrail.onboarding.setup_files import SetUp, checked, fill
 _COLLECTOR = """\
 [collectors.{name}]
 transport = "pubsub"
-format = "gcp.audit"
+format = "auto"  # Cloud Audit Logs are gcp.audit, those of GKE's API servers kubernetes.audit
 namespace = "{namespace}"
 
 [collectors.{name}.pubsub]

@@ -8,14 +8,12 @@ https://cloud.google.com/logging/docs/reference/audit/auditlog/rest/Shared.Types
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ingest.formats.gcp_audit.redaction import redact
 from ingest.formats.gcp_audit.spelling import ENTRY
-from ingest.formats.gcp_records.messages import data_of, message_of
+from ingest.formats.gcp_records.messages import data_of, message_of, with_data
 from ingest.formats.kubernetes_audit.gke import is_kubernetes
 from ingest.parsing.json_value import parse_object
 from ingest.parsing.scalars import mapping_of, text_of
@@ -67,11 +65,7 @@ def _inside(message: Mapping[str, Any], outer: dict[str, Any], record: bytes) ->
     inner = data_of(message)
     clean = redact(inner)
     entry = parse_object(clean, "data of a Pub/Sub message", deepest=_LEVELS)
-    if clean is inner:
-        return entry, record
-    bare = {**message, "data": base64.b64encode(clean).decode()}
-    whole = bare if message is outer else {**outer, "message": bare}
-    return entry, json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
+    return entry, record if clean is inner else with_data(outer, message, clean)
 
 
 def _judge(entry: Mapping[str, Any], payload: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,19 @@ def data_of(message: Mapping[str, Any]) -> bytes:
         return base64.b64decode(message["data"].encode("ascii", "replace").translate(_BASE64_WEB), validate=True)
     except binascii.Error as exc:
         raise MalformedRecord(f"reading Pub/Sub message: its data is not base64: {exc}", where="data") from exc
+
+
+def with_data(outer: Mapping[str, Any], message: Mapping[str, Any], data: bytes) -> bytes:
+    """The text of a record whose message carries something else, such as the same without secrets.
+
+    Args:
+        outer: The record.
+        message: The message in it, as `message_of` gave it.
+        data: What it is to carry.
+    """
+    bare = {**message, "data": base64.b64encode(data).decode()}
+    whole = bare if message is outer else {**outer, "message": bare}
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def publish_time(message: Mapping[str, Any]) -> Any:

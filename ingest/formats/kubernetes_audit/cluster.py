@@ -13,9 +13,9 @@ from ingest.formats.kubernetes_audit.records import Opened
 from ingest.formats.kubernetes_audit.values import mapping_of, text_of, texts_of
 
 _EKS_LOG_GROUP = re.compile(r"(?:(?P<account>[0-9]{12}):)?/aws/eks/(?P<cluster>[^/]+)/cluster")
-_AKS_RESOURCE = re.compile(
-    r"/?subscriptions/(?P<account>[^/]+)/resourcegroups/[^/]+/providers/microsoft\.containerservice/managedclusters/"
-    r"(?P<cluster>[^/]+)/?",
+_AZURE_RESOURCE = re.compile(
+    r"/?subscriptions/(?P<account>[^/]+)/resourcegroups/[^/]+/providers/"
+    r"microsoft\.(?:containerservice/managedclusters|(?P<arc>kubernetes/connectedclusters))/(?P<cluster>[^/]+)/?",
     re.IGNORECASE,
 )
 _ARN_PARTS = 6  # arn:partition:service:region:account:resource
@@ -26,7 +26,7 @@ class Cluster(NamedTuple):
 
     Attributes:
         provider: `aws`, `azure`, `gcp`, or empty.
-        service: `eks`, `aks`, `gke`, or empty.
+        service: `eks`, `aks`, `arc` (a cluster anywhere that Azure Arc manages), `gke`, or empty.
         entity: The vendor's id of the cluster, for pivoting.
     """
 
@@ -62,10 +62,10 @@ def cluster_of(opened: Opened) -> Cluster:
     if opened.channel == "gcp":
         return _gke(opened.wrapper)
     if opened.channel == "azure":
-        return _aks(opened.wrapper)
+        return _azure(opened.wrapper)
     extra = mapping_of(mapping_of(opened.event.get("user")).get("extra"))
     if opened.channel == "cloudwatch" or "arn" in extra or "canonicalArn" in extra:
-        return _eks(opened.wrapper, extra)
+        return _eks(opened, extra)
     return _UNKNOWN
 
 
@@ -88,13 +88,13 @@ def _gke(entry: Mapping[str, Any]) -> Cluster:
     )
 
 
-def _aks(record: Mapping[str, Any]) -> Cluster:
+def _azure(record: Mapping[str, Any]) -> Cluster:
     resource = text_of(record.get("resourceId") or record.get("ResourceId") or record.get("_ResourceId")) or ""
-    known = _AKS_RESOURCE.fullmatch(resource)
+    known = _AZURE_RESOURCE.fullmatch(resource)
     # Azure writes resource ids in either case: lower case makes one cluster one name
     return Cluster(
         provider="azure",
-        service="aks",
+        service="arc" if known and known["arc"] else "aks",
         account=known["account"].lower() if known else "",
         region=text_of(record.get("location")) or "",
         name=known["cluster"].lower() if known else "",
@@ -102,13 +102,14 @@ def _aks(record: Mapping[str, Any]) -> Cluster:
     )
 
 
-def _eks(row: Mapping[str, Any], extra: Mapping[str, Any]) -> Cluster:
-    group = text_of(row.get("@log") or row.get("logGroup") or row.get("logGroupName")) or ""
+def _eks(opened: Opened, extra: Mapping[str, Any]) -> Cluster:
+    row, beside = opened.wrapper, opened.beside
+    group = text_of(row.get("@log") or row.get("logGroup") or row.get("logGroupName")) or beside.get("log_group", "")
     known = _EKS_LOG_GROUP.fullmatch(group)
     account = next((parts[4] for arn in arns_of(extra) if len(parts := arn.split(":", 5)) == _ARN_PARTS), "")
     return Cluster(
         provider="aws",
         service="eks",
-        account=(known["account"] if known else "") or account or "",
+        account=(known["account"] if known else "") or beside.get("owner", "") or account,
         name=known["cluster"] if known else "",
     )

@@ -1,9 +1,9 @@
-"""Kubernetes audit events: self-run clusters, EKS, AKS and GKE, with one set of fields for all.
+"""Kubernetes audit events: self-run clusters, EKS, AKS, GKE and Azure Arc, with one set of fields for all.
 
 Format:   audit.k8s.io/v1 (and v1alpha1, v1beta1)
           https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
-Bodies:   webhook batches (EventList), log files (one event a line), arrays, single events; CloudWatch Logs, Event Hubs
-          and Cloud Logging wrappers (see `records.py`). Base64 and gzip around them are the transport's business.
+Bodies:   webhook batches (EventList), log files (one event a line), arrays, single events; CloudWatch Logs, Event Hubs,
+          Cloud Logging and Pub/Sub wrappers (see `records.py`). Gzip around them is the transport's business.
 Fixtures: tests/ingest/formats/kubernetes_audit/golden/
 """
 
@@ -13,14 +13,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from ingest.formats.aws_records.log_groups import control_message
+from ingest.formats.aws_records.log_groups import context_of, control_message
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
+from ingest.formats.gcp_records.messages import data_of, message_of, with_data
 from ingest.formats.kubernetes_audit.fields import FIELDS
 from ingest.formats.kubernetes_audit.mapping import document_of
 from ingest.formats.kubernetes_audit.records import LIST_KEYS, Opened, open_record
 from ingest.formats.kubernetes_audit.redaction import redact
 from ingest.formats.kubernetes_audit.values import mapping_of, text_of
 from ingest.parsing.json_slices import split_objects
+from ingest.parsing.json_value import json_text
+from ingest.schema.envelope import Context
 from ingest.schema.errors import RejectedRecord
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
@@ -101,6 +104,10 @@ class KubernetesAudit(Format):
     list_keys: Sequence[str] = LIST_KEYS
     marks: Sequence[bytes] = (b"k8s", b"auditid", b'"data"')
 
+    def __init__(self, context: Context = ()) -> None:
+        """For records of a body that said `context`."""
+        self._context = context
+
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; what a cloud wrapped stays wrapped.
 
@@ -109,14 +116,22 @@ class KubernetesAudit(Format):
         """
         return split_objects(body, LIST_KEYS)
 
+    def context(self, body: bytes) -> Context:
+        """Owner, log group and stream of a subscription of CloudWatch Logs: they name account and cluster."""
+        return context_of(body)
+
+    def within(self, context: Context) -> Format:
+        """The format for records that came through that log group."""
+        return KubernetesAudit(context) if context else self
+
     def read(self, record: bytes) -> Reading:
         """Take secrets out, parse, and take the event out of its wrappers.
 
         Raises:
             MalformedRecord: Not a Kubernetes audit event.
         """
-        shown = redact(record)
-        return control_message(record) or KubernetesReading(record, shown, open_record(shown))
+        shown = _without_secrets(record)
+        return control_message(record) or KubernetesReading(record, shown, open_record(shown, self._context))
 
     def claims(self, record: bytes) -> bool:
         """Whether a record is an audit event of an API server, whatever wrapped it."""
@@ -134,6 +149,24 @@ class KubernetesAudit(Format):
         except RejectedRecord:
             pass  # cut or foreign: its beginning decides
         return _TELLTALE.search(sample[:_SAMPLED]) is not None
+
+
+def _without_secrets(record: bytes) -> bytes:
+    """The record without secrets, also where a Pub/Sub message holds the event as base64; then as JSON of our own.
+
+    Raises:
+        MalformedRecord: The data of a message is not base64.
+    """
+    shown = redact(record)
+    if b'"data"' not in record or b"auditID" in record or b"protoPayload" in record:
+        return shown
+    outer = mapping_of(json_text(shown.decode("utf-8", "replace")))
+    message = message_of(outer)
+    if not message:
+        return shown
+    data = data_of(message)
+    clean = redact(data)
+    return shown if clean is data else with_data(outer, message, clean)
 
 
 def _audit_id(opened: Opened) -> str | None:

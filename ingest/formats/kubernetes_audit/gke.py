@@ -153,6 +153,8 @@ def _path(name: str, resource: str) -> dict[str, str]:
     found["resource"] = rest[0]
     if len(rest) > 1:
         found["name"] = rest[1]
+        if rest[0] == "namespaces":
+            found["namespace"] = rest[1]  # as API servers write it: a namespace lies in itself
     if rest[2:]:
         found["subresource"] = "/".join(rest[2:])
     return found

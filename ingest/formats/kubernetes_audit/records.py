@@ -5,9 +5,10 @@ opened here:
 
 * EKS through CloudWatch Logs: an element of ``logEvents``, ``{"id", "timestamp", "message": "<event>"}``, what its read
   API returns, and rows of Logs Insights with `@message`. What a subscription says beside its `logEvents` (owner, log
-  group) is not part of the record and is lost;
-* AKS diagnostics: ``{"category": "kube-audit", "properties": {"log": "<event>"}}``, rows of Log Analytics with `log_s`;
-* GKE: a Cloud Logging entry with `protoPayload` (see `gke.py`);
+  group) is no part of the record: it is the context of the body;
+* AKS and Azure Arc diagnostics: ``{"category": "kube-audit", "properties": {"log": "<event>"}}``, rows of Log Analytics
+  with `log_s`;
+* GKE: a Cloud Logging entry with `protoPayload` (see `gke.py`), also as the data of a Pub/Sub message;
 * a container's output: ``{"log": "<event>", "stream": "stdout"}``.
 
 https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/
@@ -18,14 +19,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ingest.formats.gcp_records.messages import data_of, message_of
 from ingest.formats.kubernetes_audit import gke
 from ingest.formats.kubernetes_audit.values import NOTHING, mapping_of, text_of
 from ingest.parsing.json_value import json_text, parse_object
+from ingest.schema.envelope import Context
 from ingest.schema.errors import MalformedRecord
 
-LIST_KEYS = ("items", "logEvents", "records", "events", "results", "entries")
+LIST_KEYS = ("items", "logEvents", "records", "events", "results", "entries", "receivedMessages")
 """Keys whose array holds the records: EventList, CloudWatch Logs (subscription, read API, Insights), Event Hubs,
-Cloud Logging's API."""
+Cloud Logging's API, Pub/Sub's."""
 
 _TELLING = frozenset({"auditID", "verb", "requestURI", "objectRef"})
 _TEXTS = ("message", "@message", "log", "log_s")
@@ -40,15 +43,21 @@ class Opened(NamedTuple):
         event: The event with the API server's names.
         wrapper: The wrapper that says most about the cluster, empty when there was none.
         channel: `direct`, `cloudwatch`, `azure`, `gcp` or `container`.
+        beside: What the body said of the record's place: `owner`, `log_group`, `log_stream`.
     """
 
     event: dict[str, Any]
     wrapper: Mapping[str, Any]
     channel: str
+    beside: Mapping[str, str] = NOTHING
 
 
-def open_record(record: bytes) -> Opened:
+def open_record(record: bytes, context: Context = ()) -> Opened:
     """Parse a record and take the event out of its wrappers.
+
+    Args:
+        record: The exact bytes, or the same without secrets.
+        context: What a subscription said beside its log events.
 
     Raises:
         MalformedRecord: Not JSON, something else of the same log group, or an object with none of an event's names.
@@ -56,6 +65,17 @@ def open_record(record: bytes) -> Opened:
     event = _row(record) if record[:1] == b"[" else parse_object(record)
     if "auditID" in event:
         return Opened(event, NOTHING, "direct")
+    opened = _opened(_in_message(event))
+    return opened._replace(beside=dict(context)) if context and opened.channel == "cloudwatch" else opened
+
+
+def _in_message(outer: dict[str, Any]) -> dict[str, Any]:
+    """The entry in a Pub/Sub message; what is none stays."""
+    message = message_of(outer)
+    return parse_object(data_of(message)) if message else outer
+
+
+def _opened(event: dict[str, Any]) -> Opened:
     wrapper: Mapping[str, Any] = NOTHING
     channel = "direct"
     for _ in range(_MOST_WRAPPERS):

@@ -1,5 +1,6 @@
 """Secrets leave the record before anything of it reaches a document; everything else keeps its bytes."""
 
+import base64
 import json
 from typing import Any
 
@@ -163,3 +164,27 @@ def _keys(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _keys(item) for key, item in value.items()}
     return [_keys(item) for item in value] if isinstance(value, list) else None
+
+
+def test_a_secret_in_a_message_of_pubsub_is_taken_out_of_what_is_shown() -> None:
+    entry = {
+        "protoPayload": {
+            "serviceName": "k8s.io",
+            "methodName": "io.k8s.core.v1.secrets.create",
+            "resourceName": "core/v1/namespaces/shop/secrets/door",
+            "request": {"kind": "Secret", "data": {"key": "aHVudGVyMg=="}},
+        },
+        "timestamp": "2026-11-22T09:21:04Z",
+    }
+    plain = json.dumps(entry).encode()
+    for message in (
+        {"data": base64.b64encode(plain).decode()},
+        {"message": {"data": base64.b64encode(plain).decode()}},
+    ):
+        reading = FORMAT.read(json.dumps(message).encode())
+        outer = json.loads(reading.shown)
+        shown = base64.b64decode(outer.get("message", outer)["data"])
+        assert b"aHVudGVyMg==" in plain
+        assert b"aHVudGVyMg==" not in shown
+        assert json.loads(shown)["protoPayload"]["request"]["data"] == {"key": "<redacted>"}
+        assert reading.normalise()["orchestrator"]["resource"] == {"type": "secrets", "name": "door"}
