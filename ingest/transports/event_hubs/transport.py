@@ -19,25 +19,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
-from azure.core.exceptions import AzureError
 from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 
 from ingest.backoff import Backoff
 from ingest.schema.envelope import Origin
-from ingest.schema.errors import SkytrailError, SourceRefused, TransientError
+from ingest.schema.errors import SkytrailError, SourceRefused
 from ingest.transports.azure.telling import Told
 from ingest.transports.contract import Place
 from ingest.transports.event_hubs.checkpoints import claim_group
 from ingest.transports.event_hubs.client import Hub, open_hub
 from ingest.transports.event_hubs.partition import Partition
 from ingest.transports.event_hubs.settings import EventHubsSettings
-from ingest.transports.event_hubs.troubles import Refusals, is_theft, lost, named, taken
+from ingest.transports.event_hubs.troubles import Refusals, is_theft, lost, named, store_trouble, taken
 from ingest.transports.messages.delivery import MessageDelivery
 from ingest.transports.messages.runs import cut_runs, joined
 
@@ -98,6 +97,7 @@ class EventHubs:
         self._refusals = Refusals()
         self._thefts = Refusals()
         self._told = Told()
+        self._saving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -265,8 +265,8 @@ class EventHubs:
     async def _is_ours(self, partition: str) -> bool:
         try:
             return await self._hub.checkpoints.is_ours(self._hub.place, partition)
-        except AzureError as exc:
-            self._tell(named(exc, self._hub.name, self._hub.container_url))
+        except Exception as exc:  # noqa: BLE001 - as in `_save_now`
+            self._tell(store_trouble(exc, self._hub.container_url))
             return True  # nobody can have taken it there while nobody can write there
 
     async def _on_error(self, context: PartitionContext | None, error: Exception) -> None:
@@ -299,6 +299,10 @@ class EventHubs:
 
     async def _save(self, partition: Partition) -> None:
         """Write the checkpoint of a partition; what can't be written is repeated after a restart, never skipped."""
+        async with self._saving[partition.name]:  # a slow older one must not come after a newer one
+            await self._save_now(partition)
+
+    async def _save_now(self, partition: Partition) -> None:
         reach = partition.unsaved
         if reach is None:
             return
@@ -315,10 +319,8 @@ class EventHubs:
             async with asyncio.timeout(_SAVE_S):
                 await self._hub.checkpoints.update_checkpoint(checkpoint)
             partition.saved = reach.sequence
-        except TimeoutError:
-            self._tell(TransientError("keeping checkpoints: no answer", where=self._hub.container_url))
-        except AzureError as exc:
-            self._tell(named(exc, self._hub.name, self._hub.container_url))
+        except Exception as exc:  # noqa: BLE001 - the HTTP client has errors of its own; the next turn tries again
+            self._tell(store_trouble(exc, self._hub.container_url))
 
 
 def _bytes_of(event: EventData) -> bytes:

@@ -56,8 +56,16 @@ def named(error: Exception, where: str, container: str) -> SkytrailError:
             return SourceUnavailable("reading events: the namespace is throttled", where=where, mend=mend)
         return SourceUnavailable(f"reading events: {_one_line(error)}", where=where)
     if isinstance(error, AzureError):
-        return storage_trouble("keeping checkpoints", error, container)
+        return store_trouble(error, container)
     return SourceUnavailable(f"reading events: {type(error).__name__}: {_one_line(error)}", where=where)
+
+
+def store_trouble(error: Exception, container: str) -> SkytrailError:
+    """An error of the container of checkpoints."""
+    if isinstance(error, AzureError):
+        return storage_trouble("keeping checkpoints", error, container)
+    told = "no answer" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {_one_line(error)}"
+    return SourceUnavailable(f"keeping checkpoints: {told}", where=container)
 
 
 def taken(where: str, group: str, container: str) -> SourceRefused:

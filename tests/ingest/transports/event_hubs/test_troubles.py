@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
 from ingest.schema.errors import ConfigError, SourceRefused, SourceUnavailable
+from tests.azurite import Azurite
 from tests.doubles.event_hubs.hub import BUSY, UNAUTHORIZED
+from tests.ingest.transports.aws.faulty import Fault, faulty
 from tests.ingest.transports.event_hubs.site import Site, until
 from tests.ingest.transports.event_hubs.test_event_hubs import reading
 
@@ -144,3 +147,25 @@ async def test_connection_strings_that_are_none_or_of_something_else_are_refused
     file.write_text(text)
     with pytest.raises(ConfigError, match=named):
         await there.open(connection_string_file=file)
+
+
+async def test_reading_goes_on_while_the_container_is_away_and_checkpoints_follow(there: Site) -> None:
+    with faulty(f"http://127.0.0.1:{there.azurite.port}") as proxy:
+        direct, there.azurite = there.azurite, Azurite(int(proxy.endpoint.rpartition(":")[2]))
+        async with reading(there) as (_, reader):
+            there.server.hub.put(b"before")
+            await until(lambda: reader.bodies == [b"before"], "the first event")
+            proxy.faults.append(Fault("", 1_000_000, 503, "ServerBusy"))
+            there.server.hub.put(b"meanwhile")
+            await until(lambda: reader.bodies == [b"before", b"meanwhile"], "an event without the container")
+            await until(lambda: any("keeping checkpoints" in str(each) for each in there.warned), "it is told")
+            await asyncio.sleep(there.settings().ownership_expiry_s)
+            there.server.hub.put(b"late")
+            await until(lambda: reader.bodies[2:] == [b"late"], "an event after the leases ran out")
+            proxy.faults.clear()
+            there.azurite = direct
+            for _ in range(60):
+                await asyncio.sleep(0.2)
+                if await there.checkpoints() == {"0": 2}:
+                    break
+        assert await there.checkpoints() == {"0": 2}
