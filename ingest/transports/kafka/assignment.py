@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ingest.schema.errors import SkytrailError
-from ingest.transports.kafka.progress import PartitionProgress
+from ingest.transports.messages.progress import Progress
 
 _COMMIT_S = 10.0
 
@@ -42,7 +42,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
         self._warn = warn
         self._error_of = error_of
         self._consumer: AIOKafkaConsumer | None = None
-        self._partitions: dict[TopicPartition, PartitionProgress] = {}
+        self._partitions: dict[TopicPartition, Progress[int]] = {}
         self._due: dict[TopicPartition, int] = {}
         self._settled = asyncio.Event()
         self._committing = asyncio.Lock()
@@ -96,7 +96,7 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Called by the client with everything that is ours now."""
         self._forget(list(self._partitions))
-        self._partitions = {partition: PartitionProgress() for partition in assigned}
+        self._partitions = {partition: Progress() for partition in assigned}
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
         self.generation += 1
