@@ -11,14 +11,24 @@ import pytest
 
 from ingest.formats.registry import format_named
 from ingest.transports.registry import as_collector, inspect
+from skytrail.onboarding.aws import AwsSource
+from skytrail.onboarding.aws import set_up as set_up_aws
 from skytrail.onboarding.azure import AzureSource
 from skytrail.onboarding.azure import set_up as set_up_azure
 from skytrail.onboarding.gcp import GcpSource
 from skytrail.onboarding.gcp import set_up as set_up_gcp
+from skytrail.onboarding.kubernetes import KubernetesSource
+from skytrail.onboarding.kubernetes import set_up as set_up_kubernetes
 from skytrail.onboarding.oci import OciSource
 from skytrail.onboarding.oci import set_up as set_up_oci
 from skytrail.onboarding.setup_files import SetUp
 
+READER = "arn:aws:iam::123456789012:role/skytrail"
+AWS = AwsSource(name="trail", region="eu-central-1", reader=READER, external_id="a-word-of-sixteen", namespace="prod")
+OWN = KubernetesSource(name="orchard", namespace="prod")
+EKS = KubernetesSource(
+    name="shop", region="eu-central-1", reader=READER, external_id="a-word-of-sixteen", namespace="prod"
+)
 GCP = GcpSource(name="skytrail-logs", project="my-project", namespace="prod")
 GUID = "11111111-2222-3333-4444-555555555555"
 AZURE = AzureSource(name="sky-trail", subscription=GUID, region="westeurope", reader=GUID, namespace="prod")
@@ -33,13 +43,31 @@ OCI = OciSource(
 
 @pytest.mark.parametrize(
     ("set_up", "transport"),
-    [(set_up_azure(AZURE), "event_hubs"), (set_up_gcp(GCP), "pubsub"), (set_up_oci(OCI), "kafka")],
+    [
+        (set_up_aws(AWS), "s3_sqs"),
+        (set_up_azure(AZURE), "event_hubs"),
+        (set_up_gcp(GCP), "pubsub"),
+        (set_up_kubernetes(EKS), "kinesis"),
+        (set_up_kubernetes(OWN), "kubernetes_webhook"),
+        (set_up_oci(OCI), "kafka"),
+    ],
 )
 def test_each_printed_section_is_a_collector(set_up: SetUp, transport: str) -> None:
     collectors = tomllib.loads(set_up.collector)["collectors"].values()
     for collector in map(as_collector, collectors):
         assert (collector.transport, collector.namespace) == (transport, "prod")
         assert format_named(collector.format).name == collector.format
+
+
+@pytest.mark.parametrize("set_up", [set_up_aws(AWS), set_up_kubernetes(EKS)])
+def test_the_look_at_a_section_of_aws_names_what_only_the_account_knows(set_up: SetUp) -> None:
+    (values,) = tomllib.loads(set_up.collector)["collectors"].values()
+    (found,) = inspect(as_collector(values))
+    assert found.state == "fail"
+    assert "<" in found.found
+    filled = re.sub(r"<account>", "123456789012", set_up.collector).replace("<RoleArn>", READER)
+    (values,) = tomllib.loads(filled)["collectors"].values()
+    assert [found.state for found in inspect(as_collector(values))] == ["ok"]
 
 
 def test_the_sections_of_azure_need_nothing_filled_in() -> None:
