@@ -37,7 +37,7 @@ def usable(book: Rulebook, *, strict: bool = False) -> Rulebook:
     """
     for finding in book.errors:
         say(str(finding))
-    if not book.rules or (strict and book.errors):
+    if not (book.rules or book.correlations) or (strict and book.errors):
         say(f"{len(book.rules)} rules loaded, {len(book.errors)} findings kept rules out. Next: skytrail rules lint")
         raise typer.Exit(Exit.BAD_INPUT)
     return book

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from skytrail.cli.output import Output, emit_rows, say
-from skytrail.scan.run import Hit
+from skytrail.scan.found import Hit
 
 TABLE_ROWS = 1000  # a table is laid out as a whole
 COLUMNS = ("rule_id", "title", "level", "file", "record", "uid", "timestamp", "principal", "reason")

@@ -15,7 +15,7 @@ from typing import Any
 from detectors.detection import Detection, EventRef, Principal
 from detectors.rule import Rule
 from detectors.suppression import GroupState, Known, Opened, state_key, step
-from skytrail.scan.run import Hit
+from skytrail.scan.found import Hit
 
 SHOWN_PRINCIPALS = 50
 _PRINCIPALS = 100_000  # told apart per rule; the rest are one

@@ -12,6 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from detectors.correlation.model import Correlation
+from detectors.correlation.signals import Router
 from detectors.detection import group_key, principal_of, short_member
 from detectors.reason import word_reason
 from detectors.rule import Rule
@@ -19,13 +23,13 @@ from detectors.sigma.choose import build_engine
 from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.engine import DocumentOf, known_aliases
 from detectors.sigma.fields import Fields
-from ingest.document import Receipt, complete
+from ingest.document import Identified, Receipt, complete
 from ingest.formats.contract import Format, Reading, View
 from ingest.formats.recognition import formats_of
 from ingest.formats.registry import format_named
 from ingest.schema.errors import RejectedRecord
 from ingest.schema.identity import leaf_hash
-from skytrail.scan.found import MOST_NAMED, Match, Refusal
+from skytrail.scan.found import MOST_NAMED, Match, Refusal, Traced
 from skytrail.scan.timesketch import entry
 from skytrail.scan.undated import document_of
 
@@ -41,6 +45,9 @@ class Task:
     """What is looked for; plain data, so that it can be handed to another process.
 
     Attributes:
+        rules: Whose matches are hits.
+        bases: Rules that only serve correlations.
+        correlations: What is judged over many records.
         since: Only event times from here on.
         until: Only event times before.
         entries: Whether matches carry a timeline entry.
@@ -50,6 +57,17 @@ class Task:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     entries: bool = False
+    bases: tuple[Rule, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A record as rules see it; `identified` is None where normalising refused it."""
+
+    reading: Reading
+    view: View
+    identified: Identified | None
 
 
 @dataclass(slots=True)
@@ -78,7 +96,8 @@ class Evaluator:
         """Build the engine; takes up to a second for thousands of rules."""
         self._task = task
         self._numbers = {id(rule): number for number, rule in enumerate(task.rules)}
-        self._engine = build_engine(task.rules, self._on_error)
+        self._engine = build_engine((*task.rules, *task.bases), self._on_error)
+        self._router = Router(task.correlations)
         self._aliases = known_aliases()
         self._mixed = False
         self.begin()
@@ -90,8 +109,8 @@ class Evaluator:
         self.raised: Counter[str] = Counter()
         self._strays: list[tuple[int, Format, bytes]] = []
 
-    def matches(self, format_: Format, records: Sequence[bytes], *, mixed: bool = False) -> Iterator[Match]:
-        """Every match in the next records of the piece, in the order of records, then of rules.
+    def matches(self, format_: Format, records: Sequence[bytes], *, mixed: bool = False) -> Iterator[Match | Traced]:
+        """Every match and signal in the next records of the piece, in the order of records, then of rules.
 
         Args:
             mixed: Whether a record that is of another format is evaluated as that; else it is refused.
@@ -100,7 +119,7 @@ class Evaluator:
         for start in range(0, len(records), BATCH):
             yield from self._batch(format_, records[start : start + BATCH])
 
-    def _batch(self, format_: Format, records: Sequence[bytes]) -> Iterator[Match]:
+    def _batch(self, format_: Format, records: Sequence[bytes]) -> Iterator[Match | Traced]:
         before = self.counts.events
         self.counts.events += len(records)
         engine = self._engine
@@ -112,9 +131,9 @@ class Evaluator:
             yield from found
             return
         together = [*found, *self._of_strays()]
-        yield from sorted(together, key=lambda match: match.ordinal)
+        yield from sorted(together, key=lambda one: one.ordinal)
 
-    def _of_strays(self) -> Iterator[Match]:
+    def _of_strays(self) -> Iterator[Match | Traced]:
         """The matches of records that turned out to be of other formats."""
         strays, self._strays = self._strays, []
         for format_ in dict.fromkeys(format_ for _, format_, _ in strays):
@@ -122,36 +141,32 @@ class Evaluator:
 
     def _on_bytes(
         self, engine: CompiledEngine, format_: Format, records: Sequence[bytes], before: int
-    ) -> Iterator[Match]:
+    ) -> Iterator[Match | Traced]:
         """The fast way: only records that match are read as a whole."""
-        seen: tuple[int, tuple[Reading, View] | None] = (-1, None)
+        seen: tuple[int, _Event | None] = (-1, None)
         told = engine.examine(records, format_, _document_of(format_))
         assert told is not None, "the format has a shape, or this way is not taken"
         for place, rule in told.matches:
             if seen[0] != place:
                 seen = (place, self._read(format_, records[place], before + place))
-            if seen[1] and (found := self._match(format_, rule, before + place, *seen[1])):
-                yield found
+            if seen[1]:
+                yield from self._found(format_, rule, before + place, seen[1])
         for place in told.unsure:
             try:
                 format_.read(records[place])
             except RejectedRecord as exc:
                 self._refuse(format_, records[place], before + place, exc)
 
-    def _on_views(self, format_: Format, records: Sequence[tuple[int, bytes]]) -> Iterator[Match]:
-        views: list[View] = []
-        readings: list[tuple[int, Reading]] = []
+    def _on_views(self, format_: Format, records: Sequence[tuple[int, bytes]]) -> Iterator[Match | Traced]:
+        events: list[tuple[int, _Event]] = []
         for ordinal, record in records:
-            reading = self._read(format_, record, ordinal)
-            if reading and reading[1].final:
-                views.append(reading[1])
-                readings.append((ordinal, reading[0]))
-        for place, rule in self._engine.match(views, format_.log_source):
-            found = self._match(format_, rule, *readings[place], views[place])
-            if found:
-                yield found
+            event = self._read(format_, record, ordinal)
+            if event and event.view.final:
+                events.append((ordinal, event))
+        for place, rule in self._engine.match([event.view for _, event in events], format_.log_source):
+            yield from self._found(format_, rule, *events[place])
 
-    def _read(self, format_: Format, record: bytes, ordinal: int) -> tuple[Reading, View] | None:
+    def _read(self, format_: Format, record: bytes, ordinal: int) -> _Event | None:
         """A record as rules see it in the stream; without a document where normalising refuses it."""
         try:
             event = complete(format_, record, _RECEIPT, _RECEIPT.received_at)
@@ -165,30 +180,42 @@ class Evaluator:
             self._name(ordinal, exc, partly=True)
             view = reading.view()
             view.ecs = document_of(format_, record, _RECEIPT)
-            return reading, view
+            return _Event(reading, view, None)
         view = event.reading.view()
         view.ecs = event.document
-        return event.reading, view
+        return _Event(event.reading, view, event)
 
-    def _match(self, format_: Format, rule: Rule, ordinal: int, reading: Reading, view: View) -> Match | None:
-        at = view.ecs.get("@timestamp")
+    def _found(self, format_: Format, rule: Rule, ordinal: int, event: _Event) -> Iterator[Match | Traced]:
+        """What a match leads to: a hit, unless the rule only serves correlations, and signals."""
+        at = event.view.ecs.get("@timestamp")
         if at is not None and not self._in_range(at):
-            return None
+            return
+        own_id = event.reading.identify()
+        uid = own_id or f"leaf:{leaf_hash(event.reading.record).hex()}"
+        if id(rule) in self._numbers:
+            yield self._match(format_, rule, ordinal, event, uid)
+        if event.identified is None:  # what has no time is in no window
+            return
+        for signal in self._router.signals(
+            [(0, rule)], [event.view], [event.identified], format_.log_source, ruleset_version="", index_of=lambda _: ""
+        ):
+            yield Traced(ordinal, uid, own_id is None, msgspec.structs.replace(signal, context={}))
+
+    def _match(self, format_: Format, rule: Rule, ordinal: int, event: _Event, uid: str) -> Match:
+        view = event.view
         fields = Fields(view, self._aliases.get(format_.log_source, {}))
-        own_id = reading.identify()
-        uid = own_id or f"leaf:{leaf_hash(reading.record).hex()}"
         principal = principal_of(view.ecs)
         return Match(
             rule=self._numbers[id(rule)],
             ordinal=ordinal,
             uid=uid,
-            by_leaf=own_id is None,
-            at=at,
+            by_leaf=event.reading.identify() is None,
+            at=view.ecs.get("@timestamp"),
             principal=principal.display or principal.key,
             reason=word_reason(rule.reason or rule.title, fields),
             member=short_member(view.member or uid),
             group_key=group_key(fields, rule.suppression.by),
-            entry=entry(format_.name, view, reading.shown) if self._task.entries else "",
+            entry=entry(format_.name, view, event.reading.shown) if self._task.entries else "",
         )
 
     def _in_range(self, at: str) -> bool:

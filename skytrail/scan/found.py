@@ -6,8 +6,12 @@ Ordinals are those within a piece until the writing process adds what came befor
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import msgspec
+
+from detectors.correlation.state import Signal
+from detectors.rule import Rule
 
 MOST_NAMED = 20  # refused records of one piece that are named; the others are counted
 
@@ -39,6 +43,15 @@ class Match(msgspec.Struct, frozen=True, array_like=True):
     entry: str = ""
 
 
+class Traced(msgspec.Struct, frozen=True, array_like=True):
+    """A signal for a correlation, and the record it comes from; attributes as in `Match`."""
+
+    ordinal: int
+    uid: str
+    by_leaf: bool
+    signal: Signal
+
+
 class Refusal(msgspec.Struct, frozen=True, array_like=True):
     """A record that could not be evaluated, or only partly: without its normalised fields; and why."""
 
@@ -59,6 +72,7 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
         fault: Why the rest of the piece could not be read.
         unknown: The fault is that no format knows the file.
         raised: Rule id → records on which it raised.
+        signals: For correlations.
     """
 
     matches: tuple[Match, ...] = ()
@@ -70,3 +84,19 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     fault: str = ""
     unknown: bool = False
     raised: Mapping[str, int] = {}
+    signals: tuple[Traced, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One rule matched one record of one file, or a correlation was completed by it.
+
+    Attributes:
+        record: Ordinal of the record in the file, from 0.
+    """
+
+    rule: Rule
+    file: str
+    record: int
+    uid: str
+    match: Match

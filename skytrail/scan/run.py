@@ -9,29 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 
-from detectors.rule import Rule
+from skytrail.scan.correlating import Correlating
 from skytrail.scan.evaluate import Task
-from skytrail.scan.found import Match, Part
+from skytrail.scan.found import Hit, Match, Part, Traced
 from skytrail.scan.pieces import Piece
 from skytrail.scan.pool import Pool
 from skytrail.scan.work import Worker
 
 _LEAVES = 500_000  # matched records without an id that are told apart in one file
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One rule matched one record of one file.
-
-    Attributes:
-        record: Ordinal of the record in the file, from 0.
-    """
-
-    rule: Rule
-    file: str
-    record: int
-    uid: str
-    match: Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +95,29 @@ class Scan:
         self._before = 0
         self._faulty = False
         self._repeats: dict[str, tuple[int, int]] = {}
+        self._correlating = Correlating(task.correlations)
 
     def hits(self, pieces: Iterable[Piece]) -> Generator[Hit]:
-        """Every hit, in the order of files, records and rules; the same whatever the number of processes."""
+        """Every hit, in the order of files, records and rules; the same whatever the number of processes.
+
+        Those of correlations come last, in the order of time: what completes one may lie in any file.
+        """
+        with contextlib.closing(self._correlating):
+            yield from self._on_records(pieces)
+            for hit in self._correlating.hits():
+                self.tally.matches[hit.rule.level] += 1
+                yield hit
+
+    def _on_records(self, pieces: Iterable[Piece]) -> Generator[Hit]:
         with contextlib.closing(self._parts(pieces)) as parts:
             for piece, part in parts:
                 if piece.source != self._source:
                     self._begin(piece)
                 for match in part.matches:
                     yield self._hit(piece, match)
+                for traced in part.signals:
+                    record = self._before + traced.ordinal
+                    self._correlating.add(piece.file, record, self._uid(traced, record), traced.signal)
                 if part.last:
                     self._finish(piece, part)
                     self._on_progress()
@@ -146,8 +145,10 @@ class Scan:
         rule = self._task.rules[match.rule]
         self.tally.matches[rule.level] += 1
         record = self._before + match.ordinal
-        uid = f"{match.uid}:{self._repeat(match.uid, record)}" if match.by_leaf else match.uid
-        return Hit(rule, piece.file, record, uid, match)
+        return Hit(rule, piece.file, record, self._uid(match, record), match)
+
+    def _uid(self, found: Match | Traced, record: int) -> str:
+        return f"{found.uid}:{self._repeat(found.uid, record)}" if found.by_leaf else found.uid
 
     def _repeat(self, leaf: str, record: int) -> int:
         """How many identical records came before in the file: whatever matches one of them matches all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -11,10 +11,10 @@ from ingest.formats.registry import format_named
 from ingest.schema.errors import MalformedBody
 from skytrail.scan.bodies import bodies, inflated
 from skytrail.scan.evaluate import Evaluator, Task
-from skytrail.scan.found import Match, Part
+from skytrail.scan.found import Match, Part, Traced
 from skytrail.scan.pieces import Piece, worded
 
-MATCHES_PER_PART = 1000
+FOUND_PER_PART = 1000
 _READ_BYTES = 1024 * 1024
 
 
@@ -31,13 +31,13 @@ class Worker:
         self._evaluator.begin()
         self._doubt = ""
         fault = piece.fault
-        found: list[Match] = []
+        found: list[Match | Traced] = []
         try:
             if not fault:
-                for match in self._matches(piece):
-                    found.append(match)
-                    if len(found) >= MATCHES_PER_PART:
-                        yield Part(tuple(found))
+                for one in self._matches(piece):
+                    found.append(one)
+                    if len(found) >= FOUND_PER_PART:
+                        yield Part(_matches_in(found), signals=_signals_in(found))
                         found = []
         except MalformedBody as exc:
             fault = worded(exc)
@@ -47,7 +47,7 @@ class Worker:
             fault = f"evaluating records: {type(exc).__name__}: {exc}"
         counts = self._evaluator.counts
         yield Part(
-            tuple(found),
+            _matches_in(found),
             last=True,
             events=counts.events,
             refused=counts.refused,
@@ -56,9 +56,10 @@ class Worker:
             fault=fault or self._doubt,
             unknown=piece.unknown or bool(self._doubt),
             raised=dict(self._evaluator.raised),
+            signals=_signals_in(found),
         )
 
-    def _matches(self, piece: Piece) -> Iterator[Match]:
+    def _matches(self, piece: Piece) -> Iterator[Match | Traced]:
         if piece.records:
             for match in self._evaluator.matches(format_named(piece.format).within(piece.context), piece.records):
                 yield _told_apart(match, piece)
@@ -97,9 +98,17 @@ def _bodies(piece: Piece) -> Iterator[bytes]:
             yield handle.read(piece.end - piece.start)
 
 
-def _told_apart(match: Match, piece: Piece) -> Match:
-    """The match of a sealed record: of identical ones its envelope says which it is."""
-    if not match.by_leaf:
-        return match
-    uid = f"{match.uid}:{piece.repeats.get(match.ordinal, 0)}"
-    return msgspec.structs.replace(match, uid=uid, by_leaf=False)
+def _told_apart(found: Match | Traced, piece: Piece) -> Match | Traced:
+    """What was found in a sealed record: of identical ones its envelope says which it is."""
+    if not found.by_leaf:
+        return found
+    uid = f"{found.uid}:{piece.repeats.get(found.ordinal, 0)}"
+    return msgspec.structs.replace(found, uid=uid, by_leaf=False)
+
+
+def _matches_in(found: Iterable[Match | Traced]) -> tuple[Match, ...]:
+    return tuple(one for one in found if isinstance(one, Match))
+
+
+def _signals_in(found: Iterable[Match | Traced]) -> tuple[Traced, ...]:
+    return tuple(one for one in found if isinstance(one, Traced))

@@ -22,6 +22,7 @@ from skytrail.cli.rule_choice import load_rules, usable
 from skytrail.cli.scan_output import ScanOutput, emit_hits
 from skytrail.cli.scan_progress import Display, summary_line
 from skytrail.cli.times import moment
+from skytrail.scan.correlating import from_level
 from skytrail.scan.evaluate import Task
 from skytrail.scan.pieces import Piece, pieces
 from skytrail.scan.run import Scan, Tally, summary
@@ -78,8 +79,9 @@ def scan(
 ) -> None:
     """Evaluate rules on files without any service, on all cores; memory does not grow with the input.
 
-    A match is told per record and rule, in the order of files and records. Records without a readable time are
-    evaluated, and match whatever the time range. What can't be read is named and counted.
+    A match is told per record and rule, in the order of files and records; then the alerts of correlations, each once,
+    with the record that completed it. Records without a readable time are evaluated, and match whatever the time range;
+    no correlation sees them. What can't be read is named and counted.
 
     Examples:  skytrail scan ./logs   |   skytrail scan 'AWSLogs/**/*.json.gz' --min-level high -o csv
                skytrail scan s3://my-trail/AWSLogs/123456789012/CloudTrail/eu-central-1/2026/11/   |
@@ -92,14 +94,18 @@ def scan(
     sources = find(paths)
     wanted = output or ScanOutput(chosen(None).value)
     book = usable(load_rules(context, rules, prove=strict), strict=strict)
-    if book.correlations:
-        say(f"not evaluated: {len(book.correlations):,} correlations; a scan judges each record by itself")
+    timeline = wanted is ScanOutput.TIMESKETCH
+    if book.correlations and timeline:
+        say(f"not evaluated: {len(book.correlations):,} correlations; a timeline is of records")
     floor = min_level.severity if min_level else 0
+    correlations = () if timeline else from_level(book.correlations, floor)
     task = Task(
         tuple(rule for rule in book.rules if rule.severity >= floor),
         since,
         until,
-        entries=wanted is ScanOutput.TIMESKETCH,
+        entries=timeline,
+        bases=book.bases if correlations else (),
+        correlations=correlations,
     )
     work = pieces(sources, None if format_name == AUTO else format_name, since=since)
     with Display(sum(source.size for source in sources), quiet=quiet) as display:

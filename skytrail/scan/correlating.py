@@ -1,0 +1,127 @@
+"""Correlations of a scan: signals are put in the order of time, whatever files they come from, and then judged.
+
+They are judged when all files are read, for the files of other regions and accounts lie side by side, not in the order
+of time. Signals beyond what memory should hold wait in files, each in order, that are merged in the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import heapq
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Final
+
+import msgspec
+
+from detectors.correlation.alone import Alone
+from detectors.correlation.model import Correlation
+from detectors.correlation.signals import Router
+from detectors.correlation.state import Signal
+from detectors.detection import Detection, EventRef
+from ingest.document import utc_millis
+from skytrail.scan.found import Hit, Match
+
+IN_MEMORY: Final = 100_000  # signals, about 1 KB each
+_LENGTH: Final = 4  # bytes that say how long a signal is
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Signal)
+
+
+class Correlating:
+    """Collects the signals of a scan; `close` gives back the files."""
+
+    def __init__(self, correlations: Iterable[Correlation], *, in_memory: int = IN_MEMORY) -> None:
+        """Begin with none.
+
+        Args:
+            correlations: Each behind those it builds upon.
+            in_memory: Signals that are held before they are written to a file.
+        """
+        self._router = Router(correlations)
+        self._in_memory = in_memory
+        self._held: list[Signal] = []
+        self._files: list[IO[bytes]] = []
+
+    def add(self, file: str, record: int, uid: str, signal: Signal) -> None:
+        """Take a signal of a record.
+
+        Raises:
+            OSError: The directory for temporary files is full.
+        """
+        place = EventRef(index=file, id=f"{record} {uid}", hash="")
+        # Received when it happened: in a scan every event is in time.
+        self._held.append(msgspec.structs.replace(signal, event=place, seen=signal.at))
+        if len(self._held) >= self._in_memory:
+            self._spill()
+
+    def hits(self) -> Iterator[Hit]:
+        """A hit for each alert, in the order of time: the record that completed it."""
+        alone = Alone(self._router)
+        told: set[str] = set()
+        self._held.sort(key=_order)
+        for signal in heapq.merge(*map(_read, self._files), self._held, key=_order):
+            yield from self._new(alone.follow([signal]), told)
+        yield from self._new(alone.finish(), told)
+
+    def close(self) -> None:
+        """Delete what was written. Harmless when repeated."""
+        while self._files:
+            self._files.pop().close()
+
+    def _spill(self) -> None:
+        self._held.sort(key=_order)
+        file = tempfile.TemporaryFile(prefix="skytrail-scan-")  # noqa: SIM115 - closed by `close`
+        self._files.append(file)
+        for signal in self._held:
+            written = _encoder.encode(signal)
+            file.write(len(written).to_bytes(_LENGTH, "big") + written)
+        file.seek(0)
+        self._held.clear()
+
+    def _new(self, detections: Iterable[Detection], told: set[str]) -> Iterator[Hit]:
+        for detection in detections:
+            if detection.alert not in told:
+                told.add(detection.alert)
+                yield self._hit(detection)
+
+    def _hit(self, detection: Detection) -> Hit:
+        record, _, uid = detection.event.id.partition(" ")
+        match = Match(
+            rule=-1,
+            ordinal=int(record),
+            uid=uid,
+            by_leaf=False,
+            at=utc_millis(detection.at.astimezone(dt.UTC)),
+            principal=detection.principal.display or detection.principal.key,
+            reason=detection.reason,
+            member=detection.member,
+            group_key=detection.group_key,
+        )
+        rule = self._router.correlations[detection.rule_id].rule
+        return Hit(rule, detection.event.index, int(record), uid, match)
+
+
+def from_level(correlations: Sequence[Correlation], severity: int) -> tuple[Correlation, ...]:
+    """Those of a severity and above, and silently those they build upon, in the same order."""
+    wanted = {one.id for one in correlations if one.rule.severity >= severity}
+    below: set[str] = set()
+    for one in reversed(correlations):  # each stands behind those it builds upon
+        if one.id in wanted | below:
+            below |= one.chained
+    return tuple(
+        one if one.id in wanted else dataclasses.replace(one, silent=True)
+        for one in correlations
+        if one.id in wanted | below
+    )
+
+
+def _order(signal: Signal) -> tuple[int, str, str]:
+    return signal.at, signal.member, signal.rule
+
+
+def _read(file: IO[bytes]) -> Iterator[Signal]:
+    while length := file.read(_LENGTH):
+        yield _decoder.decode(file.read(int.from_bytes(length, "big")))
