@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from detectors.rule import SEVERITIES
+from detectors.rulebook import Rulebook
 from ingest.formats.registry import format_named
 from skytrail.cli.exits import Exit
 from skytrail.cli.levels import Level
@@ -94,19 +95,7 @@ def scan(
     sources = find(paths)
     wanted = output or ScanOutput(chosen(None).value)
     book = usable(load_rules(context, rules, prove=strict), strict=strict)
-    timeline = wanted is ScanOutput.TIMESKETCH
-    if book.correlations and timeline:
-        say(f"not evaluated: {len(book.correlations):,} correlations; a timeline is of records")
-    floor = min_level.severity if min_level else 0
-    correlations = () if timeline else from_level(book.correlations, floor)
-    task = Task(
-        tuple(rule for rule in book.rules if rule.severity >= floor),
-        since,
-        until,
-        entries=timeline,
-        bases=book.bases if correlations else (),
-        correlations=correlations,
-    )
+    task = _task(book, min_level, since, until, timeline=wanted is ScanOutput.TIMESKETCH)
     work = pieces(sources, None if format_name == AUTO else format_name, since=since)
     with Display(sum(source.size for source in sources), quiet=quiet) as display:
         run = Scan(task, jobs=jobs or cores(), on_trouble=display.trouble, on_progress=lambda: display.show(run.tally))
@@ -118,6 +107,19 @@ def scan(
         summary_file.write_text(json.dumps(summary(run.tally, seconds), indent=2) + "\n", "utf-8")
     if code := verdict(run.tally, fail_on):
         raise typer.Exit(code)
+
+
+def _task(
+    book: Rulebook, level: Level | None, since: dt.datetime | None, until: dt.datetime | None, *, timeline: bool
+) -> Task:
+    """What is looked for; a timeline is of records, so no correlation is."""
+    if book.correlations and timeline:
+        say(f"not evaluated: {len(book.correlations):,} correlations; a timeline is of records")
+    floor = level.severity if level else 0
+    correlations = () if timeline else from_level(book.correlations, floor)
+    rules = tuple(rule for rule in book.rules if rule.severity >= floor)
+    bases = book.bases if correlations else ()
+    return Task(rules, since, until, entries=timeline, bases=bases, correlations=correlations)
 
 
 def _write(run: Scan, work: Iterable[Piece], output: ScanOutput) -> None:
