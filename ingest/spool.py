@@ -97,7 +97,7 @@ class Spool:
             raise StoreUnavailable(
                 f"appending to spool: it is full ({self._max_bytes} bytes)",
                 where=str(self._directory),
-                mend="bring the brokers back (`skytrail doctor`), or raise webhook.spool_max_bytes",
+                mend="bring the brokers back (`skytrail doctor`), or raise spool_max_bytes of this collector",
             )
         future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
         self._waiting.append((payload, claimed, future))
@@ -305,12 +305,12 @@ def _locked(directory: Path) -> int:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as exc:
-        mend = "let this user write there, or set webhook.spool_dir"
+        mend = "let this user write there, or set spool_dir of this collector"
         raise ConfigError(f"opening spool: {exc.strerror or exc}", where=str(directory), mend=mend) from exc
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
         os.close(descriptor)
-        mend = "stop the other collector, or give this one its own webhook.spool_dir"
+        mend = "stop the other collector, or give this one its own spool_dir"
         raise ConfigError("opening spool: another process has it", where=str(directory), mend=mend) from exc
     return descriptor

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ingest.schema.errors import ConfigError, SkytrailError
 from ingest.transports.endpoint.secrets import SecretFile
-from ingest.transports.endpoint.settings import EndpointSettings
+from ingest.transports.endpoint.settings import EndpointSettings, ListenerSettings
 
 _SCHEME = "bearer "
 
@@ -65,7 +65,7 @@ def refuse_unsafe(settings: EndpointSettings, token_file: Path | None) -> None:
             where="certificate_file, key_file",
             mend="set both; on loopback alone allow_plain_http is accepted instead",
         )
-    if not _is_loopback(settings.host):
+    if not is_loopback(settings.host):
         raise ConfigError(
             "opening endpoint: plain HTTP beyond loopback would show tokens and events to the network",
             where=f"host {settings.host}",
@@ -79,7 +79,7 @@ def refuse_unsafe(settings: EndpointSettings, token_file: Path | None) -> None:
         )
 
 
-def tls_context(settings: EndpointSettings) -> ssl.SSLContext | None:
+def tls_context(settings: ListenerSettings) -> ssl.SSLContext | None:
     """The server's TLS context; None for plain HTTP.
 
     Raises:
@@ -105,7 +105,8 @@ def tls_context(settings: EndpointSettings) -> ssl.SSLContext | None:
     return context
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine alone."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
