@@ -30,9 +30,13 @@ from skytrail.demo.delivery import AUDIT, CLOUDTRAIL
 from skytrail.demo.processes import Processes
 from skytrail.demo.webhook_client import Endpoint, make_certificate, post_batches
 from skytrail.local import engines, ports
+from skytrail.own_keys import own_keys
 from skytrail.settings import Settings, engine_cache, environment_without_settings
-from storage.verify.archive import check
+from storage.verify.archive import examine
 from storage.verify.findings import Summary
+from storage.verify.ledger.pins import Pins
+from storage.verify.places import Directory
+from storage.verify.scope import Scope
 from streams.status import Status, read_status, wait_until_caught_up
 
 NAMESPACE = "demo"
@@ -190,7 +194,9 @@ def prove(demo: Demo, day: Day, status: Status) -> Proof:
     """Check the archive with the independent verifier."""
     summary = Summary()
     with demo.phase("verify"):
-        findings = tuple(str(f) for f in check(demo.settings.archive_dir, summary))
+        place = Directory(demo.settings.archive_dir)
+        scope = Scope(pins=Pins(keys=own_keys(demo.settings, place)), now=dt.datetime.now(dt.UTC))
+        findings = tuple(str(f) for f in examine(place, scope, summary))
     return Proof(status, summary, findings, day)
 
 

@@ -8,6 +8,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +21,14 @@ from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_
 from skytrail.cli.pins import AuthorityOption, KeyOption, WitnessOption, read_pins
 from skytrail.cli.places import opened
 from skytrail.cli.times import moment
+from skytrail.own_keys import own_keys
+from skytrail.settings import Settings
 from storage.verify.archive import examine
 from storage.verify.cloudtrail.keys import PinnedKeys, read_keys
 from storage.verify.cloudtrail.trail import Trail
 from storage.verify.findings import Finding, Progress, Summary
+from storage.verify.ledger.pins import Pins
+from storage.verify.places import Place
 from storage.verify.scope import Scope
 
 SCHEMA_VERSION = 1
@@ -73,9 +78,10 @@ def verify(
     Needs no service and no network for an archive in a directory. Exits 0 only if everything is there and as it was
     sealed, 1 if something was tampered with, 5 if nothing wrong was found but not all could be checked.
 
-    An archive whose ledger is not signed by a key that you pin proves nothing against whoever can write to it: 5.
+    An archive whose ledger is not signed by a key that you pin proves nothing against whoever can write to it: 5. For
+    the archive of the settings the keys of ledger.keys_file are believed, unless --key pins others.
 
-    Examples:  skytrail verify --key logs.example.org/acme/1+5ad0f3b1+AZ1f...
+    Examples:  skytrail verify   |   skytrail verify --key logs.example.org/acme/1+5ad0f3b1+AZ1f...
                skytrail verify --archive /mnt/copy --key auditor.keys --to 2026-11-20T13:00:00Z -o json
                skytrail verify --archive s3://bucket/prefix --from 24h
                skytrail verify --source s3://trail-bucket --source-key keys.json --from 7d
@@ -88,6 +94,8 @@ def verify(
     parts: list[Part] = []
     if archive or not source:
         place = opened(archive or str(context_of(context).settings.archive_dir))
+        if not archive and not key:
+            scope = replace(scope, pins=_with_own_keys(pins, context_of(context).settings, place))
         parts.append(lambda tell: examine(place, scope, summary, tell))
     if source:
         trail, keys = opened(source), _source_keys(source_key or [])
@@ -119,6 +127,17 @@ def verdict(summary: Summary) -> str:
 def as_dict(finding: Finding) -> dict[str, Any]:
     """A finding as a row; the same fields in every format."""
     return {**dataclasses.asdict(finding), "grade": str(finding.grade), "kind": str(finding.kind)}
+
+
+def _with_own_keys(pins: Pins, settings: Settings, place: Place) -> Pins:
+    """Who checks the own archive and pins nothing believes the own keys file."""
+    try:
+        keys = own_keys(settings, place)
+    except OSError:
+        return pins  # the archive can't be read: that will be a finding
+    if keys:
+        say(f"note: the keys of {settings.keys_file} are believed; --key pins others")
+    return replace(pins, keys=keys)
 
 
 def _source_keys(paths: list[Path]) -> PinnedKeys:

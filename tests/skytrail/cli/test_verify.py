@@ -13,7 +13,7 @@ from skytrail.cli.main import build
 from tests.storage.archive.samples import TOPIC, Clock, message, open_store, seal_in_batches
 from tests.storage.verify.cloudtrail.samples import MadeTrail, a_trail, key_list
 from tests.storage.verify.conftest import make_archive
-from tests.storage.verify.ledger.samples import MadeArchive, small
+from tests.storage.verify.ledger.samples import ORGANISATION, MadeArchive, small
 
 RUNNER = CliRunner()
 ACME = f"acme/seg/{TOPIC}/0"
@@ -68,6 +68,20 @@ def test_a_ledger_of_which_no_key_is_pinned_ends_with_5(made: MadeArchive) -> No
     result = verify(made.root, "--key", keys[0], "--key", keys[1], "--to", END, "-o", "json")
     (finding,) = json.loads(result.stdout)["findings"]
     assert (result.exit_code, finding["kind"], finding["namespace"]) == (5, "UNCHECKED", "unreadable")
+
+
+def test_the_own_archive_is_checked_with_the_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = small(tmp_path)
+    monkeypatch.setenv("SKYTRAIL_ARCHIVE__DIRECTORY", str(made.root))
+    monkeypatch.setenv("SKYTRAIL_LEDGER__KEYS_FILE", str(made.keys.path))
+    monkeypatch.setenv("SKYTRAIL_LEDGER__ORGANISATION", ORGANISATION)
+    result = RUNNER.invoke(build("verify"), ["verify", "--to", END, "-o", "json"], catch_exceptions=False)
+    assert (result.exit_code, json.loads(result.stdout)["verdict"]) == (0, "clean")
+    assert "are believed" in result.stderr
+    # A copy elsewhere is nobody's own, and other keys are not those of the log.
+    assert verify(made.root, "--to", END).exit_code == 5
+    monkeypatch.setenv("SKYTRAIL_LEDGER__KEYS_FILE", str(tmp_path / "none.json"))
+    assert RUNNER.invoke(build("verify"), ["verify", "--to", END]).exit_code == 5
 
 
 @pytest.mark.parametrize("option", ["--key", "--witness", "--authority", "--checkpoint"])
