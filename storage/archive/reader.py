@@ -51,6 +51,7 @@ class ArchiveReader:
         self,
         namespace: str,
         *,
+        topics: Collection[str] = (),
         formats: Collection[str] = (),
         since: dt.datetime | None = None,
         until: dt.datetime | None = None,
@@ -59,6 +60,7 @@ class ArchiveReader:
 
         Args:
             namespace: Whose.
+            topics: Only of these topics; empty: of all.
             formats: Only these formats; empty: all, and records without a header too.
             since: Only received at or after this.
             until: Only received before this. Records of which the receive time is unknown pass both.
@@ -67,6 +69,8 @@ class ArchiveReader:
             IntegrityError: The archive is damaged.
         """
         for chain in self._chains(namespace):
+            if topics and chain.topic not in topics:
+                continue
             for seq in range(chain.last.seq + 1 if chain.last else 0):
                 manifest = chain.manifest(seq)
                 if not _overlaps(manifest, since, until):
@@ -74,6 +78,18 @@ class ArchiveReader:
                 for record in _records_of(chain, manifest):
                     if _wanted(record.header, formats, since, until):
                         yield record
+
+    def ends(self, namespace: str) -> dict[tuple[str, int], int]:
+        """Newest sealed offset of a namespace by topic and partition.
+
+        Raises:
+            IntegrityError: The archive is damaged.
+        """
+        return {
+            (chain.topic, chain.partition): chain.last.covers.last_offset
+            for chain in self._chains(namespace)
+            if chain.last is not None
+        }
 
     def record_at(self, position: Position) -> Record | None:
         """The record at a position, whichever namespace it is in; None where the archive has none.

@@ -63,6 +63,7 @@ class Finding:
         offset: Offset of the message in its partition.
         index: Record in that message.
         entry: Index of an entry in the ledger.
+        document: Index and id of a document in Elasticsearch, ``index/id``.
         declared: The sealer itself states it (a hole that Kafka left): incomplete, not tampered.
     """
 
@@ -76,6 +77,7 @@ class Finding:
     offset: int | None = None
     index: int | None = None
     entry: int | None = None
+    document: str = ""
     declared: bool = False
 
     @property
@@ -140,6 +142,8 @@ class Summary:
         entries: Entries of the ledger that are covered by a checkpoint.
         checkpoints: Stored checkpoints that agree with the entries.
         unledgered: Segments that are so new that the ledger need not have them yet.
+        documents: Documents that are as the archive makes them.
+        unindexed: Records without a document of their own, for a reason: duplicates, refused, filtered, very young.
         orphans: Parts that no manifest names: left by a sealer that was stopped; harmless.
         digests: CloudTrail digests whose signature and links were checked.
         log_files: CloudTrail log files that are as a digest lists them.
@@ -158,6 +162,8 @@ class Summary:
     entries: int = 0
     checkpoints: int = 0
     unledgered: int = 0
+    documents: int = 0
+    unindexed: int = 0
     orphans: int = 0
     digests: int = 0
     log_files: int = 0

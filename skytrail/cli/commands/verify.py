@@ -8,7 +8,6 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,19 +21,33 @@ from skytrail.cli.pins import AuthorityOption, KeyOption, WitnessOption, read_pi
 from skytrail.cli.places import opened
 from skytrail.cli.times import moment
 from skytrail.own_keys import own_keys
-from skytrail.settings import Settings
 from storage.verify.archive import examine
 from storage.verify.cloudtrail.keys import PinnedKeys, read_keys
 from storage.verify.cloudtrail.trail import Trail
 from storage.verify.findings import Finding, Progress, Summary
-from storage.verify.ledger.pins import Pins
-from storage.verify.places import Place
+from storage.verify.ledger.pins import NOTHING
 from storage.verify.scope import Scope
 
 SCHEMA_VERSION = 1
 Part = Callable[[Progress], Iterator[Finding]]
 """One of the things to verify; it tells of its progress."""
-COLUMNS = ("kind", "grade", "namespace", "topic", "partition", "seq", "offset", "index", "entry", "detail", "key")
+_PLACE = ("namespace", "topic", "partition", "seq", "offset", "index", "entry", "document")
+COLUMNS = ("kind", "grade", *_PLACE, "detail", "key")
+
+ArchiveOption = Annotated[
+    str | None, typer.Option(help="Directory, file:// or s3://bucket/prefix. Default: the archive of the settings.")
+]
+SourceOption = Annotated[
+    str | None,
+    typer.Option(help="What CloudTrail delivered: a directory or s3://bucket/prefix. Alone: the archive is left out."),
+]
+SourceKeyOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Public keys of CloudTrail: answer of list-public-keys, PEM or DER. Repeatable."),
+]
+IndexOption = Annotated[
+    bool, typer.Option("--index", help="Compare Elasticsearch with the archive too, document by document.")
+]
 
 CheckpointOption = Annotated[
     list[Path] | None, typer.Option(help="A checkpoint that you kept: the log must continue it. Repeatable.")
@@ -48,9 +61,7 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     context: typer.Context,
-    archive: Annotated[
-        str | None, typer.Option(help="Directory, file:// or s3://bucket/prefix. Default: the archive of the settings.")
-    ] = None,
+    archive: ArchiveOption = None,
     start: Annotated[
         str | None, typer.Option("--from", help="Read segments received at or after this: ISO 8601 or an age.")
     ] = None,
@@ -59,16 +70,9 @@ def verify(
     witness: WitnessOption = None,
     authority: AuthorityOption = None,
     checkpoint: CheckpointOption = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            help="What CloudTrail delivered: a directory or s3://bucket/prefix. Alone: the archive is left out."
-        ),
-    ] = None,
-    source_key: Annotated[
-        list[Path] | None,
-        typer.Option(help="Public keys of CloudTrail: answer of list-public-keys, PEM or DER. Repeatable."),
-    ] = None,
+    source: SourceOption = None,
+    source_key: SourceKeyOption = None,
+    index: IndexOption = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per core.")] = None,
     limit: Annotated[int, typer.Option(help="Most findings shown; 0 for all. All are counted.")] = 1000,
     output: OutputOption = None,
@@ -83,20 +87,18 @@ def verify(
 
     Examples:  skytrail verify   |   skytrail verify --key logs.example.org/acme/1+5ad0f3b1+AZ1f...
                skytrail verify --archive /mnt/copy --key auditor.keys --to 2026-11-20T13:00:00Z -o json
-               skytrail verify --archive s3://bucket/prefix --from 24h
+               skytrail verify --archive s3://bucket/prefix --from 24h   |   skytrail verify --index --from 24h
                skytrail verify --source s3://trail-bucket --source-key keys.json --from 7d
     """
-    now = dt.datetime.now(dt.UTC)
+    now, summary = dt.datetime.now(dt.UTC), Summary()
     pins = read_pins(key or [], witness or [], authority or [], checkpoint or [])
     since, until = moment(start, now), moment(end, now)
     scope = Scope(since=since, until=until, jobs=jobs or os.cpu_count() or 1, pins=pins, now=now)
-    summary = Summary()
     parts: list[Part] = []
-    if archive or not source:
-        place = opened(archive or str(context_of(context).settings.archive_dir))
-        if not archive and not key:
-            scope = replace(scope, pins=_with_own_keys(pins, context_of(context).settings, place))
-        parts.append(lambda tell: examine(place, scope, summary, tell))
+    if archive or index or not source:
+        parts.append(_archive_part(context, archive, scope, summary))
+    if index:
+        parts.append(_index_part(context, archive, scope, now, summary))
     if source:
         trail, keys = opened(source), _source_keys(source_key or [])
         parts.append(lambda tell: Trail(trail, keys, scope, now, summary, tell).check())
@@ -129,15 +131,35 @@ def as_dict(finding: Finding) -> dict[str, Any]:
     return {**dataclasses.asdict(finding), "grade": str(finding.grade), "kind": str(finding.kind)}
 
 
-def _with_own_keys(pins: Pins, settings: Settings, place: Place) -> Pins:
-    """Who checks the own archive and pins nothing believes the own keys file."""
-    try:
-        keys = own_keys(settings, place)
-    except OSError:
-        return pins  # the archive can't be read: that will be a finding
-    if keys:
-        say(f"note: the keys of {settings.keys_file} are believed; --key pins others")
-    return replace(pins, keys=keys)
+def _index_part(context: typer.Context, archive: str | None, scope: Scope, now: dt.datetime, summary: Summary) -> Part:
+    settings = context_of(context).connected(kafka=False)
+    if archive and "://" in archive.removeprefix("file://"):
+        raise ConfigError(
+            "comparing Elasticsearch with an archive in a bucket: not possible yet",
+            where=archive,
+            mend="copy the archive to a directory, or leave --index out",
+        )
+    directory = Path(archive.removeprefix("file://")) if archive else settings.archive_dir
+    # Who verifies without Elasticsearch does not wait for all that is needed to make documents.
+    from skytrail.reconciliation import IndexCheck  # noqa: PLC0415
+
+    return lambda tell: IndexCheck(settings, directory, scope, now, summary, tell).check()
+
+
+def _archive_part(context: typer.Context, archive: str | None, scope: Scope, summary: Summary) -> Part:
+    """Who checks the own archive and pins no key believes the own keys file."""
+    place = opened(archive or str(context_of(context).settings.archive_dir))
+    pins = scope.pins or NOTHING
+    if not archive and not pins.keys:
+        settings = context_of(context).settings
+        try:
+            pins = dataclasses.replace(pins, keys=own_keys(settings, place))
+        except OSError as exc:
+            say(f"note: the own keys were not looked for: {exc}")  # and that will be a finding
+        if pins.keys:
+            say(f"note: the keys of {settings.keys_file} are believed; --key pins others")
+    whole = dataclasses.replace(scope, pins=pins)
+    return lambda tell: examine(place, whole, summary, tell)
 
 
 def _source_keys(paths: list[Path]) -> PinnedKeys:
@@ -181,6 +203,11 @@ def _tell(summary: Summary) -> None:
         say(
             f"ledger: {summary.entries:,} entries, {summary.checkpoints:,} checkpoints; {summary.unledgered:,} new "
             "segments are not in it yet"
+        )
+    if summary.documents or summary.unindexed:
+        say(
+            f"Elasticsearch: {summary.documents:,} documents are as the archive makes them; {summary.unindexed:,} "
+            "records need none of their own: duplicates, refused, filtered or minutes old"
         )
     if summary.digests:
         say(

@@ -1,0 +1,140 @@
+"""Sets up the comparison of Elasticsearch with an archive (`skytrail verify --index`)."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import functools
+from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elasticsearch import AsyncElasticsearch
+
+from detectors.rulebook import load
+from detectors.sigma.engine import InterpretedEngine
+from ingest.schema import dead_letter
+from ingest.schema.envelope import Position
+from ingest.schema.errors import IntegrityError, UnsupportedEnvelope
+from skytrail.settings import Settings
+from storage.archive.reader import ArchiveReader
+from storage.archive.stores.filesystem import FilesystemStore
+from storage.index.client import connect
+from storage.index.product import product_mend
+from storage.index.scan import fetch, namespaces, reach, scan
+from storage.index.visibility import make_visible
+from storage.verify.findings import Finding, Kind, Progress, Summary
+from storage.verify.scope import Scope
+from streams.keep_out import keep_out
+from streams.naming import namer
+from streams.preparing import Limits
+from streams.rebuilding import Rebuilder, Rebuilt
+from streams.reconciling import Reconciling, Sides
+from streams.topics import DEAD_LETTERS
+
+_TELL_EVERY = 1000
+_UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCheck:
+    """The comparison of all namespaces, one after the other.
+
+    Args:
+        settings: How to reach Elasticsearch, and all that decides what a document looks like.
+        archive: Directory of the archive.
+        scope: Which time of receipt.
+        now: The present.
+        summary: Is brought up to date.
+        progress: Is told of it.
+    """
+
+    settings: Settings
+    archive: Path
+    scope: Scope
+    now: dt.datetime
+    summary: Summary
+    progress: Progress
+
+    def check(self) -> Iterator[Finding]:
+        """Everything that differs, as it is found.
+
+        Raises:
+            IndexUnavailable: Elasticsearch does not answer, or refuses.
+            ConfigError: There is no login for the reader, or a filter can't be loaded.
+        """
+        with asyncio.Runner() as runner:
+            findings = self._check()
+            try:
+                while (finding := runner.run(anext(findings, None))) is not None:
+                    self.summary.note(finding)
+                    yield finding
+            finally:
+                runner.run(findings.aclose())
+
+    async def _check(self) -> AsyncGenerator[Finding, None]:
+        client = connect(self.settings.elasticsearch, "reader")
+        try:
+            await make_visible(client)
+            reader = ArchiveReader(FilesystemStore(self.archive))
+            for namespace in sorted({*reader.namespaces(), *await namespaces(client)} - {_UNREADABLE}):
+                try:
+                    async for finding in self._namespace(client, reader, namespace):
+                        yield finding
+                except IntegrityError as exc:
+                    detail = f"the archive can't be read, so its index was not compared: {exc.what}"
+                    yield Finding(kind=Kind.UNCHECKED, detail=detail, namespace=namespace, key=exc.where)
+        finally:
+            await client.close()
+
+    async def _namespace(
+        self, client: AsyncElasticsearch, reader: ArchiveReader, namespace: str
+    ) -> AsyncGenerator[Finding, None]:
+        since, until = self.scope.since, self.scope.until
+        reached = await reach(client, namespace)
+        comparison = Reconciling(
+            namespace,
+            Sides(reached, reader.ends(namespace), _once(lambda: _buried(reader, namespace))),
+            functools.partial(fetch, client),
+            product_mend(),
+            self.now,
+        )
+        records = reader.records(namespace, since=since, until=until)
+        before = self.summary.documents
+
+        def told(rebuilt: Iterator[Rebuilt]) -> Iterator[Rebuilt]:
+            for number, each in enumerate(rebuilt):
+                if number % _TELL_EVERY == 0:
+                    self.summary.documents = before + comparison.counts.documents
+                    self.progress(self.summary)
+                yield each
+
+        rebuilt = told(self._rebuilder().rebuild(records))
+        async for finding in comparison.compare(scan(client, namespace, since, until), rebuilt):
+            yield finding
+        counts = comparison.counts
+        self.summary.documents = before + counts.documents
+        self.summary.unindexed += counts.duplicates + counts.not_indexed + counts.young
+
+    def _rebuilder(self) -> Rebuilder:
+        settings = self.settings
+        filters = load(settings.detection.index_filters, settings.detection.placeholders, strict=True)
+        limits = Limits.of(settings.worker.max_future_h, settings.worker.max_age_d)
+        return Rebuilder(namer(settings.elasticsearch), limits, keep_out(InterpretedEngine(filters.rules)))
+
+
+def _once(make: Callable[[], frozenset[Position]]) -> Callable[[], frozenset[Position]]:
+    return functools.cache(make)
+
+
+def _buried(reader: ArchiveReader, namespace: str) -> frozenset[Position]:
+    """Places of the records of which the archive has a dead letter."""
+    found: set[Position] = set()
+    for record in reader.records(namespace, topics=[DEAD_LETTERS]):
+        try:
+            position = dead_letter.decode(record.body).position
+        except UnsupportedEnvelope:
+            continue  # of another version: it speaks for nothing
+        if position is not None:
+            found.add(position)
+    return frozenset(found)

@@ -1,0 +1,99 @@
+"""From the archive to the documents that the index role makes of it: the same code, hence the same ids. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from ingest.schema import envelope as envelopes
+from ingest.schema.envelope import Envelope, Header, Position
+from ingest.schema.identity import equivocating_id, leaf_hash
+from storage.archive.reader import Record
+from storage.index.documents import serialise
+from streams.agents.index import KeepOut
+from streams.naming import Namer
+from streams.preparing import Limits, PreparedRecord, prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What becomes of a sealed record.
+
+    Attributes:
+        leaf: Hex leaf hash of the record.
+        received_at: When it came to us.
+        index: Where its document belongs; with the ids and the document empty if it has none.
+        second_id: The id if another record came first under `id`.
+        document: As it is written, but for `event.ingested`.
+        why: Why it has no document: refused, or kept out by a filter.
+    """
+
+    position: Position
+    received_at: dt.datetime
+    leaf: str
+    index: str = ""
+    id: str = ""
+    second_id: str = ""
+    document: dict[str, Any] | None = None
+    why: str = ""
+
+
+class Rebuilder:
+    """Makes documents of sealed records.
+
+    Args:
+        namer: Names of indices.
+        limits: Event times that are believable, measured from the receipt of a record.
+        keep_out: The filters of the index.
+    """
+
+    def __init__(self, namer: Namer, limits: Limits, keep_out: KeepOut) -> None:
+        self._namer = namer
+        self._limits = limits
+        self._keep_out = keep_out
+
+    def rebuild(self, records: Iterable[Record]) -> Iterator[Rebuilt]:
+        """What becomes of records that come message by message; those without a header are passed over."""
+        for _, group in groupby(records, key=_message_of):
+            members = list(group)
+            if members[0].header is not None:
+                yield from self._message(members[0].header, members)
+
+    def _message(self, header: Header, members: list[Record]) -> Iterator[Rebuilt]:
+        first = members[0].position
+        repeats = {record.position.index: record.repeat for record in members if record.repeat}
+        envelope = Envelope(header=header, records=tuple(record.body for record in members), repeats=repeats)
+        place = Position(first.topic, first.partition, first.offset)
+        message = prepare(envelopes.encode(envelope), place, header.received_at, self._limits)
+        kept_out = self._keep_out(message)
+        filtered = {message.records[number].position: rule for number, rule in kept_out.items()}
+        prepared = {each.position: each for each in message.records}
+        refused = {letter.position: letter.message for letter in message.letters}
+        for record in members:
+            found = prepared.get(record.position)
+            if found is None or record.position in filtered:
+                rule = filtered.get(record.position)
+                why = f"kept out by {rule}" if rule else refused.get(record.position, "refused")
+                yield Rebuilt(record.position, header.received_at, leaf_hash(record.body).hex(), why=why)
+            else:
+                yield self._made(header, found)
+
+    def _made(self, header: Header, prepared: PreparedRecord) -> Rebuilt:
+        identified = prepared.identified
+        stream = identified.document["data_stream"]
+        index = self._namer(stream["dataset"], stream["namespace"], prepared.event_time)
+        second = equivocating_id(header.format, stream["namespace"], identified.uid, identified.leaf)
+        document = orjson.loads(serialise(identified.document))
+        return Rebuilt(
+            prepared.position, header.received_at, identified.leaf.hex(), index, identified.id, second, document
+        )
+
+
+def _message_of(record: Record) -> tuple[str, int, int]:
+    place = record.position
+    return place.topic, place.partition, place.offset

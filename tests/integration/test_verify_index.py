@@ -1,0 +1,195 @@
+"""`skytrail verify --index` on a real Elasticsearch, where an administrator edits, deletes, adds and moves documents."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+from elasticsearch import AsyncElasticsearch, Elasticsearch
+
+from ingest.schema.envelope import Envelope, encode
+from skytrail.reconciliation import IndexCheck
+from skytrail.settings import Settings
+from storage.archive.reader import ArchiveReader
+from storage.archive.sealer import PartitionSealer
+from storage.index.bulk import BulkItem
+from storage.index.client import connect
+from storage.index.documents import serialise
+from storage.index.install import ensure_templates
+from storage.index.product import product_mend
+from storage.index.writer import Writer
+from storage.settings import ArchiveSettings, ElasticsearchSettings, Login
+from storage.verify.findings import Finding, Kind, Summary
+from storage.verify.scope import Scope
+from streams.keep_out import nothing
+from streams.naming import namer
+from streams.preparing import Limits
+from streams.rebuilding import Rebuilder, Rebuilt
+from streams.topics import raw_topic
+from tests.faults.material import AUDIT, CLOUDTRAIL, audit, cloudtrail, header
+from tests.storage.archive.samples import Clock, open_store
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
+
+RECEIVED = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+NOW = RECEIVED + dt.timedelta(days=1)
+
+
+class Scene:
+    """A namespace whose records are sealed and indexed, and an administrator."""
+
+    def __init__(self, root: Path, settings: ElasticsearchSettings, admin: Elasticsearch) -> None:
+        self.root, self.admin = root, admin
+        self.namespace = f"v{uuid.uuid4().hex[:10]}"
+        self.settings = Settings(elasticsearch=settings, archive=ArchiveSettings(directory=root))
+        self.rebuilt: list[Rebuilt] = []
+
+    def seal(self) -> None:
+        rng = random.Random(3)
+        for format_name, make in ((CLOUDTRAIL, cloudtrail), (AUDIT, audit)):
+            topic = raw_topic(format_name)
+            records = make(rng, 40, RECEIVED)
+            of = msgspec.structs.replace(header(self.namespace, format_name), received_at=RECEIVED)
+            one = PartitionSealer(open_store(self.root), topic, 0, ArchiveSettings(), Clock(RECEIVED))
+            one.restore()
+            for offset in range(8):
+                part = records[5 * offset : 5 * offset + 5]
+                one.add(offset, encode(Envelope(header=of, records=tuple(part))))
+            one.add(8, encode(Envelope(header=of, records=(records[0], b"no event"))))
+            one.seal()
+        rebuilder = Rebuilder(namer(self.settings.elasticsearch), Limits.of(24, 3660), nothing)
+        self.rebuilt = list(rebuilder.rebuild(ArchiveReader(open_store(self.root)).records(self.namespace)))
+
+    async def index(self) -> None:
+        items = []
+        for each in self.rebuilt:
+            if each.document is not None:
+                document = each.document | {"event": each.document["event"] | {"ingested": "2026-11-20T13:00:00.000Z"}}
+                items.append(BulkItem(each.index, each.id, serialise(document)))
+        client = connect(self.settings.elasticsearch, "indexer")
+        outcome = await Writer(client, mend=product_mend()).write(items)
+        await client.close()
+        assert (len(outcome.created), len(outcome.duplicate), outcome.refused) == (80, 2, [])
+
+    def of(self, number: int) -> Rebuilt:
+        """A record that has a document of its own."""
+        return [each for each in self.rebuilt if each.position.offset < 8][number]
+
+    def found(self, **scope: Any) -> tuple[list[Finding], Summary]:
+        summary = Summary()
+        check = IndexCheck(self.settings, self.root, Scope(**scope), NOW, summary, lambda _: None)
+        return [f for f in check.check() if f.namespace == self.namespace], summary
+
+    def remove(self) -> None:
+        names = list(self.admin.indices.get(index=f"logs-*-{self.namespace}-*").body)
+        self.admin.indices.delete(index=names)
+
+
+@pytest.fixture(scope="module")
+def admin(engines) -> Iterator[Elasticsearch]:
+    with Elasticsearch(engines.elasticsearch_url, basic_auth=("admin", engines.elasticsearch_users["admin"])) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def made(engines, admin: Elasticsearch, tmp_path: Path) -> AsyncIterator[Scene]:
+    logins = {
+        name: Login(username=name, password=engines.elasticsearch_users[name])
+        for name in ("bootstrap", "indexer", "reader")
+    }
+    settings = ElasticsearchSettings(url=engines.elasticsearch_url, **logins)
+    bootstrap: AsyncElasticsearch = connect(settings, "bootstrap")
+    await ensure_templates(bootstrap, settings)
+    await bootstrap.close()
+    scene = Scene(tmp_path / "archive", settings, admin)
+    scene.seal()
+    await scene.index()
+    try:
+        yield scene
+    finally:
+        scene.remove()
+
+
+@pytest.fixture
+def scene(made: Scene) -> Scene:
+    """The same, for tests that are no coroutines: the check runs a loop of its own."""
+    return made
+
+
+def test_what_the_index_role_wrote_is_right(scene: Scene):
+    found, summary = scene.found()
+    assert found == []
+    # The last message of each topic repeats a record, and brings one that is no event.
+    assert (summary.documents, summary.unindexed) == (80, 4)
+
+
+def test_each_thing_that_an_administrator_does_is_one_finding_that_names_the_document(scene: Scene):
+    edited, original, deleted, moved, newest = (scene.of(n) for n in (3, 12, 47, 60, 39))
+    admin = scene.admin
+    admin.update(index=edited.index, id=edited.id, doc={"user": {"name": "somebody.else"}})
+    admin.update(index=original.index, id=original.id, doc={"event": {"original": "{}"}})
+    admin.delete(index=deleted.index, id=deleted.id)
+    admin.update(index=moved.index, id=moved.id, doc={"skytrail": {"kafka": {"offset": 99}}})
+    admin.delete(index=newest.index, id=newest.id)
+    forged = admin.get(index=edited.index, id=scene.of(4).id)["_source"]
+    forged["event"]["action"] = "NothingHappened"
+    admin.index(index=edited.index, id="forged", document=forged)
+    admin.index(index=edited.index, id="placeless", document={"@timestamp": "2026-11-20T12:00:00Z", "message": "x"})
+    found, summary = scene.found()
+    assert {(f.kind, f.document) for f in found} == {
+        (Kind.ALTERED, f"{edited.index}/{edited.id}"),
+        (Kind.ALTERED, f"{original.index}/{original.id}"),
+        (Kind.MISSING, f"{deleted.index}/{deleted.id}"),
+        (Kind.ALTERED, f"{moved.index}/{moved.id}"),
+        (Kind.MISSING, f"{newest.index}/{newest.id}"),
+        (Kind.INSERTED, f"{edited.index}/forged"),
+        (Kind.INSERTED, f"{edited.index}/placeless"),
+    }
+    assert len(found) == 7
+    by_document = {f.document.rpartition("/")[2]: f for f in found}
+    assert "user.name" in by_document[edited.id].detail
+    position = deleted.position
+    finding = by_document[deleted.id]
+    assert (finding.topic, finding.partition, finding.offset, finding.index) == (
+        position.topic,
+        position.partition,
+        position.offset,
+        position.index,
+    )
+    assert summary.tampered
+
+
+def test_an_index_that_is_gone_misses_every_document(scene: Scene):
+    name = scene.of(0).index
+    scene.admin.indices.delete(index=name)
+    found, _ = scene.found()
+    assert {f.kind for f in found} == {Kind.MISSING}
+    assert len(found) == sum(each.index == name for each in scene.rebuilt if each.position.offset < 8) + 1
+
+
+def test_a_namespace_that_the_archive_does_not_have_is_forged(scene: Scene):
+    name = scene.of(0).index.replace(scene.namespace, f"{scene.namespace}x")
+    scene.admin.index(index=name, id="1", document={"@timestamp": "2026-11-20T12:00:00Z"}, refresh=True)
+    check = IndexCheck(scene.settings, scene.root, Scope(), NOW, Summary(), lambda _: None)
+    assert [(f.kind, f.document) for f in check.check() if f.namespace == f"{scene.namespace}x"] == [
+        (Kind.INSERTED, f"{name}/1")
+    ]
+    scene.admin.indices.delete(index=name)
+
+
+def test_a_time_range_leaves_out_what_came_at_another_time(scene: Scene):
+    scene.admin.delete(index=scene.of(3).index, id=scene.of(3).id)
+    assert scene.found(until=RECEIVED)[0] == []
+    assert [f.kind for f in scene.found(since=RECEIVED)[0]] == [Kind.MISSING]
+    # Whoever alters the time of receipt does not take the document out of the range.
+    scene.admin.update(
+        index=scene.of(5).index, id=scene.of(5).id, doc={"event": {"created": "2025-01-01T00:00:00.000Z"}}
+    )
+    assert sorted(f.kind for f in scene.found(since=RECEIVED)[0]) == [Kind.ALTERED, Kind.MISSING]
