@@ -1,4 +1,4 @@
-"""`skytrail verify --index` on a real Elasticsearch, where an administrator edits, deletes, adds and moves documents."""
+"""`skytrail verify --index` on a real Elasticsearch whose administrator edits, deletes, adds and moves documents."""
 
 from __future__ import annotations
 
