@@ -5,6 +5,7 @@ Regenerate it after a change of a setting:  ``python -m skytrail.settings_refere
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 import types
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from skytrail.settings import PREFIX, SECRETS_DIR, Settings
@@ -25,6 +26,8 @@ _PLAIN: Final[Mapping[Any, str]] = {
     float: "number",
     Path: "path",
     SecretStr: "secret text",
+    AwareDatetime: "time with its offset from UTC",
+    dt.date: "date",
 }
 _UNITS: Final = {"_ms": "milliseconds", "_s": "seconds", "_h": "hours", "_d": "days", "_bytes": "bytes"}
 _BOUNDS: Final = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "pattern": "matching"}
