@@ -9,6 +9,7 @@ import tomllib
 import hcl2
 import pytest
 
+from ingest.formats.recognition import AUTO, chosen
 from ingest.formats.registry import format_named
 from ingest.transports.registry import as_collector, inspect
 from skytrail.onboarding.aws import AwsSource
@@ -56,7 +57,8 @@ def test_each_printed_section_is_a_collector(set_up: SetUp, transport: str) -> N
     collectors = tomllib.loads(set_up.collector)["collectors"].values()
     for collector in map(as_collector, collectors):
         assert (collector.transport, collector.namespace) == (transport, "prod")
-        assert format_named(collector.format).name == collector.format
+        resolved = chosen(collector.format)  # as the collector does; refuses what is no format
+        assert (resolved.name if resolved else AUTO) == collector.format
 
 
 @pytest.mark.parametrize("set_up", [set_up_aws(AWS), set_up_kubernetes(EKS)])
