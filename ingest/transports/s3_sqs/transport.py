@@ -16,18 +16,18 @@ Tests:    tests/ingest/transports/s3_sqs/, on moto
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import re
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ingest.schema.errors import MalformedBody, SkytrailError, SourceRefused
+from ingest.transports.aws.bodies import ObjectBodies
 from ingest.transports.aws.calls import AwsCalls
-from ingest.transports.aws.objects import ObjectReader, ObjectRef, Piece
+from ingest.transports.aws.objects import ObjectReader, ObjectRef
 from ingest.transports.aws.patience import Patience
 from ingest.transports.contract import Place
+from ingest.transports.messages.delivery import MessageDelivery
 from ingest.transports.s3_sqs.notifications import announced
 from ingest.transports.s3_sqs.queue import Message, Queue
 from ingest.transports.s3_sqs.settings import S3SqsSettings
@@ -35,10 +35,7 @@ from ingest.transports.s3_sqs.settings import S3SqsSettings
 T = TypeVar("T")
 
 _NAME = "s3_sqs"
-_AHEAD_BYTES = 64 * 1024 * 1024
-_UNKNOWN_BYTES = 8 * 1024 * 1024  # of an object whose size the notification does not tell
 _FEW = 10  # objects waiting to be fetched, below which messages are asked for
-_PATIENCE_S = 300.0  # with one object that S3 can't give now
 _REGION = re.compile(r"https://(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com")
 
 
@@ -71,23 +68,6 @@ class _Announcement:
     failed: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class _Object:
-    """An object on its way: read to its end and settled piece by piece, in any order."""
-
-    of: _Announcement
-    reader: ObjectReader
-    unsettled: int = 0
-    read: bool = False
-    settled: bool = False
-    first: asyncio.Task[Piece | None] | None = field(default=None, repr=False)
-
-    @property
-    def weight(self) -> int:
-        size = self.reader.ref.size
-        return _UNKNOWN_BYTES if size is None else size
-
-
 class S3Sqs:
     """See the module."""
 
@@ -100,22 +80,21 @@ class S3Sqs:
         self._queue = queue
         self._patience = patience
         self._poll: asyncio.Task[list[Message]] | None = None
-        self._to_fetch: deque[_Object] = deque()
-        self._fetching: deque[_Object] = deque()
-        self._again: deque[ObjectDelivery] = deque()
         self._changed = asyncio.Event()
+        self._bodies: ObjectBodies[_Announcement] = ObjectBodies(
+            place, patience, most=settings.fetch_ahead, on_change=self._changed.set, on_done=self._settle
+        )
         self._closing = False
 
-    async def deliveries(self) -> AsyncIterator[ObjectDelivery]:
+    async def deliveries(self) -> AsyncIterator[MessageDelivery]:
         """See `Transport.deliveries`; never ends by itself."""
         while not self._closing:
             self._changed.clear()
             self._take_messages()
-            self._fetch_ahead()
-            if self._again:
-                yield self._again.popleft()
-            elif self._fetching and (first := self._fetching[0].first) and first.done():
-                async for delivery in self._pieces(self._fetching.popleft()):
+            if again := self._bodies.handed_back():
+                yield again
+            elif bodies := self._bodies.next_object():
+                async for delivery in bodies:
                     yield delivery
             else:
                 await self._changed.wait()
@@ -124,10 +103,7 @@ class S3Sqs:
         """See `Transport.close`: what is not acknowledged is visible in the queue again."""
         self._closing = True
         self._changed.set()
-        reading = [one.first for one in self._fetching if one.first]
-        for task in reading:
-            task.cancel()
-        await asyncio.gather(*reading, return_exceptions=True)
+        await self._bodies.close()
         if self._poll:
             # Messages that it still brings would be hidden for visibility_s: better wait wait_s and return them.
             await asyncio.wait({self._poll}, timeout=self._settings.wait_s + 1)
@@ -142,7 +118,7 @@ class S3Sqs:
             for message in self._poll.result():
                 self._note(message)
             self._poll = None
-        if self._poll is None and len(self._to_fetch) < _FEW and not self._again:
+        if self._poll is None and self._bodies.later < _FEW:
             self._poll = self._started(self._patience.forever(self._queue.receive))
 
     def _note(self, message: Message) -> None:
@@ -156,39 +132,11 @@ class S3Sqs:
         if not refs:
             self._queue.done(message)
         announcement = _Announcement(message, len(refs))
-        self._to_fetch.extend(_Object(announcement, self._reader(ref)) for ref in refs)
+        for ref in refs:
+            self._bodies.add(self._reader(ref), announcement)
 
     def _reader(self, ref: ObjectRef) -> ObjectReader:
         return ObjectReader(self._calls, ref, transport=_NAME, limit=self._place.max_body_bytes)
-
-    def _fetch_ahead(self) -> None:
-        while self._to_fetch and len(self._fetching) < self._settings.fetch_ahead:
-            held = sum(one.weight for one in self._fetching)
-            if self._fetching and held + self._to_fetch[0].weight > _AHEAD_BYTES:
-                return
-            one = self._to_fetch.popleft()
-            one.first = self._started(self._next(one))
-            self._fetching.append(one)
-
-    async def _next(self, one: _Object) -> Piece | None:
-        return await self._patience.within(_PATIENCE_S, one.reader.next)
-
-    async def _pieces(self, one: _Object) -> AsyncIterator[ObjectDelivery]:
-        """The bodies of an object; its end settles it when all of them are."""
-        assert one.first is not None
-        try:
-            piece = await one.first
-            self._compare(one.reader)
-            while piece and not self._closing:
-                one.unsettled += 1
-                one.read = one.reader.ended  # known now: nobody may ever ask for what follows the last piece
-                yield ObjectDelivery(piece, self._place.clock(), self._settle_with(one), self._return)
-                piece = await self._next(one)
-            one.read = piece is None  # else the transport closes: the message is given back as a whole
-        except SkytrailError as exc:
-            self._fail(one, exc)
-            one.read = True
-        self._settle(one)
 
     def _compare(self, reader: ObjectReader) -> None:
         """Without versions only the latest content of a key can be read."""
@@ -198,82 +146,24 @@ class S3Sqs:
             mend = f"switch versioning of the bucket on (announced was {ref.etag}, read {reader.etag})"
             self._place.warn(SourceRefused(what, where=ref.locator, mend=mend))
 
-    def _settle_with(self, one: _Object) -> Callable[[str], None]:
-        def settled(given_up: str) -> None:
-            one.unsettled -= 1
-            if given_up:
-                self._fail(one, SourceRefused(f"collecting body: given up: {given_up}", where=one.reader.ref.locator))
-            self._settle(one)
-
-        return settled
-
-    def _fail(self, one: _Object, error: SkytrailError) -> None:
-        one.of.failed = True
-        told = type(error)(f"{error.what} ({_nth(one.of.message)})", where=error.where, mend=error.mend)
-        self._place.warn(told)
-
-    def _settle(self, one: _Object) -> None:
+    def _settle(self, of: _Announcement, reader: ObjectReader, error: SkytrailError | None) -> None:
         """Note that an object is done; the last one of a message decides about the message."""
-        if not one.read or one.unsettled or one.settled:
+        self._compare(reader)
+        if error is not None:
+            of.failed = True
+            self._place.warn(type(error)(f"{error.what} ({_nth(of.message)})", where=error.where, mend=error.mend))
+        of.waiting -= 1
+        if of.waiting:
             return
-        one.settled = True
-        one.of.waiting -= 1
-        if one.of.waiting:
-            return
-        if one.of.failed:
-            self._queue.give_back(one.of.message, self._settings.retry_after_s)
+        if of.failed:
+            self._queue.give_back(of.message, self._settings.retry_after_s)
         else:
-            self._queue.done(one.of.message)
-
-    def _return(self, delivery: ObjectDelivery) -> None:
-        self._again.append(delivery)
-        self._changed.set()
+            self._queue.done(of.message)
 
     def _started(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         task.add_done_callback(lambda _task: self._changed.set())
         return task
-
-
-class ObjectDelivery:
-    """A body of an object.
-
-    Args:
-        on_settled: Called once, with the reason when it was given up.
-        on_returned: Called with the delivery when it is handed back.
-    """
-
-    source = ""
-
-    def __init__(
-        self,
-        piece: Piece,
-        received_at: dt.datetime,
-        on_settled: Callable[[str], None],
-        on_returned: Callable[[ObjectDelivery], None],
-    ) -> None:
-        self.origin = piece.origin
-        self.body = piece.body
-        self.received_at = received_at
-        self._on_settled = on_settled
-        self._on_returned = on_returned
-        self._settled = False
-
-    async def acknowledge(self) -> None:
-        """See `Delivery.acknowledge`."""
-        self._settle("")
-
-    async def reject(self, reason: str, *, retry: bool) -> None:
-        """See `Delivery.reject`."""
-        if not retry:
-            self._settle(reason)
-        elif not self._settled:
-            self._on_returned(self)
-
-    def _settle(self, given_up: str) -> None:
-        if not self._settled:
-            self._settled = True
-            self._on_settled(given_up)
 
 
 def _nth(message: Message) -> str:
