@@ -33,6 +33,7 @@ from ingest.transports.s3_listing.selection import selection_of
 from ingest.transports.s3_listing.settings import S3ListingSettings
 
 _NAME = "s3_listing"
+_ASKED_AT_ONCE = 1000  # keys; the most that S3 names in an answer
 _FEW = 100  # objects waiting to be fetched, below which keys are listed
 _OVERLAP = dt.timedelta(hours=1)
 _MOST_FAILURES = 1000  # of one run: what is refused so often is refused as a whole
@@ -150,7 +151,7 @@ class S3Listing:
             self._page = None
         if self._page is None and not self._all_listed and self._bodies.later < _FEW:
             after = self._listed_to
-            self._page = asyncio.create_task(self._patience.forever(lambda: self._list(after)))
+            self._page = asyncio.create_task(self._patience.forever(lambda: self._list(after, most=_ASKED_AT_ONCE)))
             self._page.add_done_callback(lambda _task: self._changed.set())
 
     def _note(self, page: _Page) -> None:
@@ -189,7 +190,7 @@ class S3Listing:
         if key is not None:
             self._checkpoint.reach(key)
 
-    async def _list(self, after: str, *, most: int = 1000) -> _Page:
+    async def _list(self, after: str, *, most: int) -> _Page:
         parameters: dict[str, Any] = {"Bucket": self._settings.bucket, "MaxKeys": most}
         if self._settings.prefix:
             parameters["Prefix"] = self._settings.prefix

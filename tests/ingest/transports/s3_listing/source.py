@@ -66,7 +66,7 @@ class Source(Harness):
         transport = await self.open()
         found: list[Delivery] = []
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 async for delivery in transport.deliveries():
                     found.append(delivery)
                     await delivery.acknowledge()

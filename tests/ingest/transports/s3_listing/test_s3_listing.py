@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -44,11 +45,15 @@ async def test_an_empty_bucket_ends_at_once(source: Source) -> None:
     assert await source.run() == []
 
 
-async def test_more_keys_than_one_answer_holds_come_once_each(source: Source) -> None:
-    names = [f"{number:05}" for number in range(1203)]
+async def test_more_keys_than_one_answer_holds_come_once_each(
+    source: Source, proxy: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.transports.s3_listing.transport._ASKED_AT_ONCE", 30)
+    names = [f"{number:03}" for number in range(61)]
     source.put(*names, b"x")
     source.settings["fetch_ahead"] = 16
     assert keys(await source.run()) == names
+    assert proxy.asked("list-type=2") == 1 + 3
 
 
 async def test_a_run_that_was_interrupted_goes_on_where_it_was(source: Source, proxy: Faulty) -> None:
@@ -74,23 +79,23 @@ async def test_what_is_in_work_at_a_crash_comes_again_and_nothing_else(source: S
     assert keys(await source.run()) == ["2", "3"]
 
 
-async def test_a_run_after_a_finished_one_brings_what_was_written_since(source: Source) -> None:
+async def test_a_run_after_a_finished_one_brings_what_was_written_since_with_an_hour_of_overlap(source: Source) -> None:
     source.put("old")
     assert keys(await source.run()) == ["old"]
-    aged(source, dt.timedelta(hours=-2))
+    written_at: dt.datetime = source.aws.client("s3").head_object(Bucket=BUCKET, Key="old")["LastModified"]
+    finish(source, written_at + dt.timedelta(hours=1))
+    assert keys(await source.run()) == ["old"]
+    finish(source, written_at + dt.timedelta(hours=1, milliseconds=1))
+    await asyncio.sleep(max(0.0, (written_at + dt.timedelta(seconds=1) - dt.datetime.now(dt.UTC)).total_seconds()))
     source.put("a-new-one")
     assert keys(await source.run()) == ["a-new-one"]
 
 
-def aged(source: Source, written: dt.timedelta) -> None:
-    """Let the last run be such that what lies there was written so long before it."""
+def finish(source: Source, finished_at: dt.datetime) -> None:
+    """Let the look that is finished have begun at a time."""
     document = json.loads(source.checkpoint.read_bytes())
     assert document["current"] is None
-    finished = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1) - dt.timedelta(milliseconds=1)
-    if written < dt.timedelta():
-        finished += dt.timedelta(seconds=1)
-    document["finished_at"] = finished.isoformat()
-    source.checkpoint.write_text(json.dumps(document))
+    source.checkpoint.write_text(json.dumps(document | {"finished_at": finished_at.isoformat()}))
 
 
 async def test_another_range_is_read_from_its_beginning(source: Source) -> None:
@@ -111,8 +116,8 @@ async def test_objects_of_another_time_are_left_out_and_not_looked_at_twice(sour
     assert document["current"] is None
 
 
-async def acknowledging(deliveries: object) -> object:
-    async for delivery in deliveries:  # type: ignore[attr-defined]
+async def acknowledging(deliveries: AsyncIterator[Delivery]) -> AsyncIterator[Delivery]:
+    async for delivery in deliveries:
         await delivery.acknowledge()
         yield delivery
 
@@ -134,7 +139,7 @@ async def test_every_object_comes_once_whatever_the_cloud_answers_for_a_while(
     source.put("1", "2", "3")
     transport = await source.open()
     proxy.faults.append(Fault(**vars(fault)))
-    found = [each async for each in acknowledging(transport.deliveries())]  # type: ignore[attr-defined]
+    found = [each async for each in acknowledging(transport.deliveries())]
     await transport.close()
     assert keys(found) == ["1", "2", "3"]
     assert proxy.faults[0].times == 0

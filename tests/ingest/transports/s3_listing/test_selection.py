@@ -39,7 +39,7 @@ def test_without_a_range_everything_is_wanted() -> None:
     ids=str,
 )
 def test_the_time_of_writing_decides_with_the_first_moment_and_without_the_last(
-    range_: dict[str, Any], wanted: bool
+    range_: dict[str, Any], *, wanted: bool
 ) -> None:
     assert wants(TRAIL, **range_) is wanted
 
@@ -55,7 +55,7 @@ def test_the_time_of_writing_decides_with_the_first_moment_and_without_the_last(
     ],
     ids=str,
 )
-def test_the_day_in_a_key_decides_where_it_is_asked_for(range_: dict[str, Any], wanted: bool) -> None:
+def test_the_day_in_a_key_decides_where_it_is_asked_for(range_: dict[str, Any], *, wanted: bool) -> None:
     copied = dt.datetime(2027, 2, 1, tzinfo=dt.UTC)
     assert wants(TRAIL, copied, time_of="key", **range_) is wanted
     assert wants(TRAIL.replace("2026/11/22", "year=2026/month=11/day=22"), copied, time_of="key", **range_) is wanted
