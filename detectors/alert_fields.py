@@ -52,6 +52,18 @@ _STATE: tuple[Field, ...] = (
     Field("skytrail.alert.id", "keyword", "id of the alert the state belongs to"),
     Field("skytrail.alert.owner", "keyword", "who works on it"),
     Field("skytrail.alert.classification", "keyword", "true_positive, benign_positive, false_positive or undetermined"),
+    Field("skytrail.alert.closing_reason", "keyword", "why it was closed so: suspicious_activity, …"),
+    Field("skytrail.alert.acknowledged", "date", "when a person first took notice"),
+    Field("skytrail.alert.closed", "date", "when it was closed; nothing while it is not"),
+    Field("skytrail.alert.history.at", "date", "when a person changed it", array=True),
+    Field("skytrail.alert.history.by", "keyword", "who changed it, by their own word", array=True),
+    Field("skytrail.alert.history.action", "keyword", "acknowledge, assign, close, reopen or comment", array=True),
+    Field("skytrail.alert.history.comment", "text", "why", array=True),
+    *(
+        Field(f"skytrail.alert.history.{entry}.{side}", "keyword", f"{entry} {words}", array=True)
+        for entry in ("status", "owner", "classification", "closing_reason")
+        for side, words in (("from", "before the change"), ("to", "after the change"))
+    ),
     Field("skytrail.alert.opened", "date", "event time of the first member"),
     Field("skytrail.alert.updated", "date", "last change of the state"),
 )

@@ -10,7 +10,7 @@ from skytrail.local.engines import EngineState, load
 from skytrail.settings import Settings
 from storage.settings import Login
 
-DUTIES = ("bootstrap", "indexer", "alerter", "reader")
+DUTIES = ("bootstrap", "indexer", "alerter", "reader", "analyst")
 
 
 def connected(settings: Settings, *, kafka: bool = True, elasticsearch: bool = True) -> Settings:
@@ -51,6 +51,7 @@ def with_engines(settings: Settings, state: EngineState) -> Settings:
             }
         )
     if not settings.elasticsearch.url:
-        logins = {duty: Login(username=duty, password=SecretStr(state.elasticsearch_users[duty])) for duty in DUTIES}
+        users = state.elasticsearch_users  # those of a home that an older version made may lack a duty until a restart
+        logins = {duty: Login(username=duty, password=SecretStr(users[duty])) for duty in DUTIES if duty in users}
         changes["elasticsearch"] = settings.elasticsearch.model_copy(update={"url": state.elasticsearch_url, **logins})
     return settings.model_copy(update=changes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -45,6 +46,10 @@ ROLES: dict[str, dict[str, Any]] = {
         "cluster": ["monitor"],
         "indices": [{"names": [_LOGS, _OURS], "privileges": ["read", "view_index_metadata", "monitor", "maintenance"]}],
     },
+    "analyst": {
+        "cluster": ["monitor"],
+        "indices": [{"names": ["skytrail-alert-state"], "privileges": ["read", "index"]}],
+    },
 }
 ADMIN = "admin"  # superuser: for tests and `skytrail doctor`, used by nothing else
 USERS = (*ROLES, ADMIN)
@@ -55,9 +60,9 @@ def new_password() -> str:
     return secrets.token_urlsafe(PASSWORD_BYTES)
 
 
-def new_users() -> dict[str, str]:
-    """A generated password for every user."""
-    return {user: new_password() for user in USERS}
+def new_users(known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A password for every user: the known one, else a generated one."""
+    return {user: (known or {}).get(user) or new_password() for user in USERS}
 
 
 def password_hash(password: str, salt: bytes) -> str:

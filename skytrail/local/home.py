@@ -73,7 +73,10 @@ def with_choices(state: EngineState, cache: Path, version: str | None, heap: Hea
             where=str(state.home),
             mend="choose another home, or leave the version away",
         )
-    return dataclasses.replace(state, cache=cache.resolve(), heap=heap or state.heap)
+    chosen = dataclasses.replace(state, cache=cache.resolve(), heap=heap or state.heap)
+    if "elasticsearch" in state.processes:  # its users are read when it starts
+        return chosen
+    return dataclasses.replace(chosen, elasticsearch_users=credentials.new_users(state.elasticsearch_users))
 
 
 def with_ports(

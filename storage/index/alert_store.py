@@ -1,6 +1,6 @@
 """Writes alerts (append-only) and what changes about them (triage state) with the alerter identity.
 
-The state is updated in parts: what detection counts is replaced, what people decide (status, owner, classification) is
+The state is updated in parts: what detection counts is replaced, what people decide (`triage.py`) is
 set once, when the state is created, and never touched again by us.
 """
 
@@ -9,16 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from detectors.triage import ENTRIES
 from storage.index.bulk import BulkItem, Outcome
 from storage.index.documents import serialise
 from storage.index.names import ALERT_DATASET, ALERT_STATE_INDEX, index_name, period_of
 from storage.index.writer import Writer
 from storage.settings import Period
-
-OF_PEOPLE: Final = frozenset({"status", "owner", "classification"})
-"""Entries of `skytrail.alert` that belong to the analysts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ class AlertStore:
 
 
 def _update(growth: AlertGrowth) -> bytes:
-    of_people = OF_PEOPLE & growth.growth.get("skytrail", {}).get("alert", {}).keys()
+    of_people = ENTRIES & growth.growth.get("skytrail", {}).get("alert", {}).keys()
     if of_people:
         raise ValueError(f"growth of alert {growth.id} would overwrite {', '.join(sorted(of_people))}")
     return serialise({"doc": growth.growth, "upsert": growth.state})

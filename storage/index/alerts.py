@@ -35,14 +35,14 @@ class Alert:
     @property
     def status(self) -> str:
         """`open` until a person says otherwise."""
-        return str(self._now("status") or "open")
+        return str(self.now("status") or "open")
 
     @property
     def count(self) -> int:
         """How many actions it stands for by now."""
-        return int(self._now("count") or 1)
+        return int(self.now("count") or 1)
 
-    def _now(self, entry: str) -> Any:
+    def now(self, entry: str) -> Any:
         """The entry of `skytrail.alert` in the state, else in the alert."""
         for source in (self.state, self.document):
             found = source.get("skytrail", {}).get("alert", {}).get(entry)

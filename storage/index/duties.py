@@ -88,6 +88,16 @@ def duty_of(identity: Identity) -> Duty:
                 attempts=dict.fromkeys(logs, ("update", "delete documents", "delete indices")),
                 excess={**dict.fromkeys(logs, ("create_doc",)), ALERT_STATE_INDEX: ("index", "delete", "delete_index")},
             )
+        case "analyst":
+            return Duty(
+                cluster=("monitor",),
+                needs={ALERT_STATE_INDEX: ("read", "index")},
+                attempts=dict.fromkeys(logs, tuple(ATTEMPTS)),
+                excess={
+                    **dict.fromkeys(logs, ("create_doc",)),
+                    ALERT_STATE_INDEX: ("create_index", "delete", "delete_index"),
+                },
+            )
         case "bootstrap":
             return Duty(
                 cluster=("monitor", "manage_index_templates"),

@@ -24,7 +24,7 @@ async def ensure_users(
     Args:
         client: Of the superuser.
         roles: Rights per duty: the body of a role.
-        logins: User and password per duty; a duty without a user name is left out.
+        logins: User and password per duty; a duty without user name and password is left out.
 
     Returns:
         What was done, a phrase each.
@@ -36,7 +36,7 @@ async def ensure_users(
     try:
         for duty, body in roles.items():
             login = logins.get(duty)
-            if login is None or not login.username:
+            if login is None or not (login.username and login.password.get_secret_value()):
                 continue
             role = f"skytrail_{duty}"
             await client.security.put_role(name=role, **body)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from skytrail.cli.commands.alerts import alert_row, read_alerts
 from skytrail.cli.commands.engines import prepare_engines
-from skytrail.cli.commands.search import alert_row, read_alerts
 from skytrail.cli.commands.status import COLUMNS, as_dict, row
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit

@@ -48,6 +48,10 @@ class FakeElasticsearch:
     most_running: int = 0
     delay_s: float = 0.0
     url: str = ""
+    broken: str = ""
+    versions: dict[tuple[str, str], int] = field(default_factory=dict)
+    meanwhile: deque[dict[str, Any]] = field(default_factory=deque)
+    """What somebody else writes just before each update of a single document."""
 
     async def bulk(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -101,8 +105,37 @@ class FakeElasticsearch:
             self.documents[key] = json.loads(source)
         return {operation: {"status": 201}}
 
+    async def get(self, request: web.Request) -> web.Response:
+        key = (request.match_info["index"], request.match_info["id"])
+        if key[1] == self.broken:
+            return _refusal(503)
+        if key not in self.documents:
+            return web.json_response({"_id": key[1], "found": False}, status=404, headers=HEADERS)
+        found = {"_source": self.documents[key], "_seq_no": self.versions.get(key, 0), "_primary_term": 1}
+        return web.json_response({"_index": key[0], "_id": key[1], "found": True, **found}, headers=HEADERS)
+
+    async def update(self, request: web.Request) -> web.Response:
+        key = (request.match_info["index"], request.match_info["id"])
+        if self.meanwhile:
+            merge(self.documents[key], self.meanwhile.popleft())
+            self.versions[key] = self.versions.get(key, 0) + 1
+        if int(request.query["if_seq_no"]) != self.versions.get(key, 0):
+            return _refusal(409)
+        merge(self.documents[key], (await request.json())["doc"])
+        self.versions[key] = self.versions.get(key, 0) + 1
+        return web.json_response({"result": "updated"}, headers=HEADERS)
+
     async def nodes(self, _: web.Request) -> web.Response:
         return web.json_response({"nodes": {"a": {"version": "8.10.4", "name": "old"}}}, headers=HEADERS)
+
+
+def merge(document: dict[str, Any], part: dict[str, Any]) -> None:
+    """What a partial update does to a document."""
+    for name, value in part.items():
+        if isinstance(value, dict) and isinstance(document.get(name), dict):
+            merge(document[name], value)
+        else:
+            document[name] = value
 
 
 def _error(status: int, kind: str = "") -> dict[str, Any]:
@@ -124,6 +157,8 @@ async def serving(fake: FakeElasticsearch) -> AsyncIterator[ElasticsearchSetting
     """The fake on a free port, and settings that point to it."""
     app = web.Application(client_max_size=200 * 1024 * 1024)
     app.router.add_post("/_bulk", fake.bulk)
+    app.router.add_get("/{index}/_doc/{id}", fake.get)
+    app.router.add_post("/{index}/_update/{id}", fake.update)
     app.router.add_get("/_nodes/{_:.*}", fake.nodes)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -132,6 +167,8 @@ async def serving(fake: FakeElasticsearch) -> AsyncIterator[ElasticsearchSetting
     host, port = runner.addresses[0][:2]
     login = Login(username="indexer", password="secret")
     try:
-        yield ElasticsearchSettings(url=f"http://{host}:{port}", indexer=login, alerter=login, reader=login)
+        yield ElasticsearchSettings(
+            url=f"http://{host}:{port}", indexer=login, alerter=login, reader=login, analyst=login
+        )
     finally:
         await runner.cleanup()

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from elasticsearch import ApiError, AsyncElasticsearch
 
+from detectors.triage import Change, ImpossibleChange
 from ingest.formats.registry import all_formats, registry
 from ingest.schema.envelope import Position
 from ingest.schema.errors import ConfigError, Refused
@@ -27,6 +28,7 @@ from storage.index.documents import serialise
 from storage.index.install import ensure_templates
 from storage.index.product import product_mend
 from storage.index.search import Query, count, search
+from storage.index.triage import decide
 from storage.index.writer import Writer
 from storage.settings import ElasticsearchSettings, Login
 from tests.storage.index.test_writer import Listener
@@ -49,9 +51,10 @@ class Bench:
         self.indexer = connect(settings, "indexer")
         self.alerter = connect(settings, "alerter")
         self.reader = connect(settings, "reader")
+        self.analyst = connect(settings, "analyst")
 
     async def close(self) -> None:
-        for client in (self.bootstrap, self.indexer, self.alerter, self.reader, self.admin):
+        for client in (self.bootstrap, self.indexer, self.alerter, self.reader, self.analyst, self.admin):
             await client.close()
 
     async def refresh(self) -> None:
@@ -77,6 +80,7 @@ async def bench(engines) -> AsyncIterator[Bench]:
         indexer=login("indexer"),
         alerter=login("alerter"),
         reader=login("reader"),
+        analyst=login("analyst"),
     )
     password = engines.elasticsearch_users["admin"]
     made = Bench(settings, AsyncElasticsearch(settings.url, basic_auth=("admin", password)))
@@ -296,14 +300,20 @@ async def test_alerts_grow_and_keep_what_people_decided(bench: Bench) -> None:
     try:
         assert (await store.add([AlertDocument(alert_id, bench.namespace, opened, document)])).created == [0]
         assert (await store.grow([growth(1)])).created == [0]
-        decided = {"skytrail": {"alert": {"status": "closed", "owner": "bob"}}}
-        await bench.admin.update(index="skytrail-alert-state", id=alert_id, doc=decided)
+        close = Change("close", "bob", "it was the scanner", classification="false_positive")
+        now = dt.datetime(2026, 11, 22, 11, tzinfo=dt.UTC)
+        await asyncio.gather(
+            *(store.grow([growth(n)]) for n in range(2, 7)), decide(bench.analyst, alert_id, close, now)
+        )
         await store.grow([growth(7)])
+        with pytest.raises(ImpossibleChange, match="no such alert"):
+            await decide(bench.analyst, "nobody", close, now)
         await bench.refresh()
         query = Query(namespace=bench.namespace)
         (found,) = [alert async for alert in alert_reading.alerts(bench.reader, query)]
         assert (found.id, found.count, found.status) == (alert_id, 7, "closed")
         assert found.document["message"] == "it fired"
+        assert (found.now("classification"), found.now("history")[0]["by"]) == ("false_positive", "bob")
         assert [a async for a in alert_reading.alerts(bench.reader, query, status="open")] == []
         assert len([a async for a in alert_reading.alerts(bench.reader, query, status="closed", limit=1)]) == 1
         assert await alert_reading.alert_by_id(bench.reader, alert_id) == found
