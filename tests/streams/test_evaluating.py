@@ -109,6 +109,32 @@ def test_golden_records_of_every_format_come_to_the_same(name: str) -> None:
         assert told(short) == told(evaluated(name, known, InterpretedEngine(rules()), context))
 
 
+def test_a_record_is_of_the_cluster_that_its_own_message_names_whatever_came_before() -> None:
+    event = json.dumps(
+        {
+            "kind": "Event",
+            "apiVersion": "audit.k8s.io/v1",
+            "level": "Metadata",
+            "auditID": "a",
+            "stage": "ResponseComplete",
+            "requestURI": "/api/v1/nodes",
+            "verb": "list",
+            "user": {"username": "kubernetes-admin", "groups": ["system:masters"]},
+            "objectRef": {"resource": "nodes", "apiVersion": "v1"},
+            "stageTimestamp": "2026-11-22T09:17:04.998877Z",
+        }
+    )
+    record = json.dumps({"id": "3", "timestamp": 1795338264000, "message": event}).encode()
+    engine = CompiledEngine(rules())
+    clusters = []
+    for cluster in ("one", "two", None):
+        context = (("log_group", f"/aws/eks/{cluster}/cluster"),) if cluster else ()
+        found = evaluated("kubernetes.audit", [record], engine, context)
+        assert found.matches
+        clusters.append(found.identified[0].document.get("orchestrator", {}).get("cluster", {}).get("name"))
+    assert clusters == ["one", "two", None]
+
+
 @pytest.mark.parametrize("name", WITH_SHAPE)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())

@@ -96,7 +96,7 @@ class CompiledEngine:
         if program is None:
             yield from self._match_general(records, format_, document_of)
             return
-        for index, number in program.match(records, document_of):
+        for index, number in program.match(records, format_, document_of):
             yield index, self._rules[number]
 
     def examine(
@@ -107,7 +107,9 @@ class CompiledEngine:
         if program is None:
             return None
         told = Examined()
-        told.matches.extend((at, self._rules[number]) for at, number in program.match(records, document_of, told))
+        told.matches.extend(
+            (at, self._rules[number]) for at, number in program.match(records, format_, document_of, told)
+        )
         return told
 
     def arrangement(self, format_: Format) -> Arrangement | None:

@@ -60,7 +60,6 @@ class RawProgram:
         on_error: OnError | None,
         search: BuildSearch | None = None,
     ) -> None:
-        self._format = format_
         self._shape = shape
         self._general = general
         self._decode = shape.decoder()
@@ -90,12 +89,18 @@ class RawProgram:
         self._gates = [(bodies, Gate(wanted, build)) for bodies, wanted in _by_bodies(self.prepared)]
 
     def match(
-        self, records: Sequence[bytes], document_of: DocumentOf | None = None, told: Examined | None = None
+        self,
+        records: Sequence[bytes],
+        format_: Format,
+        document_of: DocumentOf | None = None,
+        told: Examined | None = None,
     ) -> Iterator[tuple[int, int]]:
         """Yield (place of the record, number of the rule) for every match, in order.
 
         Args:
             records: Exact bytes.
+            format_: Their format, within the context of these records: what the program was made for knows none, and
+                that of other records names another cluster.
             document_of: As for `Engine.examine`.
             told: Where to note what the records say of themselves; None: nobody asks.
         """
@@ -107,7 +112,7 @@ class RawProgram:
             if told is not None:
                 self._tell(told, start, decoded)
             for place, suspected, memos in self._interesting(shown, decoded):
-                read = partial(self._read, batch[place], start + place, document_of)
+                read = partial(_read, format_, batch[place], start + place, document_of)
                 event = decoded[place]
                 if event is self._irregular:
                     numbers: Sequence[int] = self._general_way(read)
@@ -148,9 +153,6 @@ class RawProgram:
         if times:
             told.oldest = min(times) if told.oldest is None else min(told.oldest, *times)
             told.newest = max(times) if told.newest is None else max(told.newest, *times)
-
-    def _read(self, record: bytes, place: int, document_of: DocumentOf | None) -> View:
-        return view_of(place, self._format.read(record), document_of)
 
     def _decoded(self, records: Sequence[bytes]) -> list[Any]:
         """The records decoded, one that stands for all irregular ones in the place of each of those."""
@@ -320,3 +322,7 @@ def _by_bodies(prepared: Prepared) -> Iterator[tuple[Callable[[Any], Any] | None
     if bodies:
         get = attrgetter(*bodies)
         yield get if len(bodies) == 1 else (lambda event: b"\n".join(get(event))), wanted
+
+
+def _read(format_: Format, record: bytes, place: int, document_of: DocumentOf | None) -> View:
+    return view_of(place, format_.read(record), document_of)

@@ -45,12 +45,21 @@ def _is_object(record: bytes) -> bool:
     return record.startswith(b"{")
 
 
+def _object_in(text: Any) -> Any:
+    """The JSON object that stands in a text; None where there is none, though the text may begin like one."""
+    if not isinstance(text, str) or not text.startswith("{"):
+        return None
+    with contextlib.suppress(json.JSONDecodeError):
+        return json.loads(text)
+    return None
+
+
 def _mutated(place: Any, odd: Any, data: st.DataObject) -> None:
     """Put something odd anywhere into an object, also into JSON that stands in a text."""
     while isinstance(place, (dict, list)) and place:
         key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
-        if isinstance(place[key], str) and place[key].startswith("{") and data.draw(st.booleans()):
-            inner = json.loads(place[key])
+        inner = _object_in(place[key])
+        if inner and data.draw(st.booleans()):
             _mutated(inner, odd, data)
             place[key] = json.dumps(inner)
             break

@@ -75,11 +75,21 @@ def test_neighbours_and_order_change_nothing(places: list[int]) -> None:
 _PIECES = b"""{ } [ ] , "records": "Records": "message": 1 "x" ~""".split()
 
 
+def _lists_nothing(text: str) -> bool:
+    """Whether a body is blank, or says in so many words that it holds no records: empty arrays, wrappers of them."""
+    while text := text.strip():
+        value, end = json.JSONDecoder().raw_decode(text)
+        if value != [] and [] not in (value.get("records"), value.get("Records")):
+            return False
+        text = text[end:]
+    return True
+
+
 @given(st.binary(max_size=300) | st.lists(st.sampled_from(_PIECES), max_size=30).map(b"".join))
 def test_any_bytes_are_records_or_a_fault(body: bytes) -> None:
     found = unpack(body, None, LIMIT)
     formats_in(found)
-    assert found.fault is not None or found.records or not body.removeprefix(b"\xef\xbb\xbf").strip()
+    assert found.fault is not None or found.records or _lists_nothing(body.removeprefix(b"\xef\xbb\xbf").decode())
 
 
 @pytest.mark.parametrize("record", [b"{}", b"[]", b'{"message":1}', b'"text"', b"17", b'{"records":null}'])

@@ -78,7 +78,7 @@ def test_the_line_of_names_is_no_record_but_the_context_of_all() -> None:
 def test_unpacking_a_compressed_file_gives_lines_and_context() -> None:
     unpacked = unpack(gzip.compress(DEFAULT + b"\r\n" + LINE + b"\r\n\r\n" + LINE + b"\n"), FORMAT, 10_000)
     assert unpacked.records == [LINE, LINE]
-    assert unpacked.context == (("fields", DEFAULT.decode()),)
+    assert [run.context for run in unpacked.runs] == [(("fields", DEFAULT.decode()),)]
     assert unpacked.fault is None
 
 
