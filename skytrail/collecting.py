@@ -18,7 +18,7 @@ from ingest.transports.registry import as_collector, open_transport
 from skytrail.cli.output import progress, say
 from skytrail.settings import Settings
 from storage.archive.objects import put_object
-from storage.archive.stores.filesystem import FilesystemStore
+from storage.archive.opening import open_archive
 from streams.topics import DEAD_LETTERS, raw_topic
 
 Opener = Callable[[Place], Awaitable[Transport]]
@@ -38,7 +38,7 @@ async def run_collector(
     Raises:
         SkytrailError: As the transport and the format say.
     """
-    store = FilesystemStore(found.archive_dir)
+    store = open_archive(found.archive, found.archive_dir)
     place = Place(name, found.state_dir, _warn, lambda: dt.datetime.now(dt.UTC), settings.max_inflated_bytes)
     identity = Identity(name, settings.namespace, chosen(settings.format))
     publisher = KafkaPublisher(found.kafka, raw_topic=raw_topic, dead_letter_topic=DEAD_LETTERS)

@@ -7,7 +7,6 @@ import datetime as dt
 import functools
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from elasticsearch import AsyncElasticsearch
 
@@ -18,7 +17,7 @@ from ingest.schema.envelope import Position
 from ingest.schema.errors import IntegrityError, UnsupportedEnvelope
 from skytrail.settings import Settings
 from storage.archive.reader import ArchiveReader
-from storage.archive.stores.filesystem import FilesystemStore
+from storage.archive.store import ArchiveStore
 from storage.index.client import connect
 from storage.index.product import product_mend
 from storage.index.scan import fetch, namespaces, reach, scan
@@ -42,7 +41,7 @@ class IndexCheck:
 
     Args:
         settings: How to reach Elasticsearch, and all that decides what a document looks like.
-        archive: Directory of the archive.
+        archive: Where the archive lies.
         scope: Which time of receipt.
         now: The present.
         summary: Is brought up to date.
@@ -50,7 +49,7 @@ class IndexCheck:
     """
 
     settings: Settings
-    archive: Path
+    archive: ArchiveStore
     scope: Scope
     now: dt.datetime
     summary: Summary
@@ -76,12 +75,12 @@ class IndexCheck:
         client = connect(self.settings.elasticsearch, "reader")
         try:
             await make_visible(client)
-            reader = ArchiveReader(FilesystemStore(self.archive))
+            reader = ArchiveReader(self.archive)
             for namespace in sorted({*reader.namespaces(), *await namespaces(client)} - {_UNREADABLE}):
                 try:
                     async for finding in self._namespace(client, reader, namespace):
                         yield finding
-                except IntegrityError as exc:
+                except (IntegrityError, StoreUnavailable) as exc:
                     detail = f"the archive can't be read, so its index was not compared: {exc.what}"
                     yield Finding(kind=Kind.UNCHECKED, detail=detail, namespace=namespace, key=exc.where)
         finally:

@@ -93,6 +93,12 @@ class Settings(BaseSettings):
         return self.archive.directory or self.state_dir / "archive"
 
     @property
+    def archive_place(self) -> str:
+        """The archive as `skytrail verify --archive` takes it."""
+        bucket = self.archive.s3
+        return f"s3://{bucket.bucket}/{bucket.prefix.strip('/')}".rstrip("/") if bucket else str(self.archive_dir)
+
+    @property
     def keys_file(self) -> Path:
         """The keys of the ledger."""
         return self.ledger.keys_file or self.state_dir / "ledger" / "keys.json"

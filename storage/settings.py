@@ -42,10 +42,23 @@ class ElasticsearchSettings(BaseModel, extra="forbid", frozen=True):
     )
 
 
+class S3ArchiveSettings(BaseModel, extra="forbid", frozen=True):
+    """The archive in a bucket of S3; credentials, region and endpoint are found as the AWS tools find them."""
+
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Name of the bucket.")
+    prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._/-]{0,100}$", description="Keys start with this.")
+    lock: Literal["compliance", "governance", "none"] = Field(
+        default="compliance", description="Object Lock of what is sealed; `none` only where the bucket can't lock."
+    )
+    lock_days: int = Field(default=400, ge=1, description="Days for which an object is locked when it is written.")
+    request_timeout_s: float = Field(default=30.0, gt=0, description="Seconds to connect, and between bytes.")
+
+
 class ArchiveSettings(BaseModel, extra="forbid", frozen=True):
     """The sealed archive."""
 
     directory: Path | None = Field(default=None, description="Root of the filesystem store. Default: <state>/archive.")
+    s3: S3ArchiveSettings | None = Field(default=None, description="A bucket instead of the directory.")
     segment_max_records: int = Field(default=10_000, ge=1, description="Records that close a segment.")
     segment_max_bytes: int = Field(default=16 * 1024 * 1024, gt=0, description="Bytes that close a segment.")
     segment_max_age_s: float = Field(default=5.0, gt=0, description="Seconds after which a segment is closed.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from storage.archive.stores.filesystem import FilesystemStore
+from storage.archive.opening import open_archive
 from storage.ledger.keyring import KeyRing
 from storage.ledger.notary import Notary, ready_keys, told_settings
 from storage.settings import ArchiveSettings, LedgerSettings
@@ -24,7 +24,7 @@ def open_notary(ledger: LedgerSettings, archive: ArchiveSettings, archive_dir: P
     """
     keys = KeyRing(keys_file)
     # The only writer that may delete: partial tiles that wider ones have replaced, and staged bundles.
-    store = FilesystemStore(archive_dir, allow_delete=True)
+    store = open_archive(archive, archive_dir, allow_delete=True)
     if ready_keys(store, keys, utc_now(), ledger.key_days):
         log.warning("first keys of the ledger made", keys_file=str(keys_file), mend="back them up: docs/runbook.md")
     notary = Notary(store, keys, ledger, told_settings(ledger, archive), utc_now)

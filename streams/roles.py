@@ -21,8 +21,8 @@ from ingest.formats.registry import all_formats
 from ingest.schema.errors import IndexUnavailable
 from ingest.settings import KafkaSettings
 from storage.archive.contents import of_envelope, of_letter
+from storage.archive.opening import open_archive
 from storage.archive.sealer import PartitionSealer
-from storage.archive.stores.filesystem import FilesystemStore
 from storage.index.alert_store import AlertStore
 from storage.index.client import check_server, connect
 from storage.index.conflicts import compare
@@ -135,7 +135,7 @@ def _begin(role: str, parts: Parts, buffer: int) -> Composed:
 def compose_seal(parts: Parts) -> Composed:
     """The sealer: raw topics and dead letters into the archive. Needs no Elasticsearch."""
     composed = _begin("seal", parts, 4 * SEAL_ENVELOPES)
-    store = FilesystemStore(parts.archive_dir)
+    store = open_archive(parts.archive, parts.archive_dir)
     store.probe()
     notary = open_notary(parts.ledger, parts.archive, parts.archive_dir, parts.keys_file)
 

@@ -20,10 +20,10 @@ from ingest.parsing.body_shape import Shape, is_gzip, shape_of
 from ingest.schema.envelope import Context
 from ingest.schema.errors import IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
 from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated, is_zstd
-from skytrail.scan.objects import chunks
+from skytrail.scan.objects import SCHEME, chunks
 from skytrail.scan.sources import Source
+from storage.archive.opening import archive_at
 from storage.archive.reader import ArchiveReader, Record
-from storage.archive.stores.filesystem import FilesystemStore
 from streams.topics import DEAD_LETTERS
 
 _HEAD_BYTES = 64 * 1024
@@ -189,7 +189,7 @@ def _of_archive(
     source: Source, numbers: Iterator[int], format_name: str | None, since: dt.datetime | None
 ) -> Iterator[Piece]:
     """Records of every raw topic and partition, each a file of its own; the format is the envelope's."""
-    reader = ArchiveReader(FilesystemStore(source.path))
+    reader = ArchiveReader(archive_at(source.name if source.name.startswith(SCHEME) else str(source.path)))
     formats = (format_name,) if format_name else tuple(all_formats())
     received_since = since - _MOST_AHEAD if since else None
     number, file, batch = next(numbers), source.name, list[Record]()

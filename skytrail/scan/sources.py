@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from skytrail.scan.objects import SCHEME, listed
 STDIN = "-"
 _REMOTE = ("gs://", "az://", "abfs://", "http://", "https://")
 _GLOB = frozenset("*?[")
+_MANIFEST = re.compile(r"[^/]+/seg/[^/]+/\d+/\d{12}\.manifest\.json")
 
 Kind = Literal["file", "stdin", "archive", "object"]
 
@@ -24,7 +26,7 @@ class Source:
     """One thing to read.
 
     Attributes:
-        name: As results name it.
+        name: As results name it; of an archive in a bucket its address, and `path` says nothing.
         size: Bytes on disk; 0 where nobody knows.
     """
 
@@ -54,7 +56,7 @@ def _of(given: str) -> Iterator[Source]:
         yield Source("stdin", Path(given), STDIN)
         return
     if given.startswith(SCHEME):
-        yield from (Source("object", Path(), name, size) for name, size in listed(given))
+        yield from _objects(given)
         return
     if given.lower().startswith(_REMOTE):
         raise ConfigError(
@@ -75,6 +77,16 @@ def _of(given: str) -> Iterator[Source]:
         )
     for name in fitting:
         yield from _below(Path(name))
+
+
+def _objects(address: str) -> Iterator[Source]:
+    """Objects of S3, or the archive that they are."""
+    found = list(listed(address))
+    root = address.rstrip("/") + "/"
+    if any(name.startswith(root) and _MANIFEST.fullmatch(name[len(root) :]) for name, _ in found):
+        yield Source("archive", Path(), address, sum(size for _, size in found))
+        return
+    yield from (Source("object", Path(), name, size) for name, size in found)
 
 
 def _below(path: Path) -> Iterator[Source]:

@@ -21,7 +21,7 @@ from skytrail.cli.dead_letter_rows import Tally, described, flat, readable, row
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from skytrail.settings import Settings
-from storage.archive.stores.filesystem import FilesystemStore
+from storage.archive.opening import open_archive
 from streams.dead_letters import (
     Listing,
     Redrive,
@@ -90,7 +90,7 @@ def letters_show(
     """
     settings = context_of(context).connected(elasticsearch=False)
     letter, redrives = asyncio.run(_one(settings, letter_id))
-    store = FilesystemStore(settings.archive_dir)
+    store = open_archive(settings.archive, settings.archive_dir)
     if raw:
         sys.stdout.buffer.write(body_of(letter, store))
         sys.stdout.buffer.flush()
@@ -183,7 +183,7 @@ async def _redrive(settings: Settings, ids: Sequence[str], wanted: Wanted, *, ag
 
         road = Road(
             publisher,
-            FilesystemStore(settings.archive_dir),
+            open_archive(settings.archive, settings.archive_dir),
             note,
             lambda header: _inflated_limit(settings, header),
             lambda: dt.datetime.now(dt.UTC),

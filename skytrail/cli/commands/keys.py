@@ -13,8 +13,8 @@ from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_rows, say
 from skytrail.settings import Settings
 from storage.archive.manifest import instant
+from storage.archive.opening import open_archive
 from storage.archive.store import is_key_part
-from storage.archive.stores.filesystem import FilesystemStore
 from storage.ledger.key_history import KeyUse, key_history
 from storage.ledger.keyring import ALGORITHMS, KeyPair, KeyRing
 from storage.ledger.log import LogIdentity
@@ -50,7 +50,7 @@ def keys_init(
     """
     settings, now = context_of(context).settings, dt.datetime.now(dt.UTC)
     keys = KeyRing(settings.keys_file)
-    made = ready_keys(FilesystemStore(settings.archive_dir), keys, now, days or settings.ledger.key_days)
+    made = ready_keys(open_archive(settings.archive, settings.archive_dir), keys, now, days or settings.ledger.key_days)
     _print(settings, keys, now, namespace or [], output)
     pair = keys.pairs()[-1]
     say(f"{'Made' if made else 'Kept: there is already'} the pair {pair.id} in {keys.path.parent}")
@@ -108,7 +108,7 @@ def _print(settings: Settings, keys: KeyRing, now: dt.datetime, asked: list[str]
 
 def _rows(settings: Settings, pairs: list[KeyPair], now: dt.datetime, asked: list[str]) -> Iterator[dict[str, Any]]:
     """The keys per log: those that it named, and those that may sign it later."""
-    store = FilesystemStore(settings.archive_dir)
+    store = open_archive(settings.archive, settings.archive_dir)
     own = settings.ledger
     namespaces = {*store.folders(""), *asked, *(each.namespace for each in settings.collectors.values())}
     for namespace in sorted(namespaces):

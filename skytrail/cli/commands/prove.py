@@ -51,7 +51,7 @@ def prove(
     Examples:  skytrail prove 0IxhQvKZb6Zk1Zd0J3m4aA -o event.proof
                skytrail prove skytrail.raw.aws.cloudtrail.v1/0/1234/7 -o event.proof --archive /mnt/copy
     """
-    place = opened(archive or str(context_of(context).settings.archive_dir))
+    place = opened(archive or context_of(context).settings.archive_place)
     leaf = ""
     if match := _POSITION.fullmatch(event):
         asked = _asked(match.groupdict(), namespace)

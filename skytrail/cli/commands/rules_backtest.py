@@ -58,7 +58,7 @@ def rules_backtest(
         format_named(format_name)
     now = dt.datetime.now(dt.UTC)
     since, until = moment(start, now), moment(end, now)
-    given = [*(paths or ()), *([str(context_of(context).settings.archive_dir)] if archive else ())]
+    given = [*(paths or ()), *([context_of(context).settings.archive_place] if archive else ())]
     if not given:
         raise ConfigError("looking for input: none is given", mend="name files or directories, or add --archive")
     sources = find(given)

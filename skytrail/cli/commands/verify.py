@@ -21,6 +21,7 @@ from skytrail.cli.pins import AuthorityOption, KeyOption, WitnessOption, read_pi
 from skytrail.cli.places import opened
 from skytrail.cli.times import moment
 from skytrail.own_keys import own_keys
+from storage.archive.opening import archive_at, open_archive
 from storage.verify.archive import examine
 from storage.verify.cloudtrail.keys import PinnedKeys, read_keys
 from storage.verify.cloudtrail.trail import Trail
@@ -133,22 +134,16 @@ def as_dict(finding: Finding) -> dict[str, Any]:
 
 def _index_part(context: typer.Context, archive: str | None, scope: Scope, now: dt.datetime, summary: Summary) -> Part:
     settings = context_of(context).connected(kafka=False)
-    if archive and "://" in archive.removeprefix("file://"):
-        raise ConfigError(
-            "comparing Elasticsearch with an archive in a bucket: not possible yet",
-            where=archive,
-            mend="copy the archive to a directory, or leave --index out",
-        )
-    directory = Path(archive.removeprefix("file://")) if archive else settings.archive_dir
+    store = archive_at(archive) if archive else open_archive(settings.archive, settings.archive_dir)
     # Who verifies without Elasticsearch does not wait for all that is needed to make documents.
     from skytrail.reconciliation import IndexCheck  # noqa: PLC0415
 
-    return lambda tell: IndexCheck(settings, directory, scope, now, summary, tell).check()
+    return lambda tell: IndexCheck(settings, store, scope, now, summary, tell).check()
 
 
 def _archive_part(context: typer.Context, archive: str | None, scope: Scope, summary: Summary) -> Part:
     """Who checks the own archive and pins no key believes the own keys file."""
-    place = opened(archive or str(context_of(context).settings.archive_dir))
+    place = opened(archive or context_of(context).settings.archive_place)
     pins = scope.pins or NOTHING
     if not archive and not pins.keys:
         settings = context_of(context).settings

@@ -14,11 +14,13 @@ import storage.archive.stores
 from ingest.schema.errors import AlreadyExists, Refused, StoreUnavailable
 from storage.archive.store import ArchiveStore
 from storage.archive.stores.filesystem import FilesystemStore
+from tests.storage.archive.buckets import bucket_store
 from tests.storage.archive.faults import Fault, FaultyStore
 
 Open = Callable[[Path], ArchiveStore]
 STORES: dict[str, Open] = {
     "filesystem": lambda root: FilesystemStore(root, allow_delete=True),
+    "s3": lambda _: bucket_store(),
 }
 KEY = "acme/seg/topic/0/000000000000-aa.ndz"
 

@@ -1,0 +1,115 @@
+"""The store in a bucket on MinIO, which keeps Object Lock as S3 does. On demand: MinIO is a program of its own.
+
+Install it anywhere on the path: `go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c` (eight minutes).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from ingest.schema.errors import AlreadyExists
+from skytrail.local.ports import any_free
+from storage.archive.stores.s3 import S3Store
+from storage.settings import S3ArchiveSettings
+
+MINIO = shutil.which("minio")
+pytestmark = pytest.mark.skipif(MINIO is None, reason="MinIO is not installed: Object Lock of a server not proven here")
+KEY = "acme/seg/topic/0/000000000000-aa.ndz"
+START_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client of a MinIO that lives as long as these tests."""
+    assert MINIO is not None
+    address = f"127.0.0.1:{any_free()}"
+    command = [MINIO, "server", str(tmp_path_factory.mktemp("minio")), "--address", address, "--quiet"]
+    secrets = {"MINIO_ROOT_USER": "root-of-test", "MINIO_ROOT_PASSWORD": "secret-of-test", "MINIO_BROWSER": "off"}
+    process = subprocess.Popen(
+        command, env={**os.environ, **secrets}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait(f"http://{address}/minio/health/live", process)
+        yield boto3.client(
+            "s3",
+            endpoint_url=f"http://{address}",
+            region_name="us-east-1",
+            aws_access_key_id=secrets["MINIO_ROOT_USER"],
+            aws_secret_access_key=secrets["MINIO_ROOT_PASSWORD"],
+        )
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            assert process.poll() is None, "MinIO ended"
+            assert time.monotonic() < deadline, "MinIO did not start"
+            time.sleep(0.2)
+
+
+def locked_store(s3: Any) -> S3Store:
+    name = f"archive-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    settings = S3ArchiveSettings(bucket=name, prefix="sealed", lock="compliance", lock_days=30)
+    return S3Store(settings, allow_delete=True, client=s3)
+
+
+def test_the_probe_passes_and_promises_everything(s3: Any) -> None:
+    store = locked_store(s3)
+    assert store.probe() == []
+    assert list(store.keys("")) == []
+
+
+def test_a_sealed_object_can_neither_be_replaced_nor_deleted_nor_freed(s3: Any) -> None:
+    store = locked_store(s3)
+    store.put(KEY, b"sealed")
+    store.put(KEY, b"sealed")
+    with pytest.raises(AlreadyExists):
+        store.put(KEY, b"other")
+    name, bucket = f"sealed/{KEY}", store._bucket
+    version = s3.head_object(Bucket=bucket, Key=name)["VersionId"]
+    with pytest.raises(ClientError):
+        s3.delete_object(Bucket=bucket, Key=name, VersionId=version)
+    with pytest.raises(ClientError):
+        s3.delete_object(Bucket=bucket, Key=name, VersionId=version, BypassGovernanceRetention=True)
+    for earlier in ({"Mode": "COMPLIANCE", "RetainUntilDate": dt.datetime.now(dt.UTC) + dt.timedelta(days=1)}, {}):
+        with pytest.raises(ClientError):
+            s3.put_object_retention(Bucket=bucket, Key=name, VersionId=version, Retention=earlier)
+    assert s3.get_object(Bucket=bucket, Key=name, VersionId=version)["Body"].read() == b"sealed"
+
+
+def test_a_deletion_hides_a_sealed_object_and_its_bytes_stay(s3: Any) -> None:
+    store = locked_store(s3)
+    store.put(KEY, b"sealed")
+    version = s3.head_object(Bucket=store._bucket, Key=f"sealed/{KEY}")["VersionId"]
+    store.delete(KEY)
+    assert store.get(KEY) is None
+    kept = s3.get_object(Bucket=store._bucket, Key=f"sealed/{KEY}", VersionId=version)["Body"].read()
+    assert kept == b"sealed"
+
+
+def test_of_two_swaps_from_one_state_one_wins(s3: Any) -> None:
+    store = locked_store(s3)
+    assert store.swap("acme/log/1/lock.json", None, b"1")
+    assert store.swap("acme/log/1/lock.json", b"1", b"2")
+    assert not store.swap("acme/log/1/lock.json", b"1", b"3")
+    assert store.get("acme/log/1/lock.json") == b"2"
