@@ -14,7 +14,7 @@ from detectors.rulebook import load
 from detectors.sigma.engine import InterpretedEngine
 from ingest.schema import dead_letter
 from ingest.schema.envelope import Position
-from ingest.schema.errors import IntegrityError, UnsupportedEnvelope
+from ingest.schema.errors import IntegrityError, StoreUnavailable, UnsupportedEnvelope
 from skytrail.settings import Settings
 from storage.archive.reader import ArchiveReader
 from storage.archive.store import ArchiveStore

@@ -84,7 +84,7 @@ class Scene:
 
     def found(self, **scope: Any) -> tuple[list[Finding], Summary]:
         summary = Summary()
-        check = IndexCheck(self.settings, self.root, Scope(**scope), NOW, summary, lambda _: None)
+        check = IndexCheck(self.settings, open_store(self.root), Scope(**scope), NOW, summary, lambda _: None)
         return [f for f in check.check() if f.namespace == self.namespace], summary
 
     def remove(self) -> None:
@@ -177,7 +177,7 @@ def test_an_index_that_is_gone_misses_every_document(scene: Scene):
 def test_a_namespace_that_the_archive_does_not_have_is_forged(scene: Scene):
     name = scene.of(0).index.replace(scene.namespace, f"{scene.namespace}x")
     scene.admin.index(index=name, id="1", document={"@timestamp": "2026-11-20T12:00:00Z"}, refresh=True)
-    check = IndexCheck(scene.settings, scene.root, Scope(), NOW, Summary(), lambda _: None)
+    check = IndexCheck(scene.settings, open_store(scene.root), Scope(), NOW, Summary(), lambda _: None)
     assert [(f.kind, f.document) for f in check.check() if f.namespace == f"{scene.namespace}x"] == [
         (Kind.INSERTED, f"{name}/1")
     ]

@@ -4,10 +4,7 @@ An object is written with `If-None-Match: *`, so a key that is taken stays as it
 retention that nobody can shorten (mode compliance). The few objects that are replaced (`swap`: `If-Match`) get none:
 their older versions stay in a versioned bucket anyway.
 
-Needed rights: s3:ListBucket on the bucket; s3:GetObject, s3:PutObject on the objects, and with Object Lock
-s3:PutObjectRetention and s3:GetBucketObjectLockConfiguration; the seal role also s3:DeleteObject (parts of the ledger
-that wider ones replace; a deletion only hides a locked version). Nobody of ours needs s3:BypassGovernanceRetention or
-s3:DeleteObjectVersion.
+The rights that each identity needs are in docs/integrity.md. Nobody of ours needs s3:BypassGovernanceRetention.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html

@@ -16,7 +16,12 @@ from ingest.schema.errors import ConfigError
 from skytrail.cli.exits import Exit
 from skytrail.cli.main import build
 from skytrail.scan import objects
+from storage.archive.opening import archive_at
+from storage.verify.archive import examine
+from storage.verify.places import place_at
+from storage.verify.scope import Scope
 from tests.skytrail.scan.events import call
+from tests.storage.archive.samples import TOPIC, message, sealer
 
 RUNNER = CliRunner()
 
@@ -74,3 +79,21 @@ def test_an_address_that_stands_for_nothing_is_refused() -> None:
         scan("s3://trail/nothing/")
     with pytest.raises(ConfigError, match="NoSuchBucket"):
         scan("s3://another/")
+
+
+def test_an_archive_in_a_bucket_is_verified_and_scanned_as_one_in_a_directory(bucket: Any) -> None:
+    bucket.put_object(Bucket="trail", Key="notes.txt", Body=b"not of the archive")
+    one = sealer(archive_at("s3://trail/sealed/here"))
+    one.add(0, message("acme", *(json.dumps(call(n, "StopLogging")).encode() for n in range(3))))
+    one.seal()
+    assert list(examine(place_at("s3://trail/sealed/here"), Scope())) == []
+    code, hits, _ = scan("s3://trail/sealed/here")
+    stopped = [(hit["file"], hit["record"]) for hit in hits if hit["rule_id"] == "aws-trail-stopped"]
+    assert code == Exit.OK
+    assert stopped == [(f"s3://trail/sealed/here/acme/{TOPIC}/0", number) for number in range(3)]
+
+
+def test_what_is_no_address_of_an_archive_is_refused() -> None:
+    for address in ("gs://bucket/x", "s3://Not_A_Bucket/x"):
+        with pytest.raises(ConfigError, match="opening archive"):
+            archive_at(address)
