@@ -19,6 +19,7 @@ from ingest.formats.registry import all_formats
 from ingest.schema import errors
 from skytrail.cli.main import build
 from skytrail.settings import Settings
+from skytrail.settings_tables import table_of
 from streams.topics import all_topics
 
 ROOT = Path(__file__).parents[1]
@@ -90,8 +91,8 @@ def test_every_format_has_golden_pairs(name: str) -> None:
 
 def setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        inner, by_name = table_of(field)
+        if inner is not None and not by_name:
             yield from setting_names(inner, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
