@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 from typing import Annotated, get_args, get_origin
 
@@ -16,9 +17,11 @@ NAME = "NAME"
 
 
 def table_of(field: FieldInfo) -> tuple[type[BaseModel] | None, bool]:
-    """The model that a setting is, or holds under names of the user's choice (then True)."""
+    """The model that a setting is (also where it may be left out), or holds under names of the user's choice: True."""
     by_name = get_origin(field.annotation) is dict
     inner = get_args(field.annotation)[1] if by_name else field.annotation
+    if get_origin(inner) is types.UnionType:
+        inner = next(part for part in get_args(inner) if part is not types.NoneType)
     if get_origin(inner) is Annotated:
         inner = get_args(inner)[0]
     return (inner, by_name) if isinstance(inner, type) and issubclass(inner, BaseModel) else (None, False)

@@ -44,7 +44,8 @@ def _table(model: type[BaseModel], path: str, mark: str = "") -> Iterator[str]:
         if inner is None:
             yield from _setting(name, field)
         else:
-            tables.append((f"{below}.{NAME}", inner, "# ") if by_name else (below, inner, mark))
+            own = mark if field.default is not None else "# "
+            tables.append((f"{below}.{NAME}", inner, "# ") if by_name else (below, inner, own))
     tables.extend((f"{path}.{name}", inner, mark) for name, inner in choices(model).items())
     for below, inner, its_mark in sorted(tables, key=lambda table: table[2]):
         yield from _table(inner, below, its_mark)

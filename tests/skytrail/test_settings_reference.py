@@ -27,8 +27,8 @@ def names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from names(CollectorSettings, f"{prefix}{name}.NAME.")
             for transport, own in all_transports().items():
                 yield from names(own, f"{prefix}{name}.NAME.{transport}.")
-        elif (inner := table_of(field)[0]) is not None:
-            yield from names(inner, f"{prefix}{name}.NAME.")
+        elif (table := table_of(field))[0] is not None:
+            yield from names(table[0], f"{prefix}{name}.NAME." if table[1] else f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 
