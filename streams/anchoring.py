@@ -9,53 +9,19 @@ from collections.abc import Awaitable, Callable
 import faust
 import structlog
 
-from ingest.schema.errors import ConfigError
-from storage.archive.store import ArchiveStore, is_key_part
+from storage.archive.store import ArchiveStore
+from storage.ledger.anchor_settings import open_anchors
 from storage.ledger.anchoring import Anchors, LogAnchors
-from storage.ledger.cosigning import Outcome, WitnessClient, witness_key
+from storage.ledger.cosigning import Outcome
 from storage.ledger.log import LogIdentity
-from storage.ledger.posting import HttpPost, Post
+from storage.ledger.posting import HttpPost
 from storage.ledger.published import PublishedLog
-from storage.ledger.stamping import AuthorityClient, read_certificates
 from storage.settings import LedgerSettings
 from streams.runtime import Runtime, utc_now
 from streams.telemetry import Telemetry
 from streams.topics import DEAD_LETTERS
 
 log = structlog.get_logger("skytrail.worker")
-
-
-def open_anchors(ledger: LedgerSettings, post: Post) -> Anchors:
-    """The witnesses and authorities of the settings.
-
-    Raises:
-        ConfigError: A key, a certificate file or a name is wrong, or the quorum can't be reached.
-    """
-    if ledger.quorum > len(ledger.witnesses):
-        raise ConfigError(
-            f"opening the ledger: a quorum of {ledger.quorum} of {len(ledger.witnesses)} witnesses can't be reached",
-            where="ledger.quorum",
-            mend="name more witnesses in ledger.witnesses, or lower it",
-        )
-    for name in ledger.authorities:
-        if not is_key_part(name):
-            raise ConfigError(
-                f"opening the ledger: {name!r} can't be the name of an authority: a file is named by it",
-                where="ledger.authorities",
-                mend="use letters, digits, . _ -",
-            )
-    return Anchors(
-        witnesses=[
-            WitnessClient(name, each.url, witness_key(name, each.vkey), post)
-            for name, each in sorted(ledger.witnesses.items())
-        ],
-        quorum=ledger.quorum,
-        authorities=[
-            AuthorityClient(name, each.url, read_certificates(each.ca_file, name), post)
-            for name, each in sorted(ledger.authorities.items())
-        ],
-        stamp_every=dt.timedelta(seconds=ledger.stamp_interval_s),
-    )
 
 
 def keep_anchored(

@@ -137,7 +137,8 @@ def compose_seal(parts: Parts) -> Composed:
     composed = _begin("seal", parts, 4 * SEAL_ENVELOPES)
     store = open_archive(parts.archive, parts.archive_dir)
     store.probe()
-    notary = open_notary(parts.ledger, parts.archive, parts.archive_dir, parts.keys_file)
+    waiting = composed.runtime.waiting
+    notary = open_notary(parts.ledger, parts.archive, parts.archive_dir, parts.keys_file, waiting)
 
     def open_sealer(topic: str, partition: int) -> PartitionSealer:
         records_of = of_letter if topic == DEAD_LETTERS else of_envelope

@@ -36,6 +36,7 @@ class Notary:
         ledger: Settings of the ledger.
         told: What the `config` entries say, see `told_settings`.
         clock: Gives the present time, with zone.
+        on_backlog: Told, in words, before each append that fills up: the entering of an older archive takes long.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Notary:
         ledger: LedgerSettings,
         told: Mapping[str, Any],
         clock: Callable[[], dt.datetime],
+        on_backlog: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._keys = keys
         self._ledger = ledger
         self._told = dict(told)
         self._clock = clock
+        self._on_backlog = on_backlog
         self._logs: dict[str, Log] = {}
 
     def sizes(self) -> dict[str, int]:
@@ -81,7 +84,14 @@ class Notary:
             ConfigError: There is no valid key.
         """
         for namespace, of_namespace in _by_namespace(chains).items():
-            self.log(namespace).append(lambda tips, own=of_namespace: _lacking(own, tips))  # type: ignore[misc]
+
+            def lacking(tips: Tips, namespace: str = namespace, own: Sequence[Chain] = of_namespace) -> list[bytes]:
+                found = _lacking(own, tips)
+                if len(found) == MAX_ENTRIES:
+                    self._on_backlog(f"ledger: many segments of {namespace} are being entered")
+                return found
+
+            self.log(namespace).append(lacking)
 
     def tell_idle(self, chains: Iterable[Chain]) -> int:
         """Enter a heartbeat for those of these chains that nothing was entered of for a while.

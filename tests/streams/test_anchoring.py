@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ingest.schema.errors import ConfigError
 from skytrail.witnessing import WitnessServer
+from storage.ledger.anchor_settings import open_anchors
 from storage.ledger.posting import MAX_REPLY_BYTES, HttpPost
 from storage.ledger.signing import NoteSigner
 from storage.ledger.witness import Witness
 from storage.settings import LedgerSettings
-from streams.anchoring import Anchorer, open_anchors
+from streams.anchoring import Anchorer
 from streams.telemetry import Telemetry
 from tests.storage.archive.samples import Clock, open_store
 from tests.storage.ledger.authority import Authority

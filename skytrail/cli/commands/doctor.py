@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(context: typer.Context, output: OutputOption = None) -> None:
-    """Check settings, disks, rules, collectors, engines, Kafka, topics, roles, Elasticsearch, rights and clocks.
+    """Check settings, disks, ledger, rules, collectors, engines, Kafka, topics, roles, Elasticsearch, rights, clocks.
 
     Nothing is changed. What an identity must not be able to do is attempted, at an index that can't exist. Exit 0 when
     nothing failed (warnings are fine), 3 when something did, 4 when all that failed is that we are not let in.

@@ -43,4 +43,5 @@ def init(
     emit_rows(({"file": str(one.path), "state": one.state} for one in written), output, columns=("file", "state"))
     if any(one.state == "kept" for one in written):
         say("What was there already is kept; --force overwrites it: engines that know the old passwords must be told.")
+    say("The keys of the ledger are made by the first seal worker, or before by skytrail keys init: back them up")
     say("Next: skytrail up --docker (in the directory of docker-compose.yml), or skytrail up; then skytrail doctor")
