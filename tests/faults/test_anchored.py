@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,16 +18,25 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
+from ingest.formats.registry import all_formats
 from skytrail.cli.main import build
+from skytrail.local import engines as local
+from skytrail.local import ports
+from storage.archive.reader import ArchiveReader
+from storage.archive.stores.filesystem import FilesystemStore
 from storage.ledger.keyring import KeyRing
 from storage.verify.archive import examine
+from storage.verify.findings import Kind
 from storage.verify.ledger.notes import parse_vkey
 from storage.verify.ledger.pins import Pins
 from storage.verify.places import Directory
 from storage.verify.scope import Scope
-from tests.faults.oracle import advanced, settled
+from streams.topic_admin import ensure_topics
+from streams.topics import all_topics
+from tests.engines import temporary_home
 from tests.faults.road import Road, feeding, spawn, wait_for
 from tests.storage.ledger.authority import Authority
+from tests.storage.ledger.oracle import ledgers_tell_of_every_segment
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 ORGANISATION = "logs.skytrail.example"
@@ -84,6 +94,24 @@ def stamping(authority: Authority) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.fixture
+def seal_road(tmp_path: Path) -> Iterator[Road]:
+    """A road with a Kafka and an archive of its own, since what it leaves is not for other tests; nothing runs on it."""
+    with temporary_home() as home:
+        state = local.start(
+            home,
+            cache=local.default_cache(os.environ),
+            kafka_port=ports.any_free(),
+            elasticsearch_port=ports.any_free(),
+        )
+        local.kill(home, local.Engine.ELASTICSEARCH)
+        (tmp_path / "road").mkdir()
+        road = Road(tmp_path / "road", state)
+        asyncio.run(ensure_topics(road.settings.kafka, all_topics(list(all_formats()))))
+        yield road
+        road.abandon()
+
+
 def anchors(road: Road) -> dict[int, list[str]]:
     """Size → what lies in its folder, and who cosigned."""
     found: dict[int, list[str]] = {}
@@ -93,12 +121,34 @@ def anchors(road: Road) -> dict[int, list[str]]:
     return found
 
 
-async def test_a_witness_that_is_killed_delays_nothing_and_everything_is_anchored_in_the_end(
-    road: Road, tmp_path: Path
+def entries(road: Road) -> int:
+    """Entries of the published checkpoint."""
+    path = road.settings.archive_dir / NAMESPACE / "log" / "1" / "checkpoint"
+    return int(path.read_text().split("\n")[1]) if path.exists() else 0
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    await asyncio.to_thread(wait_for, condition, what)
+
+
+async def grown(road: Road) -> None:
+    """Wait until the ledger has grown: the seal role works."""
+    before = entries(road)
+    await until(lambda: entries(road) >= before + 5, "the ledger grows")
+
+
+def sealed(road: Road) -> int:
+    return sum(1 for _ in ArchiveReader(FilesystemStore(road.settings.archive_dir)).records(NAMESPACE))
+
+
+async def test_witnesses_and_seal_workers_that_are_killed_leave_a_whole_ledger_that_is_anchored_in_the_end(
+    seal_road: Road, tmp_path: Path
 ) -> None:
-    origin = f"{ORGANISATION}/{NAMESPACE}/1"
-    log_key = KeyRing(road.settings.keys_file).pairs()[0].verifier_keys(origin)[0]
-    witnesses = [WitnessProcess(tmp_path / name, name, [str(log_key)]) for name in ("w1", "w2")]
+    keys = KeyRing(seal_road.settings.keys_file)
+    pair = keys.add_first(dt.datetime.now(dt.UTC), days=30)
+    assert pair is not None
+    log_key = str(pair.verifier_keys(f"{ORGANISATION}/{NAMESPACE}/1")[0])
+    witnesses = [WitnessProcess(tmp_path / name, name, [log_key]) for name in ("w1", "w2")]
     authority = Authority(now=dt.datetime.now(dt.UTC).replace(microsecond=0))
     (tmp_path / "ca.pem").write_bytes(authority.root_pem)
     with stamping(authority) as stamps:
@@ -108,34 +158,32 @@ async def test_a_witness_that_is_killed_delays_nothing_and_everything_is_anchore
             "authorities": {"tsa": {"url": stamps, "ca_file": str(tmp_path / "ca.pem")}},
             "stamp_interval_s": 10,
         }
-        for running in list(road.roles["seal"]):
-            await asyncio.to_thread(road.end, "seal", running)
-        road.start("seal", ledger=ledger)
-        async with feeding(road, NAMESPACE, 8) as feed:
-            await advanced(road)
-            await asyncio.to_thread(wait_for, lambda: len(anchors(road)) >= 3, "three anchored checkpoints")
+        seal_road.start("seal", ledger=ledger)
+        async with feeding(seal_road, NAMESPACE, 8) as feed:
+            await until(lambda: len(anchors(seal_road)) >= 3, "three anchored checkpoints")
             witnesses[1].kill()
-            await advanced(road)
-            road.kill("seal")
-            road.start("seal", ledger=ledger)
-            await advanced(road)
+            await grown(seal_road)
+            seal_road.kill("seal")
+            seal_road.start("seal", ledger=ledger)
+            await grown(seal_road)
             await asyncio.to_thread(witnesses[1].start)
-        expected, _ = await settled(road, NAMESPACE)
-        assert len(expected.versions) == feed.records
-
-        def all_anchored() -> bool:
-            size = (road.settings.archive_dir / NAMESPACE / "log" / "1" / "checkpoint").read_text().split("\n")[1]
-            return set(anchors(road).get(int(size), [])) >= {"w1", "w2"}
-
-        await asyncio.to_thread(wait_for, all_anchored, "the newest checkpoint is anchored")
+        await until(lambda: sealed(seal_road) == feed.records, "everything is sealed")
+        newest = entries(seal_road)
+        await until(
+            lambda: any(size >= newest and {"w1", "w2"} <= set(names) for size, names in anchors(seal_road).items()),
+            "the newest checkpoint is anchored",
+        )
     for each in witnesses:
         each.kill()
-    assert sum("tsa.tsr" in names for names in anchors(road).values()) >= 2
+    assert seal_road.end("seal", seal_road.roles["seal"][0]) == 0
+    assert sum("tsa.tsr" in names for names in anchors(seal_road).values()) >= 2
+    ledgers_tell_of_every_segment(seal_road.settings.archive_dir)
     pins = Pins(
-        keys=(parse_vkey(str(log_key)),),
+        keys=(parse_vkey(log_key),),
         witnesses=tuple(parse_vkey(each.vkey) for each in witnesses),
         authorities=(authority.root,),
     )
     scope = Scope(pins=pins, now=dt.datetime.now(dt.UTC))
-    found = [each for each in examine(Directory(road.settings.archive_dir), scope) if each.namespace == NAMESPACE]
-    assert found == []
+    found = list(examine(Directory(seal_road.settings.archive_dir), scope))
+    # Two minutes without a quorum are a finding, and rightly so; whether it comes to that depends on the machine.
+    assert [each for each in found if each.kind is not Kind.UNANCHORED] == []
