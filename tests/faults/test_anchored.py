@@ -96,7 +96,7 @@ def stamping(authority: Authority) -> Iterator[str]:
 
 @pytest.fixture
 def seal_road(tmp_path: Path) -> Iterator[Road]:
-    """A road with a Kafka and an archive of its own, since what it leaves is not for other tests; nothing runs on it."""
+    """A road with a Kafka and an archive of its own: what it leaves is not for other tests. Nothing runs on it."""
     with temporary_home() as home:
         state = local.start(
             home,
@@ -104,7 +104,7 @@ def seal_road(tmp_path: Path) -> Iterator[Road]:
             kafka_port=ports.any_free(),
             elasticsearch_port=ports.any_free(),
         )
-        local.kill(home, local.Engine.ELASTICSEARCH)
+        local.kill(home, "elasticsearch")
         (tmp_path / "road").mkdir()
         road = Road(tmp_path / "road", state)
         asyncio.run(ensure_topics(road.settings.kafka, all_topics(list(all_formats()))))
