@@ -129,7 +129,7 @@ def ed25519_verifies(public: bytes, message: bytes, signature: bytes) -> bool:
 def key_of(vkey: str) -> tuple[str, bytes, int, bytes]:
     """Name, id, type (1: log, 4: witness) and public key."""
     name, key_id, encoded = vkey.split("+", 2)
-    body = base64.b64decode(encoded, validate=True)
+    body = from_base64(encoded)
     require(sha256(name.encode() + b"\n" + body)[:4].hex() == key_id, f"the verifier key of {name} has a wrong id")
     require(body[0] in (1, 4) and len(body) == 33, f"the verifier key of {name} is not one of Ed25519")
     return name, sha256(name.encode() + b"\n" + body)[:4], body[0], body[1:]
@@ -142,7 +142,7 @@ def signed_at(checkpoint: str, vkey: str) -> str:
     text += "\n"
     for line in lines.splitlines():
         signer, _, encoded = line.removeprefix("\u2014 ").partition(" ")
-        body = base64.b64decode(encoded, validate=True)
+        body = from_base64(encoded)
         if (signer, body[:4]) != (name, key_id):
             continue
         if kind == 1:
@@ -168,15 +168,29 @@ def number_in_segment(positions: list[list[int]], offset: int, index: int) -> in
     raise Wrong("the segment has no record at this place")
 
 
+def from_base64(text: str) -> bytes:
+    """Bytes in their only form."""
+    body = base64.b64decode(text, validate=True)
+    require(base64.b64encode(body).decode() == text, "base64 is not in its only form")
+    return body
+
+
+def from_hex(text: str) -> bytes:
+    """A hash in its only form."""
+    body = bytes.fromhex(text)
+    require(body.hex() == text, "a hash is not in lower-case hex")
+    return body
+
+
 def check(proof: dict, vkeys: list[str]) -> list[str]:
     """Everything; gives what was proven, line by line."""
     manifest = proof["manifest"]
-    leaf = bytes.fromhex(proof["leaf"])
+    leaf = from_hex(proof["leaf"])
     if proof["record"] is not None:
-        require(leaf_hash(base64.b64decode(proof["record"])) == leaf, "the record is not the one of the leaf")
+        require(leaf_hash(from_base64(proof["record"])) == leaf, "the record is not the one of the leaf")
     # The record is in its segment: its leaf hash and its path give the root of the manifest.
     number = number_in_segment(manifest["positions"], proof["offset"], proof["index"])
-    root = root_from_path(leaf, number, manifest["n"], [bytes.fromhex(each) for each in proof["path"]])
+    root = root_from_path(leaf, number, manifest["n"], [from_hex(each) for each in proof["path"]])
     require(root.hex() == manifest["root"], "the record is not in the segment at this place")
     # The manifest is in the ledger: its canonical JSON is an entry. What follows is a https://c2sp.org/tlog-proof.
     entry = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -184,9 +198,9 @@ def check(proof: dict, vkeys: list[str]) -> list[str]:
     kind, index, *hashes = head.split("\n")
     require(kind == "c2sp.org/tlog-proof@v1" and index.startswith("index "), "not a tlog-proof")
     origin, size, encoded_root = checkpoint.split("\n")[:3]
-    path = [base64.b64decode(each, validate=True) for each in hashes]
+    path = [from_base64(each) for each in hashes]
     root = root_from_path(leaf_hash(entry), int(index[6:]), int(size), path)
-    require(root == base64.b64decode(encoded_root, validate=True), "the manifest is not in the ledger")
+    require(root == from_base64(encoded_root), "the manifest is not in the ledger")
     require(origin.split("/")[-2:-1] == [manifest["namespace"]], "the ledger is that of another namespace")
     # The checkpoint is signed by every key that was given, at least one of them of the log itself.
     signed = [signed_at(checkpoint, vkey) for vkey in vkeys]

@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: the real engines, started once, when a test first asks for them."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.azurite import azurite
@@ -10,3 +11,8 @@ __all__ = ["azurite", "engines"]
 # How long the generation of an input takes says something of the machine, and nothing of the code under test.
 settings.register_profile("busy machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("busy machine")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the suite."""
+    parser.addoption("--every-byte", action="store_true", help="spoil every byte of an archive, not a sample: hours")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
 
 from ingest.schema.errors import AlreadyExists
+from storage.archive.manifest import digest
 from storage.archive.store import ArchiveStore
 from storage.ledger.log import LogIdentity
 from storage.ledger.proofs import TreeReader
@@ -53,16 +54,13 @@ class PublishedLog:
         return self._store.swap(f"{self.identity.prefix}checkpoint", before, cosigned)
 
     def keep_stamp(self, size: int, authority: str, reply: bytes) -> None:
-        """Keep the reply of an authority over the kept checkpoint of this size; the first one stays."""
-        with contextlib.suppress(AlreadyExists):
-            self._store.put(self._stamp(size, authority), reply)
+        """Keep the reply of an authority over the kept checkpoint of this size, under a name that tells its bytes."""
+        self._store.put(f"{self._folder(size)}{authority}-{digest(reply)[:16]}.tsr", reply)
 
     def stamped(self, size: int, authority: str) -> bool:
-        """Whether that reply is kept."""
-        return self._store.get(self._stamp(size, authority)) is not None
+        """Whether a reply of it is kept."""
+        own = re.compile(rf"{re.escape(self._folder(size) + authority)}-[0-9a-f]{{16}}\.tsr")
+        return any(own.fullmatch(key) for key in self._store.keys(f"{self._folder(size)}{authority}-"))
 
     def _folder(self, size: int) -> str:
         return f"{self.identity.namespace}/anchor/{self.identity.epoch}/{size:020d}/"
-
-    def _stamp(self, size: int, authority: str) -> str:
-        return f"{self._folder(size)}{authority}.tsr"

@@ -108,6 +108,7 @@ class Stream:
             return
         if (manifest["v"], manifest["type"]) != (1, "segment"):
             yield site.finding(Kind.UNCHECKED, "the manifest is of an unknown version or type")
+            yield from self._vouching(manifest, site)
             return
         place = (manifest["namespace"], manifest["stream"]["topic"], manifest["stream"]["partition"], manifest["seq"])
         if place != (site.namespace, site.topic, site.partition, seq):
@@ -166,9 +167,17 @@ class Stream:
         if head["seq"] > last:
             detail = f"manifests {last + 1} to {head['seq']} are gone from the end"
             yield self._at(last + 1).finding(Kind.TRUNCATED, detail)
-        elif head["seq"] in self._digests and self._digests[head["seq"]] != head["manifest"]:
-            detail = "the manifest is not the one that the hint names"
-            yield self._at(head["seq"]).finding(Kind.ALTERED, detail)
+        elif (seq := head["seq"]) in self._digests and self._digests[seq] != head["manifest"]:
+            if self._is_vouched(seq):
+                detail = f"the hint names another manifest {seq} than the ledger"
+                yield self._site.finding(Kind.ALTERED, detail, key=self._prefix + _HEAD)
+            else:
+                yield self._at(seq).finding(Kind.ALTERED, "the manifest is not the one that the hint names")
+
+    def _is_vouched(self, seq: int) -> bool:
+        """Whether the ledger has this very manifest."""
+        sound = self._vouched is not None and self._vouched.sound
+        return sound and self._known.has(seq) and self._known.digest(seq) == self._digests[seq]
 
     def _vouching(self, manifest: dict[str, Any], site: Site) -> Iterator[Finding]:
         """The ledger has this manifest as its entry, or it is too new for that."""

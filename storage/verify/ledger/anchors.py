@@ -14,8 +14,10 @@ from storage.verify.ledger.notes import Checkpoint, VerifierKey, as_witness, par
 from storage.verify.ledger.pins import Pins
 from storage.verify.ledger.stamps import stamp_time
 from storage.verify.places import Place
+from storage.verify.reading import sha256
 
 _SIZE = re.compile(r"[0-9]{20}/")
+_STAMP = re.compile(r".+-([0-9a-f]{16})\.tsr")
 _IN_TIME_S = 120
 """From an entry to a checkpoint with cosignatures over it; of time stamps beyond their interval."""
 
@@ -81,7 +83,7 @@ class Anchors:
             return
         self.found.append(anchor)
         for name in names:
-            if name.endswith(".tsr"):
+            if _STAMP.fullmatch(name):
                 self._stamps.append((folder + name, anchor))
             elif name != "checkpoint":
                 yield site.finding(Kind.INSERTED, "not part of an anchor", key=folder + name.rstrip("/"))
@@ -116,6 +118,10 @@ class Anchors:
         unchecked: Counter[str] = Counter()
         for key, anchor in self._stamps:
             stored = self.place.read(key) or b""
+            # Its signature leaves some bytes of a reply free (RFC 3161 §2.4.2, RFC 5652 §5.4): the name covers them.
+            if not key.endswith(f"-{sha256(stored)[:16]}.tsr"):
+                yield told.site.finding(Kind.ALTERED, "not the time stamp that its name tells", key=key)
+                continue
             time, kind, wrong = stamp_time(stored, anchor.checkpoint.raw, pins.authorities)
             if kind is Kind.UNCHECKED:
                 unchecked[wrong] += 1

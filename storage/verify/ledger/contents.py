@@ -53,6 +53,8 @@ class Contents:
                 if entries is not None:
                     leaf = leaf_hash(entries[at])
                     yield from self.told.take(index, entries[at])
+                else:
+                    self.told.lose()
                 if leaf != hashed and len(self._differing) < _MOST_NAMED:
                     self._differing.append(index)
                 by_entry.add(leaf)

@@ -103,7 +103,7 @@ class Told:
         """Read the next entry."""
         value, wrong = _read(entry)
         if value is None:
-            self.times.append(self.times[-1] if self.times else 0.0)
+            self.lose()
             yield self._wrong(index, wrong)
             return
         time = _posix(value.get("at") or value.get("sealed_at"))
@@ -127,9 +127,9 @@ class Told:
                 detail = f"an entry of the type {other[:40]!r}, which this version does not know"
                 yield self._wrong(index, detail, Kind.UNCHECKED)
 
-    def signing(self, size: int) -> list[KeyWindow]:
-        """The keys that must have signed a checkpoint of this size."""
-        return [window for window in self.keys if window.signs(size)]
+    def lose(self) -> None:
+        """The next entry can't be read: it counts as made when the one before was."""
+        self.times.append(self.times[-1] if self.times else 0.0)
 
     def witnesses(self) -> list[VerifierKey]:
         """All that the log ever named its witnesses."""

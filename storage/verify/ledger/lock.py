@@ -54,6 +54,11 @@ class Lock:
         """Where it lies."""
         return f"{self.root}lock.json"
 
+    @property
+    def size(self) -> int:
+        """Entries of the log that it makes binding; 0 where it can't be read."""
+        return self.checkpoint.size if self.checkpoint is not None else 0
+
     def check(self, told: Told, head: Checkpoint, *, signed: bool, sound: bool) -> Iterator[Finding]:
         """What it says contradicts nothing.
 
@@ -88,8 +93,9 @@ class Lock:
     def _staged(self, site: Site) -> Checking[bool]:
         """Checks the bundle of the newest append; whether it is there and right."""
         assert self.value is not None
+        assert self.checkpoint is not None
         key, digest = self.value["staged"]["key"], self.value["staged"]["sha256"]
-        if not key.startswith(f"{self.root}staging/") or ".." in key:
+        if key != f"{self.root}staging/{self.checkpoint.size}-{digest[:16]}.json":
             yield site.finding(Kind.ALTERED, "the lock names a bundle elsewhere")
             return False
         body = self.place.read(key)
@@ -97,8 +103,11 @@ class Lock:
             if self.is_current():
                 yield site.finding(Kind.MISSING, "the bundle of the newest append is gone", key=key)
             return False
-        if sha256(body) != digest:
-            yield site.finding(Kind.ALTERED, "not the bundle that was staged", key=key)
+        if (found := sha256(body)) != digest:
+            if found[:16] == digest[:16]:
+                yield site.finding(Kind.ALTERED, "the lock names another hash than its bundle has")
+            else:
+                yield site.finding(Kind.ALTERED, "not the bundle that was staged", key=key)
             return False
         return True
 

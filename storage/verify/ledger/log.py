@@ -80,9 +80,10 @@ class LogCheck:
         stored += [Anchor(key, each) for key, each in self.pins.checkpoints if each.origin == self.head.origin]
         self.told = Told(self.site, self.head.origin, self.scope)
         tiles = Tiles(self.place, self.root, self.head.size)
-        contents = Contents(tiles, self.told, self.site, {each.checkpoint.size for each in stored} | {self.head.size})
+        sizes = {each.checkpoint.size for each in stored} | {self.head.size, lock.size}
+        contents = Contents(tiles, self.told, self.site, sizes)
         yield from contents.read()
-        witnessed = yield from self._checkpoints(stored, contents)
+        witnessed = yield from self._checkpoints(stored, contents, lock)
         yield from self._trust(stored)
         yield from anchors.check(self.told, self.pins, witnessed)
         signed = self.head.size in {each.size for each in witnessed}
@@ -105,8 +106,16 @@ class LogCheck:
             return []
 
     def _newest(self, stored: Sequence[Anchor], lock: Lock) -> Checkpoint | None:
-        """The newest checkpoint whose entries are here; a forged size must not make us look for them without end."""
-        candidates = sorted((each.checkpoint for each in stored), key=lambda each: each.size, reverse=True)
+        """The newest checkpoint whose entries are here; a forged size must not make us look for them without end.
+
+        One of another log (a forged origin) comes last: it must not make all the others look like strangers.
+        """
+        pinned, own = self.pins.logs(), f"/{self.namespace}/{self.epoch}"
+        candidates = sorted(
+            (each.checkpoint for each in stored),
+            key=lambda each: (each.origin in pinned, each.origin.endswith(own), each.size),
+            reverse=True,
+        )
         if lock.checkpoint is not None:
             candidates.append(lock.checkpoint)
         for lost in (0, 1):  # the end is here; or all but the newest bundle
@@ -117,16 +126,26 @@ class LogCheck:
                     return each
         return None
 
-    def _checkpoints(self, stored: Sequence[Anchor], contents: Contents) -> Checking[list[Witnessed]]:
-        """Checks every checkpoint: signed as it must be, and with the root over the entries that it covers."""
+    def _checkpoints(self, stored: Sequence[Anchor], contents: Contents, lock: Lock) -> Checking[list[Witnessed]]:
+        """Checks every checkpoint: signed as it must be, and with the root over the entries that it covers.
+
+        Args:
+            stored: All but that of the lock, which is checked for itself.
+            contents: The entries.
+            lock: Its checkpoint is one that the log signed too.
+        """
         assert self.head is not None
         head = self.head
         witnesses = self.told.witnesses() + [as_witness(key) for key in self.pins.witnesses]
+        kept = dict(self.pins.checkpoints)
         signed: list[tuple[Anchor, Judged]] = []
         for each in stored:
             if each.checkpoint.origin != head.origin:
                 detail = f"a checkpoint of the log {each.checkpoint.origin}"
                 yield self.site.finding(Kind.INSERTED, detail, key=each.key)
+                continue
+            if each.checkpoint.size > head.size and each.key in kept:  # by which keys, the entries can't tell any more
+                signed.append((each, Judged()))
                 continue
             judged = judge(each.checkpoint, self.told.keys, self.pins.of(head.origin), witnesses)
             for detail in judged.wrong:
@@ -141,13 +160,16 @@ class LogCheck:
             checkpoint = each.checkpoint
             if checkpoint.size > head.size:
                 detail = f"entries {head.size} to {checkpoint.size - 1}, which it covers, are gone"
-                kind = Kind.ROLLBACK if each.key in dict(self.pins.checkpoints) else Kind.TRUNCATED
+                kind = Kind.ROLLBACK if each.key in kept else Kind.TRUNCATED
                 yield self.site.finding(kind, detail, key=each.key, entry=head.size)
             elif contents.agrees(checkpoint):
                 right.append(Witnessed(checkpoint.size, judged.cosigned))
                 self.summary.checkpoints += 1
             else:
-                yield self._contradiction(each, [other.checkpoint for other, _ in signed], contents)
+                others = [other.checkpoint for other, _ in signed]
+                if lock.checkpoint is not None and not judge(lock.checkpoint, self.told.keys, [], witnesses).wrong:
+                    others.append(lock.checkpoint)
+                yield self._contradiction(each, others, contents)
         return right
 
     def _contradiction(self, stored: Anchor, signed: Sequence[Checkpoint], contents: Contents) -> Finding:

@@ -120,7 +120,7 @@ class Scene:
             for stamp in folder.glob("*.tsr"):
                 response = decode_timestamp_response(stamp.read_bytes())
                 assert response.tst_info.message_imprint.message == hashlib.sha256(raw).digest()
-                found[size].add(stamp.stem)
+                found[size].add(stamp.stem.rpartition("-")[0])
         return found
 
     def names(self, raw: bytes) -> set[str]:

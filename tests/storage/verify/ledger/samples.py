@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import hashlib
 import json
 import subprocess
 import tempfile
@@ -129,7 +130,7 @@ class MadeArchive:
         (folder / "checkpoint").write_bytes(cosigned)
         log.publish(published, cosigned)
         if stamp:
-            (folder / "tsa.tsr").write_bytes(stamp_of(cosigned))
+            keep_stamp(folder, stamp_of(cosigned))
         return folder
 
     def vkeys(self, namespace: str = "acme") -> list[VerifierKey]:
@@ -151,6 +152,13 @@ class MadeArchive:
         """What the verifier finds, for someone who pinned the keys."""
         scope = Scope(pins=pins or self.pins(), now=now or self.clock())
         return list(examine(Directory(self.root), scope, summary))
+
+
+def keep_stamp(folder: Path, reply: bytes) -> Path:
+    """Put a time stamp into the folder of an anchor, under the name that tells its bytes."""
+    path = folder / f"tsa-{hashlib.sha256(reply).hexdigest()[:16]}.tsr"
+    path.write_bytes(reply)
+    return path
 
 
 def small(root: Path) -> MadeArchive:

@@ -10,7 +10,15 @@ import pytest
 from storage.verify.findings import Finding, Grade, Kind
 from storage.verify.ledger.notes import parse_vkey
 from storage.verify.ledger.pins import Pins
-from tests.storage.verify.ledger.samples import SETTINGS, MadeArchive, authority, stamp_of, witness, writable
+from tests.storage.verify.ledger.samples import (
+    SETTINGS,
+    MadeArchive,
+    authority,
+    keep_stamp,
+    stamp_of,
+    witness,
+    writable,
+)
 
 ONE, TWO = "w.example/1", "w.example/2"
 WITNESSED = SETTINGS | {"quorum": 1, "witnesses": [str(witness(ONE).key), str(witness(TWO).key)]}
@@ -149,16 +157,23 @@ def test_a_time_stamp_of_other_bytes_or_of_nobody_known_is_found(tmp_path: Path)
     made = begun(tmp_path, STAMPED)
     folder = made.anchor([], stamp=True)
     pins = made.pins(authorities=(authority(),))
-    stamp = folder / "tsa.tsr"
+    (stamp,) = folder.glob("tsa-*.tsr")
     original = stamp.read_bytes()
-    stamp.write_bytes(stamp_of(b"other bytes"))
-    assert brief(made.findings(pins)) == [(Kind.ALTERED, "tsa.tsr", None)]
-    stamp.write_bytes(original[:-40] + bytes(40))
-    assert [f.key.rpartition("/")[2] for f in made.findings(pins)] == ["tsa.tsr"]
-    stamp.write_bytes(b"nonsense")
-    assert brief(made.findings(pins)) == [(Kind.ALTERED, "tsa.tsr", None)]
-    stamp.write_bytes(original)
+    for forged, kind in (
+        (stamp_of(b"other bytes"), Kind.ALTERED),
+        (original[:-40] + bytes(40), Kind.SIG),
+        (b"nonsense", Kind.ALTERED),
+    ):
+        stamp.unlink()
+        stamp = keep_stamp(folder, forged)
+        assert brief(made.findings(pins)) == [(kind, stamp.name, None)]
+    stamp.unlink()
+    stamp = keep_stamp(folder, original)
     assert made.findings(pins) == []
+    stamp.write_bytes(original[:-1])
+    assert [(f.kind, f.detail) for f in made.findings(pins)] == [
+        (Kind.ALTERED, "not the time stamp that its name tells")
+    ]
 
 
 def test_a_log_that_is_to_be_stamped_and_is_not_is_unanchored(tmp_path: Path):
