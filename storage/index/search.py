@@ -122,6 +122,23 @@ async def count(client: AsyncElasticsearch, query: Query) -> int:
     return int(answer["count"])
 
 
+async def document_by_id(client: AsyncElasticsearch, document_id: str) -> Hit | None:
+    """The event of this id, whatever index it lies in; None when there is none (yet).
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer.
+        Refused: This identity may not read there.
+    """
+    everything = Query()
+    try:
+        answer = await client.search(
+            index=indices(everything), query={"ids": {"values": [document_id]}}, size=1, ignore_unavailable=True
+        )
+    except (ApiError, TransportError) as exc:
+        raise _failure(exc, everything) from exc
+    return next((Hit(hit["_index"], hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]), None)
+
+
 def indices(query: Query) -> list[str]:
     """The index patterns a query looks into.
 

@@ -1,9 +1,9 @@
-"""`skytrail rules explain`: why a rule matches an event or not; needs no service."""
+"""`skytrail rules explain`: why a rule matches an event or not; of a file, or of the index."""
 
 from __future__ import annotations
 
-import datetime as dt
-import itertools
+import asyncio
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,18 +15,20 @@ from detectors.explain import Clause, Explanation, explain
 from detectors.reason import word_reason
 from detectors.rule import Rule
 from detectors.sigma.fields import Fields
-from ingest.document import Receipt, complete
-from ingest.formats.contract import Format, View
-from ingest.formats.recognition import doubt, recognise
-from ingest.formats.registry import format_named
-from ingest.schema.errors import ConfigError, MalformedBody, RejectedRecord
+from ingest.schema.errors import ConfigError
 from skytrail.cli.commands.rules import group
 from skytrail.cli.commands.scan import AUTO, FormatOption
+from skytrail.cli.commands.search import reading
+from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
+from skytrail.cli.one_event import OneEvent, from_document, from_file
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, say, shown
 from skytrail.cli.rule_choice import rules_named
-from skytrail.scan.bodies import DOCUMENT_BYTES, bodies, inflated
+from storage.index.search import Hit, document_by_id
+from storage.settings import ElasticsearchSettings
 
+DOCUMENT = re.compile(r"(?:logs-[^/]+/)?(?P<id>[A-Za-z0-9_-]{22})")
+"""An id of ours, as `search` shows it, or with its index, as `alerts show` does."""
 _YES, _NO = "yes", "no "
 
 
@@ -38,27 +40,37 @@ def register(_: typer.Typer) -> None:
 def rules_explain(
     context: typer.Context,
     rule: Annotated[str, typer.Argument(help="Id of a rule in force, or a rule file.")],
-    path: Annotated[str, typer.Argument(metavar="EVENT_FILE|-", help="File with the event, or - for stdin.")],
+    where: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENT_FILE|-|DOCUMENT_ID",
+            help="File with the event, - for stdin, or the id of an event in Elasticsearch.",
+        ),
+    ],
     format_name: FormatOption = AUTO,
     record: Annotated[int, typer.Option(min=0, help="Ordinal of the event in the file, as `scan` tells it.")] = 0,
     output: OutputOption = None,
 ) -> None:
     """Say why a rule matches an event or not, clause by clause. An answer of either kind exits 0.
 
+    Of an event in Elasticsearch the vendor's fields are read from event.original, the others are those of the document.
+
     Examples:  skytrail rules explain aws-trail-stopped event.json   |   skytrail rules explain my.yml log.gz --record 7
+               skytrail rules explain aws-trail-stopped 5Jm1yW0nTTnB3yqL0G2p4A
     """
     found = _rule(context, rule)
-    format_, view, why = _event(path, record, format_name)
+    event = _event(context, where, record, format_name)
+    format_, view = event.format, event.view
+    for note in event.notes:
+        say(note)
     try:
         answer = explain(found, view, format_.log_source, format_.aliases)
     except Exception as exc:  # whatever a rule raises is the answer here
         say(f"the rule raises {type(exc).__name__} on this event and is off for it: {exc}")
         raise typer.Exit(Exit.BAD_INPUT) from exc
-    if why:
-        say(f"the event can't be normalised, so only the vendor's own fields are there: {why}")
     reason = word_reason(found.reason or found.title, Fields(view, format_.aliases)) if answer.fires else ""
     if chosen(output) in (Output.JSON, Output.JSONL):
-        emit_object(_object(found, format_, record, reason, answer), output)
+        emit_object(_object(found, event, reason, answer), output)
         return
     for line in _page(found, answer, reason):
         sys.stdout.write(shown(line) + "\n")
@@ -73,49 +85,33 @@ def _rule(context: typer.Context, name: str) -> Rule:
     return found[0]
 
 
-def _event(path: str, ordinal: int, format_name: str) -> tuple[Format, View, str]:
-    """The event, and why it has no document where it has none."""
-    source = bodies(_inflated(path))
-    first = next(source, b"")
-    known = recognise(first) if format_name == AUTO else [format_name]
-    if len(known) != 1:
-        raise MalformedBody(doubt(known), where=path, mend="name its format by --format")
-    format_ = format_named(known[0])
-    format_ = format_.within(format_.context(first))
-    records = itertools.chain.from_iterable(map(format_.split, itertools.chain((first,), source)))
-    body = next(itertools.islice(records, ordinal, None), None)
-    if body is None:
-        raise ConfigError(f"looking for record {ordinal}: the input ends before", where=path, mend="they count from 0")
-    now = dt.datetime.now(dt.UTC)
-    try:
-        event = complete(format_, body, Receipt("default", "explain", now, path, ordinal), now)
-    except RejectedRecord as exc:
-        return format_, format_.read(body).view(), str(exc.what)
-    view = event.reading.view()
-    view.ecs = event.document
-    return format_, view, ""
-
-
-def _inflated(path: str) -> Iterator[bytes]:
-    if path == "-":
-        yield from inflated(iter(lambda: sys.stdin.buffer.read(DOCUMENT_BYTES), b""))
-        return
-    try:
-        with Path(path).open("rb") as handle:
-            yield from inflated(iter(lambda: handle.read(1024 * 1024), b""))
-    except OSError as exc:
+def _event(context: typer.Context, where: str, record: int, format_name: str) -> OneEvent:
+    """The event of a file, or of Elasticsearch where there is no such file and it may be an id."""
+    if where == "-" or Path(where).exists() or not (named := DOCUMENT.fullmatch(where)):
+        return from_file(where, record, format_name)
+    settings = context_of(context).connected(kafka=False).elasticsearch
+    found = asyncio.run(_document(settings, named["id"]))
+    if found is None:
         raise ConfigError(
-            f"reading event: {exc.strerror}", where=path, mend="give a readable file, or - for stdin"
-        ) from exc
+            f"looking for event {named['id']}: there is none, and no file of this name",
+            mend="`skytrail search` and `skytrail alerts show` tell the ids of events",
+        )
+    return from_document(found)
 
 
-def _object(rule: Rule, format_: Format, record: int, reason: str, answer: Explanation) -> dict[str, Any]:
+async def _document(settings: ElasticsearchSettings, document_id: str) -> Hit | None:
+    async with reading(settings) as client:
+        return await document_by_id(client, document_id)
+
+
+def _object(rule: Rule, event: OneEvent, reason: str, answer: Explanation) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "rule_id": rule.id,
         "rule_version": rule.version,
-        "format": format_.name,
-        "record": record,
+        "format": event.format.name,
+        "record": event.record,
+        "document": event.document,
         "fires": answer.fires,
         "reason": reason,
         "obstacles": list(answer.obstacles),

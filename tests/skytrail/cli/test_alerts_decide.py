@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from typer.testing import CliRunner
 
 from ingest.schema.errors import ConfigError, IndexUnavailable
 from skytrail.cli.main import build
-from tests.storage.index.fake_elasticsearch import FakeElasticsearch, serving
+from tests.storage.index.fake_elasticsearch import FakeElasticsearch, served_beside
 
 KEY = ("skytrail-alert-state", "a1")
 
@@ -24,27 +22,13 @@ KEY = ("skytrail-alert-state", "a1")
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeElasticsearch]:
     """A served Elasticsearch with one alert, and settings that point to it."""
     fake = FakeElasticsearch(documents={KEY: {"skytrail": {"alert": {"status": "open", "count": 4}}}})
-    ready, done = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with serving(fake) as settings:
-            fake.url = settings.url
-            ready.set()
-            await done.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
-    monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__URL", fake.url)
-    monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__ANALYST__USERNAME", "analyst")
-    monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__ANALYST__PASSWORD", "secret")
-    yield fake
-    loop.call_soon_threadsafe(done.set)
-    thread.join()
-    loop.close()
+    with served_beside(fake):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+        monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__URL", fake.url)
+        monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__ANALYST__USERNAME", "analyst")
+        monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__ANALYST__PASSWORD", "secret")
+        yield fake
     structlog.reset_defaults()  # the command logged to a stream that is closed now
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -125,6 +126,16 @@ class FakeElasticsearch:
         self.versions[key] = self.versions.get(key, 0) + 1
         return web.json_response({"result": "updated"}, headers=HEADERS)
 
+    async def search(self, request: web.Request) -> web.Response:
+        """Only by id."""
+        wanted = (await request.json())["query"]["ids"]["values"]
+        found = [key for key in self.documents if key[1] in wanted and key[0].startswith("logs-")]
+        hits = [{"_index": index, "_id": id_, "_source": self.documents[index, id_]} for index, id_ in found]
+        return web.json_response({"hits": {"hits": hits}}, headers=HEADERS)
+
+    async def refresh(self, _: web.Request) -> web.Response:
+        return web.json_response({"_shards": {"failed": 0}}, headers=HEADERS)
+
     async def nodes(self, _: web.Request) -> web.Response:
         return web.json_response({"nodes": {"a": {"version": "8.10.4", "name": "old"}}}, headers=HEADERS)
 
@@ -157,6 +168,8 @@ async def serving(fake: FakeElasticsearch) -> AsyncIterator[ElasticsearchSetting
     """The fake on a free port, and settings that point to it."""
     app = web.Application(client_max_size=200 * 1024 * 1024)
     app.router.add_post("/_bulk", fake.bulk)
+    app.router.add_post("/{index}/_search", fake.search)
+    app.router.add_post("/{index}/_refresh", fake.refresh)
     app.router.add_get("/{index}/_doc/{id}", fake.get)
     app.router.add_post("/{index}/_update/{id}", fake.update)
     app.router.add_get("/_nodes/{_:.*}", fake.nodes)
@@ -172,3 +185,26 @@ async def serving(fake: FakeElasticsearch) -> AsyncIterator[ElasticsearchSetting
         )
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def served_beside(fake: FakeElasticsearch) -> Iterator[None]:
+    """The fake in a thread of its own, at `fake.url`, for commands that run a loop of their own."""
+    ready, done = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with serving(fake) as settings:
+            fake.url = settings.url
+            ready.set()
+            await done.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    ready.wait()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join()
+        loop.close()

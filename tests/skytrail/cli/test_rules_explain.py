@@ -1,0 +1,97 @@
+"""`skytrail rules explain`: of an event in Elasticsearch it says the same as of the event's file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from click.testing import Result
+from typer.testing import CliRunner
+
+from ingest.document import Receipt, complete
+from ingest.formats.registry import format_named
+from ingest.schema.errors import ConfigError
+from skytrail.cli.main import build
+from tests.skytrail.scan.events import RULE, call
+from tests.storage.index.fake_elasticsearch import FakeElasticsearch, served_beside
+
+NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+INDEX = "logs-aws.cloudtrail-default-2026.03.01"
+EVENTS = {
+    "fires": call(1, "StopLogging"),
+    "silent": call(2),
+    "secret": call(3, "StopLogging", responseElements={"secret": "sesame"}),
+}
+
+
+def document(event: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    record = json.dumps(event).encode()
+    found = complete(format_named("aws.cloudtrail"), record, Receipt("default", "c", NOW, "a.json", 7), NOW)
+    original = found.document["event"]["original"]
+    found.document["event"]["original"] = original.replace("sesame", "******")  # as a format does that masks secrets
+    return found.id, found.document
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeElasticsearch]:
+    """An Elasticsearch that holds the events, settings that point to it, and the rule in `rule.yml`."""
+    fake = FakeElasticsearch()
+    for event in EVENTS.values():
+        id_, indexed = document(event)
+        fake.documents[INDEX, id_] = indexed
+    (tmp_path / "rule.yml").write_text(RULE)
+    with served_beside(fake):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+        monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__URL", fake.url)
+        monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__READER__USERNAME", "reader")
+        monkeypatch.setenv("SKYTRAIL_ELASTICSEARCH__READER__PASSWORD", "secret")
+        yield fake
+    structlog.reset_defaults()  # the command logged to a stream that is closed now
+
+
+def explained(where: str) -> Result:
+    arguments = ("rules", "explain", "rule.yml", "-o", "json", "--", where)
+    return CliRunner().invoke(build("rules"), arguments, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+@pytest.mark.parametrize("place", ["{id}", INDEX + "/{id}"])
+@pytest.mark.usefixtures("fake")
+def test_a_document_is_explained_as_its_file_is(name: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text(json.dumps(EVENTS[name]))
+    id_, _ = document(EVENTS[name])
+    of_file = json.loads(explained("event.json").stdout)
+    found = explained(place.format(id=id_))
+    of_document = json.loads(found.stdout)
+    assert (of_document.pop("document"), of_document.pop("record")) == (f"{INDEX}/{id_}", 7)
+    assert (of_file.pop("document"), of_file.pop("record")) == (None, 0)
+    assert of_document == of_file
+    assert of_file["fires"] is (name != "silent")
+    assert ("secrets are masked" in found.stderr) is (name == "secret")
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_id_of_no_event_is_said_to_be_none() -> None:
+    with pytest.raises(ConfigError, match="there is none, and no file of this name"):
+        explained("A" * 22)
+
+
+@pytest.mark.usefixtures("fake")
+def test_what_is_no_id_is_taken_for_a_file() -> None:
+    with pytest.raises(ConfigError, match="reading event: No such file"):
+        explained("missing.json")
+
+
+def test_a_document_without_its_original_is_explained_by_its_normalised_fields(fake: FakeElasticsearch) -> None:
+    id_, indexed = document(EVENTS["fires"])
+    indexed["event"]["original"] = "gone"
+    fake.documents[INDEX, id_] = indexed
+    found = explained(id_)
+    assert json.loads(found.stdout)["fires"] is False
+    assert "the vendor's own fields are absent" in found.stderr
