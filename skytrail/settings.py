@@ -87,6 +87,20 @@ class Settings(BaseSettings):
         )
         return env_settings, secrets, init_settings
 
+    def collector(self, name: str) -> CollectorSettings:
+        """A collector by its name.
+
+        Raises:
+            ConfigError: There is none of this name.
+        """
+        if name in self.collectors:
+            return self.collectors[name]
+        raise ConfigError(
+            f"looking for collector {name!r}: the settings have {', '.join(self.collectors) or 'none'}",
+            where="[collectors]",
+            mend=f"add [collectors.{name}] with transport and format to skytrail.toml",
+        )
+
     @property
     def archive_dir(self) -> Path:
         """Root of the archive."""

@@ -7,7 +7,7 @@ repeated tells the same alerts under the same ids.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -77,6 +77,26 @@ def received_by_source(accounts: Sequence[Account]) -> dict[str, int]:
     return {source: max(roles.values()) for source, roles in counts.items()}
 
 
+def remembered(entries: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, SourceState], dict[str, LagState]]:
+    """The watch's memory by source and by role, from the (key, value) of its topic, oldest first.
+
+    Raises:
+        IntegrityError: An entry can't be read.
+    """
+    sources: dict[str, SourceState] = {}
+    lags: dict[str, LagState] = {}
+    for key, value in entries:
+        try:
+            saved = _decoder.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+            raise IntegrityError(f"reading the watch over sources: {exc}", where=f"{SOURCE_WATCH} key {key!r}") from exc
+        if saved.source is not None:
+            sources[saved.source.source] = saved.source
+        if saved.lag is not None:
+            lags[saved.lag.role] = saved.lag
+    return sources, lags
+
+
 class SourceWatch:
     """Looks, remembers, tells."""
 
@@ -125,18 +145,7 @@ class SourceWatch:
 
     async def _memory(self) -> dict[str, SourceState]:
         if self._sources is None:
-            self._sources, self._lags = {}, {}
-            for key, value in await self._read(SOURCE_WATCH):
-                try:
-                    saved = _decoder.decode(value)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-                    raise IntegrityError(
-                        f"reading the watch over sources: {exc}", where=f"{SOURCE_WATCH} key {key!r}"
-                    ) from exc
-                if saved.source is not None:
-                    self._sources[saved.source.source] = saved.source
-                if saved.lag is not None:
-                    self._lags[saved.lag.role] = saved.lag
+            self._sources, self._lags = remembered(await self._read(SOURCE_WATCH))
         return self._sources
 
     async def _tell(self, notices: Sequence[Notice]) -> None:

@@ -13,7 +13,11 @@ from ingest.schema.errors import (
     TransientError,
 )
 
-_DENIED = ("security_exception", "authentication", "unauthorized", "topicauthorization", "permission", "credential")
+_DENIED = (
+    *("security_exception", "authentication", "unauthorized", "topicauthorization", "permission", "credential"),
+    *("accessdenied", "access denied", "not authorized"),
+    *("invalidaccesskeyid", "invalidclienttokenid", "unrecognizedclient", "signaturedoesnotmatch", "expiredtoken"),
+)
 
 
 class Exit(IntEnum):

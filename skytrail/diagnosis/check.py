@@ -41,15 +41,21 @@ def failed(name: str, error: SkytrailError, state: State = "fail") -> Check:
     return Check(name, state, f"{error.what}{place}", error.mend, denied=exit_of(error) is Exit.DENIED)
 
 
-async def guarded(name: str, step: Step) -> list[Check]:
-    """The checks of a step; whatever it raises is a fail under this name, so that the other steps go on."""
+async def guarded(name: str, step: Step, *, timeout_s: float | None = STEP_TIMEOUT_S) -> list[Check]:
+    """The checks of a step; whatever it raises is a fail under this name, so that the other steps go on.
+
+    Args:
+        name: Of the check that stands for an error.
+        step: Raises or gives checks.
+        timeout_s: Seconds that it may take; None: it ends by itself.
+    """
     try:
-        async with asyncio.timeout(STEP_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return list(await step())
     except SkytrailError as exc:
         return [failed(name, exc)]
     except TimeoutError:
-        return [Check(name, "fail", f"no answer within {STEP_TIMEOUT_S:g} s", "see docs/runbook.md")]
+        return [Check(name, "fail", f"no answer within {timeout_s:g} s", "see docs/runbook.md")]
     except Exception as exc:  # noqa: BLE001 - a diagnosis reports what it does not understand, and goes on
         return [Check(name, "fail", f"{type(exc).__name__}: {exc}", "this is a fault of the check: please report it")]
 

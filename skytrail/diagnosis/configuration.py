@@ -80,11 +80,12 @@ def rules_checks(settings: Settings) -> list[Check]:
 
 def collector_checks(settings: Settings) -> list[Check]:
     """Whether each collector of the settings could start."""
-    checks = [check for name, one in settings.collectors.items() for check in _collector(name, one)]
+    checks = [check for name, one in settings.collectors.items() for check in collector_check(name, one)]
     return checks or [Check("collectors", "ok", "the settings have none; `skytrail ingest files` needs none")]
 
 
-def _collector(name: str, settings: CollectorSettings) -> list[Check]:
+def collector_check(name: str, settings: CollectorSettings) -> list[Check]:
+    """Whether one collector could start, as far as its settings say."""
     label = f"collector {name}"
     try:
         chosen(settings.format)

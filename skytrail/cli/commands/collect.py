@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.output import say
 from skytrail.collecting import run_collector
@@ -25,12 +24,6 @@ def collect(context: typer.Context, name: Annotated[str, typer.Argument(help="A 
     Examples:  skytrail collect trail   |   skytrail collect cluster-audit
     """
     found = context_of(context).connected(elasticsearch=False)
-    if name not in found.collectors:
-        known = ", ".join(found.collectors) or "none"
-        raise ConfigError(
-            f"looking for collector {name!r}: the settings have {known}",
-            where="[collectors]",
-            mend=f"add [collectors.{name}] with transport and format to skytrail.toml",
-        )
-    counts = asyncio.run(run_collector(name, found.collectors[name], found))
+    collector = found.collector(name)
+    counts = asyncio.run(run_collector(name, collector, found))
     say(f"collector {name} ended: {dataclasses.asdict(counts)}")
