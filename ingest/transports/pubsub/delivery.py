@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from google.cloud.pubsub_v1.subscriber.exceptions import AcknowledgeError
 from google.cloud.pubsub_v1.subscriber.message import Message
 
 from ingest.schema.envelope import Origin
-from ingest.schema.errors import SkytrailError, SourceRefused, SourceUnavailable
 from ingest.transports.messages.runs import joined
 
 
@@ -19,9 +16,8 @@ class PubSubDelivery:
 
     Args:
         messages: In the order of the body.
-        timeout_s: How long the service may take to confirm an acknowledgement.
-        on_settled: Called once they are acknowledged or handed back.
-        warn: Hears of acknowledgements that failed.
+        on_acknowledged: Called once they are safe.
+        on_returned: Called once they are handed back, and why if they are given up.
     """
 
     source = ""
@@ -32,54 +28,29 @@ class PubSubDelivery:
         origin: Origin,
         received_at: dt.datetime,
         *,
-        timeout_s: float,
-        on_settled: Callable[[PubSubDelivery], None],
-        warn: Callable[[SkytrailError], None],
+        on_acknowledged: Callable[[PubSubDelivery], Awaitable[None]],
+        on_returned: Callable[[PubSubDelivery, str], None],
     ) -> None:
         self.messages = messages
         self.origin = origin
         self.body = joined([message.data for message in messages])
         self.received_at = received_at
-        self._timeout_s = timeout_s
-        self._on_settled = on_settled
-        self._warn = warn
+        self._on_acknowledged = on_acknowledged
+        self._on_returned = on_returned
         self._settled = False
+
+    def forget(self) -> None:
+        """Its stream ended and its messages come again: settling it later counts for nothing."""
+        self._settled = True
 
     async def acknowledge(self) -> None:
         """See `Delivery.acknowledge`; with exactly-once delivery it waits until the service has confirmed it."""
-        if self._settled:
-            return
-        self._settled = True
-        answers = [asyncio.wrap_future(message.ack_with_response()) for message in self.messages]
-        self._on_settled(self)
-        await asyncio.wait(answers, timeout=self._timeout_s)
-        failed = [answer for answer in answers if not answer.done() or answer.exception()]
-        for answer in answers:
-            answer.cancel()
-        if failed:
-            self._warn(_unacknowledged(len(failed), len(answers), failed[0], self.origin.locator))
-
-    def forget(self) -> None:
-        """The transport closes and gives the messages back: settling it later counts for nothing."""
-        self._settled = True
+        if not self._settled:
+            self._settled = True
+            await self._on_acknowledged(self)
 
     async def reject(self, reason: str, *, retry: bool) -> None:
         """See `Delivery.reject`; given up, a message is left to the subscription's dead-letter policy, if any."""
-        if self._settled:
-            return
-        self._settled = True
-        if not retry:
-            what = f"collecting message: given up: {reason}; the subscription delivers it again"
-            self._warn(SourceRefused(what, where=self.origin.locator))
-        for message in self.messages:
-            message.nack()
-        self._on_settled(self)
-
-
-def _unacknowledged(failed: int, of: int, first: asyncio.Future[object], where: str) -> SkytrailError:
-    """The brokers have these messages: coming again they are duplicates. Often it means the lease ran out."""
-    error = first.exception() if first.done() and not first.cancelled() else None
-    why = error.error_code.name if isinstance(error, AcknowledgeError) else str(error or "no answer")
-    what = f"acknowledging: {failed} of {of} messages were not: {why}; they come again, as duplicates"
-    mend = "nothing if it is rare; else check the subscription's acknowledgement deadline and our permission to consume"
-    return SourceUnavailable(what, where=where, mend=mend)
+        if not self._settled:
+            self._settled = True
+            self._on_returned(self, "" if retry else reason)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from ingest.transports.contract import Finding
 from ingest.transports.google_cloud.access import credentials_of
+from ingest.transports.google_cloud.stream import refuse_unsafe
 from ingest.transports.pubsub.settings import PubSubSettings
-from ingest.transports.pubsub.stream import refuse_unsafe
 
 
 def inspect(settings: PubSubSettings) -> Iterator[Finding]:

@@ -10,8 +10,8 @@ import grpc
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
+from ingest.transports.google_cloud.stream import new_client
 from ingest.transports.pubsub.settings import PubSubSettings
-from ingest.transports.pubsub.stream import new_client
 from ingest.transports.pubsub.transport import PubSubSource
 from tests.ingest.fakes import Told
 from tests.ingest.transports.contract import Harness

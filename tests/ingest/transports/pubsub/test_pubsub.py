@@ -52,7 +52,7 @@ async def test_messages_that_wait_together_travel_as_one_body_and_are_acknowledg
     await subscription.send(numbered(20))
     async with opened(subscription) as (source, iterator):
         (first,) = await pull(iterator, 1)
-        await until(lambda: len(first.body.split()) + len(source._arrived) == 20)  # type: ignore[attr-defined]
+        await until(lambda: len(first.body.split()) + len(source._subscription.arrived) == 20)  # type: ignore[attr-defined]
         (rest,) = await pull(iterator, 1)
         assert sorted(first.body.split() + rest.body.split()) == sorted(numbered(20))
         assert rest.origin.locator.endswith(f"+{len(rest.body.split()) - 1}")
@@ -66,7 +66,7 @@ async def test_what_is_held_is_given_back_at_once_when_it_closes(subscription: S
     await subscription.send(numbered(5))
     async with opened(subscription) as (source, iterator):
         (first,) = await pull(iterator, 1)
-        await until(lambda: len(first.body.split()) + len(source._arrived) == 5)  # type: ignore[attr-defined]
+        await until(lambda: len(first.body.split()) + len(source._subscription.arrived) == 5)  # type: ignore[attr-defined]
     assert sorted(await subscription.left()) == numbered(5)
 
 
@@ -97,7 +97,7 @@ async def test_no_more_than_the_limit_is_held_at_once(subscription: Subscription
     async with opened(subscription) as (source, iterator):
         (first,) = await pull(iterator, 1)
         await asyncio.sleep(1)
-        assert len(source._arrived) + len(source._runs) + len(source._live) <= 3  # type: ignore[attr-defined]
+        assert len(source._subscription.arrived) + len(source._runs) + len(source._live) <= 3  # type: ignore[attr-defined]
         found = [first.body]
         await first.acknowledge()
         for _ in range(9):
@@ -217,9 +217,9 @@ async def test_a_stream_that_brings_nothing_for_long_is_opened_anew(subscription
     subscription.options["probe_interval_s"] = 0.05
     async with opened(subscription) as (source, iterator):
         waiting = asyncio.ensure_future(anext(iterator))  # type: ignore[arg-type]
-        await until(lambda: source._stream is not None)  # type: ignore[attr-defined]
-        first = source._stream  # type: ignore[attr-defined]
-        await until(lambda: source._stream not in (None, first))  # type: ignore[attr-defined]
+        await until(lambda: source._subscription._stream is not None)  # type: ignore[attr-defined]
+        first = source._subscription._stream  # type: ignore[attr-defined]
+        await until(lambda: source._subscription._stream not in (None, first))  # type: ignore[attr-defined]
         assert first.ended
         await subscription.send(BODIES[:1])
         only = await asyncio.wait_for(waiting, 30)
@@ -256,7 +256,7 @@ async def test_a_service_that_goes_away_is_told_and_used_again_when_it_is_back(s
         await asyncio.to_thread(made.create)
         async with opened(made) as (source, iterator):
             waiting = asyncio.ensure_future(anext(iterator))  # type: ignore[arg-type]
-            await until(lambda: source._stream is not None)  # type: ignore[attr-defined]
+            await until(lambda: source._subscription._stream is not None)  # type: ignore[attr-defined]
             network.take_away()
             await until(lambda: made.told.warnings, 30)
             assert "ServiceUnavailable" in str(made.told.warnings[0])

@@ -15,14 +15,14 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 
 from ingest.schema.errors import ConfigError
 from ingest.transports.google_cloud.access import credentials_of
-from ingest.transports.pubsub.settings import PubSubSettings
+from ingest.transports.google_cloud.settings import SubscriptionSettings
 
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
 _LOOPBACK = ("127.", "localhost:", "[::1]:")
 _CLOSE_GRACE_S = 15.0
 
 
-def refuse_unsafe(settings: PubSubSettings) -> None:
+def refuse_unsafe(settings: SubscriptionSettings) -> None:
     """Refuse to read logs in the clear beyond this machine.
 
     Raises:
@@ -35,7 +35,7 @@ def refuse_unsafe(settings: PubSubSettings) -> None:
         )
 
 
-def new_client(settings: PubSubSettings) -> SubscriberClient:
+def new_client(settings: SubscriptionSettings) -> SubscriberClient:
     """A client; may ask the machine's metadata server for credentials, so it is made in a thread.
 
     Raises:
@@ -63,7 +63,7 @@ class Stream:
     def __init__(
         self,
         client: SubscriberClient,
-        settings: PubSubSettings,
+        settings: SubscriptionSettings,
         *,
         on_message: Callable[[Message], None],
         on_end: Callable[[], None],
