@@ -47,6 +47,18 @@ def credentials_of(file: Path | None, scope: str) -> Any:
         raise SourceRefused(what, mend=_MEND_CREDENTIALS) from exc
 
 
+def inspect_credentials(file: Path | None) -> tuple[Path, ...]:
+    """Read the file, if one is set; the files that nobody else should be able to read.
+
+    Raises:
+        ConfigError: It can't be read or holds no credentials.
+    """
+    if file is None:
+        return ()
+    credentials_of(file, "https://www.googleapis.com/auth/cloud-platform")
+    return (file,)
+
+
 def _read(content: dict[str, Any], scopes: list[str]) -> Any:
     """Credentials of the kinds that start no program: a file could ask for that, too.
 

@@ -53,3 +53,13 @@ class SubscriptionSettings(GoogleSettings, extra="forbid", frozen=True):
     def path(self) -> str:
         """The subscription as Google names it."""
         return f"projects/{self.project}/subscriptions/{self.subscription}"
+
+
+class StorageSettings(BaseModel, extra="forbid", frozen=True):
+    """How objects of Cloud Storage are read."""
+
+    storage_endpoint: str = Field(
+        default="",
+        description="Another address of Cloud Storage, https://…; http:// only on loopback, and then without credentials.",
+    )
+    fetch_ahead: int = Field(default=4, ge=1, le=64, description="Objects read at once, ahead of need.")

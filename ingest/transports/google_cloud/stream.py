@@ -22,13 +22,18 @@ _LOOPBACK = ("127.", "localhost:", "[::1]:")
 _CLOSE_GRACE_S = 15.0
 
 
+def is_loopback(address: str) -> bool:
+    """Whether host:port is on this machine."""
+    return address.startswith(_LOOPBACK)
+
+
 def refuse_unsafe(settings: SubscriptionSettings) -> None:
     """Refuse to read logs in the clear beyond this machine.
 
     Raises:
         ConfigError: With what to set.
     """
-    if settings.plaintext and not settings.endpoint.startswith(_LOOPBACK):
+    if settings.plaintext and not is_loopback(settings.endpoint):
         mend = "remove plaintext; it is meant for an emulator on this machine"
         raise ConfigError(
             "opening subscription: plaintext beyond loopback", where=f"endpoint {settings.endpoint!r}", mend=mend

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ingest.transports.contract import Finding
-from ingest.transports.google_cloud.access import credentials_of
+from ingest.transports.google_cloud.access import inspect_credentials
 from ingest.transports.google_cloud.stream import refuse_unsafe
 from ingest.transports.pubsub.settings import PubSubSettings
 
@@ -17,7 +17,5 @@ def inspect(settings: PubSubSettings) -> Iterator[Finding]:
         ConfigError: It could not: the credentials' file is missing or holds none, or logs would travel unencrypted.
     """
     refuse_unsafe(settings)
-    secrets = (settings.credentials_file,) if settings.credentials_file else ()
-    if settings.credentials_file:
-        credentials_of(settings.credentials_file, "https://www.googleapis.com/auth/pubsub")
+    secrets = inspect_credentials(settings.credentials_file)
     yield Finding("ok", f"pulls from {settings.path}", secret_files=secrets)
