@@ -26,7 +26,6 @@ from typing import Any, NamedTuple, TypeVar
 from ingest.backoff import Backoff
 from ingest.schema.envelope import Origin
 from ingest.schema.errors import SkytrailError, SourceRefused, StoreUnavailable, TransientError
-from ingest.transports.azure.telling import Told
 from ingest.transports.azure_blob.bodies import Body, next_body
 from ingest.transports.azure_blob.container import Container, Listed, Read
 from ingest.transports.azure_blob.marks import Mark, Marks
@@ -35,6 +34,7 @@ from ingest.transports.azure_blob.track import Track
 from ingest.transports.azure_blob.troubles import replaced, vanished, vanished_unread
 from ingest.transports.contract import Place
 from ingest.transports.messages.delivery import MessageDelivery
+from ingest.transports.telling import Told
 
 T = TypeVar("T")
 

@@ -30,7 +30,6 @@ from azure.eventhub.amqp import AmqpMessageBodyType
 from ingest.backoff import Backoff
 from ingest.schema.envelope import Origin
 from ingest.schema.errors import SkytrailError, SourceRefused
-from ingest.transports.azure.telling import Told
 from ingest.transports.contract import Place
 from ingest.transports.event_hubs.checkpoints import claim_group
 from ingest.transports.event_hubs.client import Hub, open_hub
@@ -39,6 +38,7 @@ from ingest.transports.event_hubs.settings import EventHubsSettings
 from ingest.transports.event_hubs.troubles import Refusals, is_theft, lost, named, store_trouble, taken
 from ingest.transports.messages.delivery import MessageDelivery
 from ingest.transports.messages.runs import cut_runs, joined
+from ingest.transports.telling import Told
 
 _NAME = "event_hubs"
 _SAVE_S = 10.0  # the longest that a checkpoint may take when the collector ends

@@ -4,8 +4,8 @@ Announced: by notifications of a bucket, with or without the object's resource.
            https://cloud.google.com/storage/docs/pubsub-notifications
 Delivery:  at least once. A message is acknowledged after every record of its object is in the brokers; until then its
            lease is extended, and at a stop it is given back at once.
-Refused:   A message that is no notification, and one whose object is gone, too large or not permitted, is told, and handed
-           back after `retry_after_s`; the subscription's dead-letter policy takes it away after its maximum of attempts.
+Refused:   A message that is no notification, and one whose object is gone, too large or not permitted, is told, and
+           handed back after `retry_after_s`; the subscription's dead-letter policy takes it away after its attempts.
 Origin:    `bucket/name`, the generation as version, its CRC32C. Exactly the announced generation is read.
 Bounded:   `fetch_ahead` objects, about 64 MiB of them, lie ready.
 Order:     None.
@@ -15,6 +15,7 @@ Tests:     tests/ingest/transports/gcs_pubsub/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -98,7 +99,7 @@ class GcsPubSub:
             if self._again:
                 yield self._again.popleft()
             elif self._ahead.ready:
-                async for delivery in self._bodies(*self._ahead.pop()):
+                async for delivery in self._bodies():
                     yield delivery
             elif self._pulling.done():
                 self._pulling.result()
@@ -112,7 +113,7 @@ class GcsPubSub:
         self._changed.set()
         self._room.set()
         await self._subscription.close()
-        await self._ahead.clear()
+        await self._ahead.end()
         if self._pulling is not None:
             await asyncio.wait({self._pulling})
         await self._storage.close()
@@ -151,27 +152,31 @@ class GcsPubSub:
     async def _next(self, one: _Announced) -> Piece | None:
         return await self._backoff.forever(one.reader.next)
 
-    async def _bodies(self, one: _Announced, first: asyncio.Task[Piece | None]) -> AsyncIterator[ObjectDelivery]:
-        try:
-            piece = await first
-            while piece and not self._closing and not one.lost:
-                one.unsettled += 1
-                one.read = piece.last  # known now: nobody may ever ask for what follows the last piece
-
-                async def settled(given_up: str) -> None:
-                    one.unsettled -= 1
-                    if given_up:
-                        what = f"collecting body: given up: {given_up}"
-                        self._fail(one, SourceRefused(what, where=one.reader.ref.locator))
+    async def _bodies(self) -> AsyncIterator[ObjectDelivery]:
+        """The bodies of the object that waits first."""
+        async with contextlib.aclosing(self._ahead.pieces()) as pieces:
+            async for one, piece in pieces:
+                if self._closing or one.lost:
+                    return
+                if isinstance(piece, SkytrailError):
+                    self._fail(one, piece)
+                if isinstance(piece, Piece):
+                    one.read = piece.last  # known now: nobody may ever ask for what follows the last piece
+                    yield self._delivery_of(one, piece)
+                else:
+                    one.read = True
                     await self._settle(one)
 
-                yield ObjectDelivery(piece, self._place.clock(), settled, self._return)
-                piece = None if piece.last else await self._next(one)
-            one.read = one.read or piece is None
-        except SkytrailError as exc:
-            self._fail(one, exc)
-            one.read = True
-        await self._settle(one)
+    def _delivery_of(self, one: _Announced, piece: Piece) -> ObjectDelivery:
+        one.unsettled += 1
+
+        async def settled(given_up: str) -> None:
+            one.unsettled -= 1
+            if given_up:
+                self._fail(one, SourceRefused(f"collecting body: given up: {given_up}", where=one.reader.ref.locator))
+            await self._settle(one)
+
+        return ObjectDelivery(piece, self._place.clock(), settled, self._return)
 
     def _fail(self, one: _Announced, error: SkytrailError) -> None:
         one.failed = True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
+from ingest.schema.errors import SkytrailError
 from ingest.transports.google_cloud.objects import ObjectReader, Piece
 
 _AHEAD_BYTES = 64 * 1024 * 1024
@@ -38,15 +39,17 @@ class ReadAhead(Generic[T]):
         self._most = most
         self._read = read
         self._on_ready = on_ready
-        self._ahead: deque[tuple[T, asyncio.Task[Piece | None]]] = deque()
+        self._ahead: deque[tuple[T, asyncio.Future[Piece | None]]] = deque()
         self._waiting: deque[T] = deque()
+        self._reading: set[asyncio.Future[Piece | None]] = set()
+        self._ended = False
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._ahead)
 
     @property
     def ready(self) -> bool:
-        """Whether `pop` gives an object whose first piece need not be waited for."""
+        """Whether the first piece of the first object need not be waited for."""
         return bool(self._ahead) and self._ahead[0][1].done()
 
     def add(self, one: T) -> None:
@@ -54,33 +57,49 @@ class ReadAhead(Generic[T]):
         self._waiting.append(one)
         self._fill()
 
-    def pop(self) -> tuple[T, asyncio.Task[Piece | None]]:
-        """The first object and its first piece."""
-        found = self._ahead.popleft()
+    async def pieces(self) -> AsyncGenerator[tuple[T, Piece | SkytrailError | None], None]:
+        """Take the first object: its pieces, at last None, or the error instead of a piece; nothing after an end."""
+        one, reading = self._ahead.popleft()
         self._fill()
-        return found
+        while True:
+            try:
+                piece = await reading
+            except asyncio.CancelledError:
+                if self._ended:
+                    return
+                raise
+            except SkytrailError as exc:
+                yield one, exc
+                return
+            yield one, piece
+            if piece is None or piece.last or self._ended:
+                return
+            reading = self._begun(one)
 
-    async def clear(self) -> None:
-        """Forget everything."""
-        tasks = [task for _, task in self._ahead]
+    async def end(self) -> None:
+        """Forget everything, and end what is being read."""
+        self._ended = True
         self._ahead.clear()
         self._waiting.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for reading in tuple(self._reading):
+            reading.cancel()
+        await asyncio.gather(*tuple(self._reading), return_exceptions=True)
 
     def _fill(self) -> None:
-        while self._waiting and len(self._ahead) < self._most:
+        while self._waiting and len(self._ahead) < self._most and not self._ended:
             held = sum(_weight(one) for one, _ in self._ahead)
             if self._ahead and held + _weight(self._waiting[0]) > _AHEAD_BYTES:
                 return
             one = self._waiting.popleft()
-            task = asyncio.ensure_future(self._begin(one))
-            self._ahead.append((one, task))
-            task.add_done_callback(lambda _task: self._on_ready())
+            reading = self._begun(one)
+            self._ahead.append((one, reading))
+            reading.add_done_callback(lambda _reading: self._on_ready())
 
-    async def _begin(self, one: T) -> Piece | None:
-        return await self._read(one)
+    def _begun(self, one: T) -> asyncio.Future[Piece | None]:
+        reading = asyncio.ensure_future(self._read(one))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+        return reading
 
 
 def _weight(one: Readable) -> int:

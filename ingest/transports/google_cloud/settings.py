@@ -60,6 +60,6 @@ class StorageSettings(BaseModel, extra="forbid", frozen=True):
 
     storage_endpoint: str = Field(
         default="",
-        description="Another address of Cloud Storage, https://…; http:// only on loopback, and then without credentials.",
+        description="Another address of Cloud Storage, https://…; http:// only on loopback, without credentials.",
     )
     fetch_ahead: int = Field(default=4, ge=1, le=64, description="Objects read at once, ahead of need.")

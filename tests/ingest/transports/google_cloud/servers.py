@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 PSTEST = Path(__file__).parents[1] / "pubsub" / "pstest"
+_FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
 _BUILD_S = 900
 
 
@@ -40,25 +42,40 @@ def built_pstest() -> Path:
     version = hashlib.sha256(b"\0".join(file.read_bytes() for file in sources)).hexdigest()[:16]
     target = cache_directory() / f"pstest-{version}"
     if not target.exists():
-        _build([go, "build", "-o"], target, ["."], PSTEST)
+        # Built beside the target and renamed: two sessions that build at once do not meet.
+        partial = target.with_name(f"{target.name}.{os.getpid()}")
+        _run([go, "build", "-o", str(partial), "."], PSTEST, {})
+        partial.replace(target)
     return target
 
 
-def _build(command: list[str], target: Path, packages: list[str], directory: Path) -> None:
-    """Build beside the target and rename: two sessions that build at once do not meet."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
+def built_fake_gcs() -> Path:
+    """A Cloud Storage server in memory (https://github.com/fsouza/fake-gcs-server)."""
+    go = _go()
+    name, _, version = _FAKE_GCS.rpartition("/")[2].partition("@")
+    target = cache_directory() / f"{name}-{version}"
+    if not target.exists():
+        directory = target.with_name(f"{target.name}.{os.getpid()}")
+        directory.mkdir(parents=True)
+        _run([go, "install", _FAKE_GCS], directory, {"GOBIN": str(directory)})
+        (directory / name).replace(target)
+        directory.rmdir()
+    return target
+
+
+def _run(command: list[str], directory: Path, environment: dict[str, str]) -> None:
+    cache_directory().mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        [*command, str(partial), *packages],
+        command,
         cwd=directory,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=_BUILD_S,
         check=False,
     )
     if done.returncode:
-        pytest.fail(f"building {target.name}: {done.stderr[-2000:]}")
-    partial.replace(target)
+        pytest.fail(f"{' '.join(command)}: {done.stderr[-2000:]}")
 
 
 @contextlib.asynccontextmanager
@@ -80,3 +97,45 @@ async def running_pstest(*faults: str) -> AsyncIterator[str]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def running_fake_gcs(pubsub: str = "", topic: str = "") -> AsyncIterator[str]:
+    """A Cloud Storage server; its address, http://…
+
+    Args:
+        pubsub: Address of a Pub/Sub server that is told what happens to objects.
+        topic: `projects/…/topics/…` there, which must exist.
+    """
+    binary = await asyncio.to_thread(built_fake_gcs)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    arguments = ["-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
+    arguments += ["-public-host", f"127.0.0.1:{port}", "-external-url", address, "-log-level", "warn"]
+    if topic:
+        _, project, _, name = topic.split("/")
+        arguments += ["-event.pubsub-project-id", project, "-event.pubsub-topic", name]
+        arguments += ["-event.list", "finalize,delete,metadataUpdate"]
+    process = await asyncio.create_subprocess_exec(
+        str(binary), *arguments, env=os.environ | ({"PUBSUB_EMULATOR_HOST": pubsub} if pubsub else {})
+    )
+    try:
+        await _listening(port, process)
+        yield address
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _listening(port: int, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            assert process.returncode is None, "the server ended"
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.05)
