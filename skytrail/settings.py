@@ -26,7 +26,7 @@ from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings, KafkaSettings
 from ingest.transports.registry import as_collector
 from skytrail.local.engines import default_cache
-from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, WitnessSettings
+from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, RetentionSettings, WitnessSettings
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
 
 SECRETS_DIR = Path("/run/secrets")
@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     )
     archive: ArchiveSettings = Field(default=ArchiveSettings(), description="The sealed archive.")
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="The ledger of the archive.")
+    retention: RetentionSettings = Field(default=RetentionSettings(), description="How long logs are kept.")
     witness: WitnessSettings = Field(default=WitnessSettings(), description="A witness that we run.")
     worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect and index.")
     detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")

@@ -106,6 +106,14 @@ class LedgerSettings(BaseModel, extra="forbid", frozen=True):
     stamp_interval_s: int = Field(default=60, ge=1, description="Seconds between two time stamps of a log.")
 
 
+class RetentionSettings(BaseModel, extra="forbid", frozen=True):
+    """How long logs are kept."""
+
+    policy_file: Path | None = Field(
+        default=None, description="The policy, a TOML file (docs/retention.md). Without one nothing is ever removed."
+    )
+
+
 class WitnessSettings(BaseModel, extra="forbid", frozen=True):
     """A witness that we run: `skytrail witness serve`."""
 
