@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field
 
 from ingest.transports.aws.settings import AwsSettings
+
+_REGION = re.compile(r"https://(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com")
 
 
 class S3SqsSettings(AwsSettings, extra="forbid", frozen=True):
@@ -28,6 +32,12 @@ class S3SqsSettings(AwsSettings, extra="forbid", frozen=True):
         "counts these and moves it to the dead-letter queue.",
     )
     fetch_ahead: int = Field(default=4, ge=1, le=64, description="Objects fetched at once, ahead of their turn.")
+
+    @property
+    def located(self) -> S3SqsSettings:
+        """The same with the region that the queue's address names, unless another one is set."""
+        found = _REGION.match(self.queue_url)
+        return self if self.region or not found else self.model_copy(update={"region": found[1] or found[2]})
 
 
 SETTINGS = S3SqsSettings

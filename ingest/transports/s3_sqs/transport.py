@@ -16,7 +16,6 @@ Tests:    tests/ingest/transports/s3_sqs/, on moto
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -36,7 +35,6 @@ T = TypeVar("T")
 
 _NAME = "s3_sqs"
 _FEW = 10  # objects waiting to be fetched, below which messages are asked for
-_REGION = re.compile(r"https://(?:sqs\.([a-z0-9-]+)|([a-z0-9-]+)\.queue)\.amazonaws\.com")
 
 
 async def open_transport(settings: S3SqsSettings, place: Place, patience: Patience | None = None) -> S3Sqs:
@@ -46,9 +44,7 @@ async def open_transport(settings: S3SqsSettings, place: Place, patience: Patien
         SourceUnavailable: AWS does not answer.
         SourceRefused: There is no such queue, or we may not read it.
     """
-    found = _REGION.match(settings.queue_url)
-    if found and not settings.region:
-        settings = settings.model_copy(update={"region": found[1] or found[2]})
+    settings = settings.located
     calls = AwsCalls(settings, threads=settings.fetch_ahead + 2)
     queue = Queue(calls, settings, place.warn)
     try:

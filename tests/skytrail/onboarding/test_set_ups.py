@@ -124,6 +124,7 @@ def test_the_reader_of_a_trail_can_read_and_nothing_else() -> None:
         "s3:GetObject",
         "s3:GetObjectVersion",
         "s3:ListBucket",
+        "s3:GetBucketNotification",
         "cloudtrail:DescribeTrails",
         "cloudtrail:ListPublicKeys",
         "cloudtrail:GetTrailStatus",

@@ -338,6 +338,11 @@ data "aws_iam_policy_document" "reader" {
     resources = [aws_s3_bucket.trail.arn]
   }
   statement {
+    sid       = "CheckAnnouncement"
+    actions   = ["s3:GetBucketNotification"]
+    resources = [aws_s3_bucket.trail.arn]
+  }
+  statement {
     sid       = "Check"
     actions   = ["cloudtrail:DescribeTrails", "cloudtrail:ListPublicKeys"]
     resources = ["*"] # these calls know no narrower resource
