@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from detectors.correlation.model import Correlation
 from detectors.rule import Rule
 from detectors.rulebook import OWN_RULES, Rulebook, load
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import say
+from skytrail.scan.correlating import upon
 
 
 def load_rules(context: typer.Context, paths: Sequence[Path] | None, *, prove: bool = False) -> Rulebook:
@@ -41,6 +44,39 @@ def usable(book: Rulebook, *, strict: bool = False) -> Rulebook:
         say(f"{len(book.rules)} rules loaded, {len(book.errors)} findings kept rules out. Next: skytrail rules lint")
         raise typer.Exit(Exit.BAD_INPUT)
     return book
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Rules to be run together; attributes as in `Rulebook`."""
+
+    rules: tuple[Rule, ...]
+    bases: tuple[Rule, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
+
+    @property
+    def telling(self) -> tuple[Rule, ...]:
+        """Those that raise alerts."""
+        return (*self.rules, *(one.rule for one in self.correlations if not one.silent))
+
+
+def chosen_rules(context: typer.Context, name: str) -> Chosen:
+    """As `rules_named`, with correlations: one by its name or id comes with all that it builds upon, silently.
+
+    Raises:
+        ConfigError: There is none.
+        typer.Exit: The file holds none that can be loaded.
+    """
+    if Path(name).exists() or name.endswith((".yml", ".yaml")):
+        book = usable(load_rules(context, [Path(name)]))
+        return Chosen(book.rules, book.bases, book.correlations)
+    book = load_rules(context, None)
+    wanted = next((one.id for one in book.correlations if name in (one.id, one.rule.uuid)), None)
+    if wanted is None:
+        return Chosen(rules_named(context, name))
+    correlations = upon(book.correlations, {wanted})
+    below = {rule_id for one in correlations for rule_id in one.rules}
+    return Chosen((), tuple(rule for rule in book.evaluated if rule.id in below), correlations)
 
 
 def rules_named(context: typer.Context, name: str) -> tuple[Rule, ...]:

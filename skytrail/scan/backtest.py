@@ -16,8 +16,10 @@ from detectors.detection import Detection, EventRef, Principal
 from detectors.rule import Rule
 from detectors.suppression import GroupState, Known, Opened, state_key, step
 from skytrail.scan.found import Hit
+from skytrail.scan.outcome import Key, Told
 
 SHOWN_PRINCIPALS = 50
+_DAYS = 10_000  # told apart per rule: a wild clock must not fill the memory; the rest are one
 _PRINCIPALS = 100_000  # told apart per rule; the rest are one
 
 
@@ -55,9 +57,18 @@ class Count:
 
 @dataclass(slots=True)
 class Backtest:
-    """Collects hits of some rules."""
+    """Collects hits of some rules.
+
+    Attributes:
+        rules: Those that raise alerts, correlations included.
+        keeps_alerts: Whether `alerts` is kept.
+        alerts: Every alert, by what makes it the same in another run.
+    """
 
     rules: Sequence[Rule]
+    keeps_alerts: bool = False
+    alerts: dict[Key, Told] = field(default_factory=dict)
+    _days: dict[str, dict[str, Counter[str]]] = field(default_factory=dict)
     _totals: dict[str, Count] = field(default_factory=dict)
     _principals: dict[str, dict[str, Count]] = field(default_factory=dict)
     _states: dict[tuple[str, str, str], GroupState] = field(default_factory=dict)
@@ -74,6 +85,8 @@ class Backtest:
             count.actions += outcome != "known"
             count.first = min(count.first or hit.match.at, hit.match.at)
             count.last = max(count.last, hit.match.at)
+        if hit.match.at is not None:
+            self._note(hit, hit.match.at, opened=outcome == "opened")
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """A row per rule, silent ones too, in the order of the rules."""
@@ -87,6 +100,10 @@ class Backtest:
                 "severity": rule.level,
                 **self._totals.get(rule.id, Count()).plain(),
                 "principals": len(known),
+                "by_day": [
+                    {"day": day, "alerts": counts["alerts"], "matches": counts["matches"]}
+                    for day, counts in sorted(self._days.get(rule.id, {}).items())
+                ],
                 "by_principal": [{"principal": name, **known[name].plain()} for name in shown],
             }
 
@@ -96,6 +113,18 @@ class Backtest:
         counts = self._totals.values()
         return Counter(matches=sum(c.matches for c in counts), alerts=sum(c.alerts for c in counts))
 
+    def _note(self, hit: Hit, at: str, *, opened: bool) -> None:
+        """Count a match in its day (UTC), and keep the alert that it opened."""
+        days = self._days.setdefault(hit.rule.id, {})
+        day = at[:10]
+        counts = days.setdefault(day if day in days or len(days) < _DAYS else "(others)", Counter())
+        counts["matches"] += 1
+        counts["alerts"] += opened
+        if opened and self.keeps_alerts:
+            match = hit.match
+            told = Told(hit.rule.id, at, match.group_key, match.principal, hit.uid, match.reason)
+            self.alerts[told.key] = told
+
     def _count(self, hit: Hit) -> Count:
         known = self._principals.setdefault(hit.rule.id, {})
         name = hit.match.principal
@@ -104,6 +133,8 @@ class Backtest:
     def _fold(self, hit: Hit) -> str:
         if hit.match.at is None:
             return ""
+        if hit.match.rule < 0:  # of a correlation, which tells each alert once
+            return "opened"
         detection = _detection(hit, hit.match.at)
         key = state_key(detection)
         self._states[key], outcome = step(self._states.get(key), detection)

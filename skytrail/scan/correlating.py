@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import heapq
+import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -44,16 +46,26 @@ class Correlating:
         self._in_memory = in_memory
         self._held: list[Signal] = []
         self._files: list[IO[bytes]] = []
+        self._entries: IO[bytes] | None = None
 
-    def add(self, file: str, record: int, uid: str, signal: Signal) -> None:
+    def add(self, file: str, record: int, uid: str, signal: Signal, entry: str = "") -> None:
         """Take a signal of a record.
+
+        Args:
+            file: Name of the file.
+            record: Ordinal of the record in it.
+            uid: Of the record.
+            signal: The signal.
+            entry: Timeline entry of the record; waits in a file until an alert shows it.
 
         Raises:
             OSError: The directory for temporary files is full.
         """
         place = EventRef(index=file, id=f"{record} {uid}", hash="")
         # Received when it happened: in a scan every event is in time.
-        self._held.append(msgspec.structs.replace(signal, event=place, seen=signal.at))
+        self._held.append(
+            msgspec.structs.replace(signal, event=place, seen=signal.at, context=self._kept(place, entry))
+        )
         if len(self._held) >= self._in_memory:
             self._spill()
 
@@ -70,6 +82,25 @@ class Correlating:
         """Delete what was written. Harmless when repeated."""
         while self._files:
             self._files.pop().close()
+        if self._entries:
+            self._entries.close()
+            self._entries = None
+
+    def _kept(self, place: EventRef, entry: str) -> dict[str, Any]:
+        """Where an entry waits, and of which record it is; nothing for none."""
+        if not entry:
+            return {}
+        if self._entries is None:
+            self._entries = tempfile.TemporaryFile(prefix="skytrail-scan-")  # noqa: SIM115 - closed by `close`
+        start, text = self._entries.seek(0, os.SEEK_END), entry.encode()
+        self._entries.write(text)
+        return {"start": start, "size": len(text), "file": place.index, "record": place.id}
+
+    def _entry(self, kept: Mapping[str, Any]) -> str:
+        if not kept or self._entries is None:
+            return ""
+        self._entries.seek(kept["start"])
+        return self._entries.read(kept["size"]).decode()
 
     def _spill(self) -> None:
         self._held.sort(key=_order)
@@ -88,7 +119,9 @@ class Correlating:
                 yield self._hit(detection)
 
     def _hit(self, detection: Detection) -> Hit:
-        record, _, uid = detection.event.id.partition(" ")
+        kept = detection.context  # an alert that waited may show the entry of another of its records
+        file = kept.get("file", detection.event.index)
+        record, _, uid = str(kept.get("record", detection.event.id)).partition(" ")
         match = Match(
             rule=-1,
             ordinal=int(record),
@@ -99,14 +132,19 @@ class Correlating:
             reason=detection.reason,
             member=detection.member,
             group_key=detection.group_key,
+            entry=self._entry(kept),
         )
         rule = self._router.correlations[detection.rule_id].rule
-        return Hit(rule, detection.event.index, int(record), uid, match)
+        return Hit(rule, file, int(record), uid, match)
 
 
 def from_level(correlations: Sequence[Correlation], severity: int) -> tuple[Correlation, ...]:
     """Those of a severity and above, and silently those they build upon, in the same order."""
-    wanted = {one.id for one in correlations if one.rule.severity >= severity}
+    return upon(correlations, {one.id for one in correlations if one.rule.severity >= severity})
+
+
+def upon(correlations: Sequence[Correlation], wanted: AbstractSet[str]) -> tuple[Correlation, ...]:
+    """Those of some ids, and silently those they build upon, in the same order."""
     below: set[str] = set()
     for one in reversed(correlations):  # each stands behind those it builds upon
         if one.id in wanted | below:

@@ -50,7 +50,7 @@ class Task:
         correlations: What is judged over many records.
         since: Only event times from here on.
         until: Only event times before.
-        entries: Whether matches carry a timeline entry.
+        entries: Whether matches and signals carry a timeline entry.
     """
 
     rules: tuple[Rule, ...]
@@ -196,10 +196,11 @@ class Evaluator:
             yield self._match(format_, rule, ordinal, event, uid)
         if event.identified is None:  # what has no time is in no window
             return
+        shown = self._entry(format_, event)
         for signal in self._router.signals(
             [(0, rule)], [event.view], [event.identified], format_.log_source, ruleset_version="", index_of=lambda _: ""
         ):
-            yield Traced(ordinal, uid, own_id is None, msgspec.structs.replace(signal, context={}))
+            yield Traced(ordinal, uid, own_id is None, msgspec.structs.replace(signal, context={}), shown)
 
     def _match(self, format_: Format, rule: Rule, ordinal: int, event: _Event, uid: str) -> Match:
         view = event.view
@@ -215,8 +216,11 @@ class Evaluator:
             reason=word_reason(rule.reason or rule.title, fields),
             member=short_member(view.member or uid),
             group_key=group_key(fields, rule.suppression.by),
-            entry=entry(format_.name, view, event.reading.shown) if self._task.entries else "",
+            entry=self._entry(format_, event),
         )
+
+    def _entry(self, format_: Format, event: _Event) -> str:
+        return entry(format_.name, event.view, event.reading.shown) if self._task.entries else ""
 
     def _in_range(self, at: str) -> bool:
         task = self._task

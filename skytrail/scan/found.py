@@ -44,12 +44,13 @@ class Match(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Traced(msgspec.Struct, frozen=True, array_like=True):
-    """A signal for a correlation, and the record it comes from; attributes as in `Match`."""
+    """A signal for a correlation, and the record it comes from; other attributes as in `Match`."""
 
     ordinal: int
     uid: str
     by_leaf: bool
     signal: Signal
+    entry: str = ""
 
 
 class Refusal(msgspec.Struct, frozen=True, array_like=True):

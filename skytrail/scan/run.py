@@ -117,7 +117,7 @@ class Scan:
                     yield self._hit(piece, match)
                 for traced in part.signals:
                     record = self._before + traced.ordinal
-                    self._correlating.add(piece.file, record, self._uid(traced, record), traced.signal)
+                    self._correlating.add(piece.file, record, self._uid(traced, record), traced.signal, traced.entry)
                 if part.last:
                     self._finish(piece, part)
                     self._on_progress()

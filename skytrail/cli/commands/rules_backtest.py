@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import time
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -14,17 +17,21 @@ from ingest.schema.errors import ConfigError
 from skytrail.cli.commands.rules import group
 from skytrail.cli.commands.scan import AUTO, FormatOption, JobsOption, SinceOption, UntilOption, cores, verdict
 from skytrail.cli.context import context_of
+from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
-from skytrail.cli.rule_choice import rules_named
+from skytrail.cli.rule_choice import chosen_rules
 from skytrail.cli.scan_progress import Display
 from skytrail.cli.times import moment
+from skytrail.scan import outcome
 from skytrail.scan.backtest import Backtest
 from skytrail.scan.evaluate import Task
+from skytrail.scan.outcome import Change
 from skytrail.scan.pieces import pieces
-from skytrail.scan.run import Scan
+from skytrail.scan.run import Scan, Tally
 from skytrail.scan.sources import find
 
 _COLUMNS = ("rule_id", "level", "alerts", "actions", "matches", "undated", "principals", "first", "last")
+_TOLD = 20  # changes that are told in words; json has more
 
 
 def register(_: typer.Typer) -> None:
@@ -43,17 +50,27 @@ def rules_backtest(
     format_name: FormatOption = AUTO,
     start: SinceOption = None,
     end: UntilOption = None,
+    per_day: Annotated[bool, typer.Option("--per-day", help="A row per rule and day (UTC).")] = False,
+    save: Annotated[Path | None, typer.Option(help="Write the alerts to this file, as an outcome to expect.")] = None,
+    expect: Annotated[
+        Path | None, typer.Option(help="Compare the alerts with those that --save wrote; exit 1 when they differ.")
+    ] = None,
     jobs: JobsOption = 0,
     output: OutputOption = None,
 ) -> None:
     """Say what rules would have alerted on, had they been in force: alerts after suppression, per rule and principal.
 
-    `actions` counts an action once, however many of its stages and repetitions match; `undated` matches have no
-    readable time and are in no alert. json and jsonl have the counts per principal. Exit codes as for `scan`.
+    Correlations are judged over all of the input, in the order of time; each of their matches is an alert. `actions`
+    counts an action once, however many of its stages and repetitions match; `undated` matches have no readable time and
+    are in no alert. json and jsonl have the counts per day and principal. With --expect an alert is new, gone or the
+    same: by its rule, the time of its first match and what it folds on. Exit codes as for `scan`; 1 on a difference.
 
     Examples:  skytrail rules backtest my-rules/new.yml ./logs --from 30d
                skytrail rules backtest aws-root-used --archive --from 90d -o json
+               skytrail rules backtest ./my-rules ./logs --save before.jsonl   |
+               skytrail rules backtest ./my-rules ./logs --expect before.jsonl
     """
+    expected = outcome.read(expect) if expect else None
     if format_name != AUTO:
         format_named(format_name)
     now = dt.datetime.now(dt.UTC)
@@ -62,13 +79,13 @@ def rules_backtest(
     if not given:
         raise ConfigError("looking for input: none is given", mend="name files or directories, or add --archive")
     sources = find(given)
-    rules = rules_named(context, rule)
-    test = Backtest(rules)
+    chosen = chosen_rules(context, rule)
+    test = Backtest(chosen.telling, keeps_alerts=bool(save or expect))
     work = pieces(sources, None if format_name == AUTO else format_name, since=since)
     began = time.monotonic()
     with Display(sum(source.size for source in sources), quiet=False) as display:
         run = Scan(
-            Task(rules, since, until),
+            Task(chosen.rules, since, until, bases=chosen.bases, correlations=chosen.correlations),
             jobs=jobs or cores(),
             on_trouble=display.trouble,
             on_progress=lambda: display.show(run.tally),
@@ -76,9 +93,53 @@ def rules_backtest(
         with contextlib.closing(run.hits(work)) as hits:
             for hit in hits:
                 test.add(hit)
-    emit_rows(test.rows(), output, columns=_COLUMNS)
+    changes = outcome.compare(expected, test.alerts) if expected is not None else None
+    _emit(test, changes, output, per_day=per_day)
     display.finish(run.tally, time.monotonic() - began)
     totals = test.totals
-    say(f"{totals['alerts']:,} alerts from {totals['matches']:,} matches of {len(rules):,} rules")
-    if code := verdict(run.tally, None):
+    say(f"{totals['alerts']:,} alerts from {totals['matches']:,} matches of {len(chosen.telling):,} rules")
+    if save:
+        say(f"{outcome.write(save, [one.id for one in chosen.telling], test.alerts.values()):,} alerts saved in {save}")
+    _end(run.tally, changes)
+
+
+def _emit(test: Backtest, changes: Mapping[str, Change] | None, output: OutputOption, *, per_day: bool) -> None:
+    """Write a row per rule, or per rule and day."""
+    if per_day:
+        rows = (
+            {"rule_id": row["rule_id"], "level": row["level"], **day} for row in test.rows() for day in row["by_day"]
+        )
+        emit_rows(rows, output, columns=("day", "rule_id", "level", "alerts", "matches"))
+    elif changes is None:
+        emit_rows(test.rows(), output, columns=_COLUMNS)
+    else:
+        emit_rows(_compared(test, changes), output, columns=("rule_id", "level", "alerts", "new", "gone", "same"))
+
+
+def _compared(test: Backtest, changes: Mapping[str, Change]) -> Iterator[dict[str, Any]]:
+    """The rows with what changed; rules that are not there any more have one, too."""
+    rows = list(test.rows())
+    absent = [
+        {"rule_id": rule_id, "alerts": 0} for rule_id in sorted(changes.keys() - {row["rule_id"] for row in rows})
+    ]
+    for row in (*rows, *absent):
+        change = changes.get(row["rule_id"], Change())
+        yield {**row, "new": change.new, "gone": change.gone, "same": change.same, "changes": change.listed}
+
+
+def _end(tally: Tally, changes: Mapping[str, Change] | None) -> None:
+    """End with the exit code; differences come before what could not be checked, unless nothing could be read.
+
+    Raises:
+        typer.Exit: It is not 0.
+    """
+    code = verdict(tally, None)
+    if changes is not None:
+        new, gone, same = (sum(getattr(one, kind) for one in changes.values()) for kind in ("new", "gone", "same"))
+        say(f"compared with what was expected: {new:,} new, {gone:,} gone, {same:,} the same")
+        for one in itertools.islice((one for change in changes.values() for one in change.listed), _TOLD):
+            say(f"{one['change']}: {one['at']} {one['rule_id']} {one['principal']}: {one['reason']}")
+        if (new or gone) and code is not Exit.BAD_INPUT:
+            code = Exit.FINDINGS
+    if code:
         raise typer.Exit(code)

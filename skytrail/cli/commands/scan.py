@@ -112,11 +112,9 @@ def scan(
 def _task(
     book: Rulebook, level: Level | None, since: dt.datetime | None, until: dt.datetime | None, *, timeline: bool
 ) -> Task:
-    """What is looked for; a timeline is of records, so no correlation is."""
-    if book.correlations and timeline:
-        say(f"not evaluated: {len(book.correlations):,} correlations; a timeline is of records")
+    """What is looked for."""
     floor = level.severity if level else 0
-    correlations = () if timeline else from_level(book.correlations, floor)
+    correlations = from_level(book.correlations, floor)
     rules = tuple(rule for rule in book.rules if rule.severity >= floor)
     bases = book.bases if correlations else ()
     return Task(rules, since, until, entries=timeline, bases=bases, correlations=correlations)

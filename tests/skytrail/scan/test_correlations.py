@@ -136,3 +136,38 @@ def test_of_a_level_and_above_are_those_and_silently_what_they_build_upon(book: 
         ("test-stopped-then-listed", False),
     ]
     assert [one.id for one in from_level(book.correlations, 73)] == ["test-stopped-often"]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_timeline_shows_an_alert_with_the_entry_of_the_record_that_completed_it(
+    tmp_path: Path, rule_dir: Path, jobs: str
+) -> None:
+    folder = written(tmp_path, a=[STOPS[2], STOPS[3]], b=[LISTED], c=[STOPS[1], STOPS[0]])
+    often, chain = scan(folder, "--rules", rule_dir, "--jobs", jobs, "-o", "timesketch")
+    assert (often["tag"], often["event_name"], often["datetime"]) == (
+        ["test-stopped-often"],
+        "StopLogging",
+        "2026-03-01T00:08:00.000+00:00",
+    )
+    assert (often["filename"], often["record"], often["reason"]) == (
+        str(folder / "a.ndjson"),
+        0,
+        "3 trails were stopped.",
+    )
+    assert (chain["tag"], chain["event_name"], chain["uid"]) == (
+        ["test-stopped-then-listed"],
+        "ListBuckets",
+        LISTED["eventID"],
+    )
+
+
+def test_entries_that_wait_for_an_alert_are_gone_with_the_scan(book: Rulebook) -> None:
+    task = Task(book.rules, entries=True, bases=book.bases, correlations=book.correlations)
+    records = [json.dumps(event).encode() for event in STOPS]
+    correlating = Correlating(book.correlations, in_memory=1)
+    for one in Evaluator(task).matches(format_named("aws.cloudtrail"), records):
+        assert isinstance(one, Traced)
+        correlating.add("f", one.ordinal, one.uid, one.signal, one.entry)
+    shown = [json.loads(hit.match.entry)["event_name"] for hit in correlating.hits()]
+    correlating.close()
+    assert shown == ["StopLogging"]
