@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,36 +71,43 @@ def rules_backtest(
                skytrail rules backtest ./my-rules ./logs --expect before.jsonl
     """
     expected = outcome.read(expect) if expect else None
-    if format_name != AUTO:
-        format_named(format_name)
-    now = dt.datetime.now(dt.UTC)
-    since, until = moment(start, now), moment(end, now)
-    given = [*(paths or ()), *([context_of(context).settings.archive_place] if archive else ())]
-    if not given:
-        raise ConfigError("looking for input: none is given", mend="name files or directories, or add --archive")
-    sources = find(given)
     chosen = chosen_rules(context, rule)
     test = Backtest(chosen.telling, keeps_alerts=bool(save or expect))
-    work = pieces(sources, None if format_name == AUTO else format_name, since=since)
-    began = time.monotonic()
-    with Display(sum(source.size for source in sources), quiet=False) as display:
-        run = Scan(
-            Task(chosen.rules, since, until, bases=chosen.bases, correlations=chosen.correlations),
-            jobs=jobs or cores(),
-            on_trouble=display.trouble,
-            on_progress=lambda: display.show(run.tally),
-        )
-        with contextlib.closing(run.hits(work)) as hits:
-            for hit in hits:
-                test.add(hit)
+    now = dt.datetime.now(dt.UTC)
+    task = Task(
+        chosen.rules, moment(start, now), moment(end, now), bases=chosen.bases, correlations=chosen.correlations
+    )
+    given = [*(paths or ()), *([str(context_of(context).settings.archive_dir)] if archive else ())]
+    tally = _run(test, task, given, format_name, jobs)
     changes = outcome.compare(expected, test.alerts) if expected is not None else None
     _emit(test, changes, output, per_day=per_day)
-    display.finish(run.tally, time.monotonic() - began)
     totals = test.totals
     say(f"{totals['alerts']:,} alerts from {totals['matches']:,} matches of {len(chosen.telling):,} rules")
     if save:
         say(f"{outcome.write(save, [one.id for one in chosen.telling], test.alerts.values()):,} alerts saved in {save}")
-    _end(run.tally, changes)
+    _end(tally, changes)
+
+
+def _run(test: Backtest, task: Task, given: Sequence[str], format_name: str, jobs: int) -> Tally:
+    """Show the test every hit of a scan.
+
+    Raises:
+        ConfigError: No input is named or found, or the format is unknown.
+    """
+    if format_name != AUTO:
+        format_named(format_name)
+    if not given:
+        raise ConfigError("looking for input: none is given", mend="name files or directories, or add --archive")
+    sources = find(given)
+    work = pieces(sources, None if format_name == AUTO else format_name, since=task.since)
+    began = time.monotonic()
+    with Display(sum(source.size for source in sources), quiet=False) as display:
+        run = Scan(task, jobs=jobs or cores(), on_trouble=display.trouble, on_progress=lambda: display.show(run.tally))
+        with contextlib.closing(run.hits(work)) as hits:
+            for hit in hits:
+                test.add(hit)
+    display.finish(run.tally, time.monotonic() - began)
+    return run.tally
 
 
 def _emit(test: Backtest, changes: Mapping[str, Change] | None, output: OutputOption, *, per_day: bool) -> None:

@@ -29,19 +29,6 @@ BROKEN = {
     "no_condition.yml": RULE.replace("  condition: selection\n", ""),
 }
 
-CORRELATION = """\
-title: Many trails stopped
-name: test-many-trails-stopped
-level: high
-correlation:
-  type: event_count
-  rules: [test-trail-stopped]
-  group-by: [recipientAccountId]
-  timespan: 1h
-  condition: {gte: 3}
-  generate: true
-"""
-
 
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -68,15 +55,6 @@ def test_a_broken_rule_is_named_and_the_others_go_on(tmp_path: Path, trail: Path
     assert name in result.stderr
     assert len(result.stdout.splitlines()) == 2
     assert time.monotonic() - began < 30
-
-
-def test_a_timeline_says_that_it_leaves_correlations_out(tmp_path: Path, trail: Path) -> None:
-    directory = rules(tmp_path / "rules")
-    (directory / "many.yml").write_text(CORRELATION)
-    arguments = ["scan", str(trail), "--rules", str(directory), "-o", "timesketch"]
-    result = RUNNER.invoke(build(), arguments, catch_exceptions=False)
-    assert "not evaluated: 1 correlations" in result.stderr
-    assert result.stdout.strip()
 
 
 def test_strict_stops_before_anything_is_read(tmp_path: Path, trail: Path) -> None:
