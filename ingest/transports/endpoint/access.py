@@ -32,7 +32,12 @@ class Tokens:
 
     def allow(self, source: str, authorization: str) -> bool:
         """Whether this `Authorization` header may post for this source; takes the same time for every token."""
-        token = authorization[len(_SCHEME) :].strip() if authorization.lower().startswith(_SCHEME) else ""
+        return self.accept(
+            source, authorization[len(_SCHEME) :].strip() if authorization.lower().startswith(_SCHEME) else ""
+        )
+
+    def accept(self, source: str, token: str) -> bool:
+        """Whether a token may post for this source; takes the same time for every token."""
         digest = _digest(token)
         allowed = False
         for bound_to, accepted in self._secrets.accepted():

@@ -28,6 +28,7 @@ class Endpoint:
         path: What stands before the source id.
         admit: Looks at a request before its body is read; its answer refuses it, None lets it go on.
         keep: Makes a body durable and answers.
+        finish: Brings every answer into the shape that the sender expects; None: as it is.
 
     Attributes:
         port: Where it listens, once started.
@@ -45,11 +46,13 @@ class Endpoint:
         *,
         admit: Callable[[web.Request, str], web.Response | None],
         keep: Callable[[web.Request, str, bytes], Awaitable[web.Response]],
+        finish: Callable[[web.Request, web.Response], None] | None = None,
     ) -> None:
         self._settings = settings
         self._path = path
         self._admit = admit
         self._keep = keep
+        self._finish = finish
         self._tls = tls_context(settings)
         self._runner: web.AppRunner | None = None
         self._closing = False
@@ -108,6 +111,8 @@ class Endpoint:
     async def _post(self, request: web.Request) -> web.Response:
         response = await self._answer(request, request.match_info["source"])
         self.answers[response.status] += 1
+        if self._finish is not None:
+            self._finish(request, response)
         return response
 
     async def _answer(self, request: web.Request, source: str) -> web.Response:
