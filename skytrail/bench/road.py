@@ -1,4 +1,4 @@
-"""The whole road into Elasticsearch: envelopes in Kafka, a running role index, documents created and accounted for."""
+"""A road through Kafka: envelopes are sent, a running role accounts for their records."""
 
 from __future__ import annotations
 
@@ -20,20 +20,33 @@ _OUTCOMES = (CREATED, CONFLICT, DEAD_LETTERED, FILTERED)
 
 
 class Road:
-    """Sends envelopes and waits until the role index has accounted for them.
+    """Sends envelopes and waits until a role has accounted for them.
 
-    The role saves its account when a batch is in Elasticsearch, and just before it acknowledges it: what the account
-    says is done. So the end of the road is seen without asking Elasticsearch, which is being measured.
+    A role saves its account when the outcome of a batch is durable, and just before it acknowledges it: what the
+    account says is done. So the end of the road is seen without asking what is being measured.
     """
 
-    def __init__(self, kafka: KafkaSettings, namespace: str, alive: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        namespace: str,
+        alive: Callable[[], None],
+        *,
+        role: str = "index",
+        good: str = CREATED,
+    ) -> None:
         """Connect later, with `open`.
 
         Args:
             kafka: Brokers that no other role reads from.
             namespace: Of the records; others are not counted.
             alive: Raises when the role has ended.
+            role: Whose account is followed.
+            good: What must become of every record.
         """
+        self._role = role
+        self._good = good
+        self._outcomes = _OUTCOMES if good in _OUTCOMES else (good,)
         self._publisher = KafkaPublisher(kafka, raw_topic=raw_topic, dead_letter_topic=DEAD_LETTERS)
         self._consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
         self._partitions = kafka.partitions
@@ -56,32 +69,46 @@ class Road:
         await self._consumer.stop()
 
     async def travel(self, envelopes: Sequence[Envelope], timeout_s: float) -> None:
-        """Publish, and return when every record has become a document.
+        """Publish, and return when every record is done.
 
         Raises:
-            EngineError: Not in time, or something else than a document became of one.
+            EngineError: Not in time, or something else became of one than must.
         """
+        await self.send(envelopes)
+        await self.reach(self._sent, timeout_s)
+        if self._done(self._good) != self._sent:
+            raise EngineError(f"checking the records: {self._done(self._good)} {self._good} of {self._sent} sent")
+
+    async def send(self, envelopes: Sequence[Envelope]) -> int:
+        """Publish; how many records were sent so far."""
         for start in range(0, len(envelopes), PER_PUBLISH):
             await self._publisher.publish(envelopes[start : start + PER_PUBLISH])
         self._sent += sum(len(envelope.records) for envelope in envelopes)
+        return self._sent
+
+    async def reach(self, records: int, timeout_s: float) -> int:
+        """Return when so many records of all that were ever sent are done; how many are.
+
+        Raises:
+            EngineError: Not in time.
+        """
         deadline = time.monotonic() + timeout_s
-        while (done := self._done()) < self._sent:
+        while (done := self._done()) < records:
             if time.monotonic() > deadline:
-                raise EngineError(f"waiting for the role index: {done} of {self._sent} records after {timeout_s:g} s")
+                raise EngineError(f"waiting for the role {self._role}: {done} of {records} records in {timeout_s:g} s")
             self._alive()
             for messages in (await self._consumer.getmany(timeout_ms=1000)).values():
                 for message in messages:
                     self._accounts[message.key] = decode(message.value)
-        if self._done(CREATED) != self._sent:
-            raise EngineError(f"checking the documents: {self._done(CREATED)} created of {self._sent} records sent")
+        return done
 
     def _done(self, *outcomes: str) -> int:
-        """Records of our namespace that the role index has accounted for, with these outcomes or any."""
+        """Records of our namespace that the role has accounted for, with these outcomes or any."""
         return sum(
             counts.get(outcome, 0)
             for account in self._accounts.values()
-            if account.role == "index"
+            if account.role == self._role
             for source, counts in account.sources.items()
             if source.startswith(self._namespace)
-            for outcome in outcomes or _OUTCOMES
+            for outcome in outcomes or self._outcomes
         )

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import struct
+from collections.abc import Iterable
 from typing import Any
 
 import zstandard
 
 _CHECKSUM_FLAG = 0x04  # RFC 8878 §3.1.1.1.1
 _STEP = 1024 * 1024
+_CUT_STEP = 256 * 1024
+_LENGTH = struct.Struct(">I")
 _SALVAGE_STEP = 4 * 1024  # what a failing step had read is lost
 MAX_CONTENT = 512 * 1024 * 1024  # inflated bytes of one object: far beyond any honest segment
 _NUMBER = "number"
@@ -114,9 +117,10 @@ def _list_pairs(value: Any, shape: object, path: str) -> tuple[bool, list[tuple[
     return True, [(entry, each[i], f"{path}[{i}]") for i, entry in enumerate(value)]
 
 
-def leaf_of(record: bytes) -> bytes:
-    """RFC 6962 §2.1: the hash of a leaf."""
-    return hashlib.sha256(b"\x00" + record).digest()
+def leaves_of(records: Iterable[bytes]) -> list[bytes]:
+    """RFC 6962 §2.1: the hashes of leaves."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x00" + record).digest() for record in records]
 
 
 def root_over(leaves: list[bytes]) -> str:
@@ -153,6 +157,9 @@ def inflate(body: bytes, limit: int) -> tuple[bytes, str]:
 
 
 def _drain(body: bytes, limit: int) -> tuple[bytes, str]:
+    stated = zstandard.frame_content_size(body)
+    if 0 < stated <= limit:  # in one piece, which costs half of what many do
+        return zstandard.ZstdDecompressor().decompress(body), ""
     content = bytearray()
     with zstandard.ZstdDecompressor().stream_reader(body) as reader:
         while len(content) <= limit and (more := reader.read(_STEP)):
@@ -185,13 +192,37 @@ def _frame_end(body: bytes) -> int:
     return at + (4 if zstandard.get_frame_parameters(body).has_checksum else 0)
 
 
-def cut(frames: bytes, each: Callable[[bytes], None]) -> bool:
-    """Give every whole record to `each`; whether the frames end where a record ends."""
-    at = 0
-    while at < len(frames):
+def cut(frames: bytes) -> tuple[list[bytes], bool]:
+    """Every whole record, and whether the frames end where a record ends."""
+    at, size = 0, len(frames)
+    records: list[bytes] = []
+    read_length = _LENGTH.unpack_from
+    while at + 4 <= size:
         start = at + 4
-        at = start + int.from_bytes(frames[at:start], "big")
-        if start > len(frames) or at > len(frames):
-            return False
-        each(frames[start:at])
-    return True
+        end = start + read_length(frames, at)[0]
+        if end > size:
+            return records, False
+        records.append(frames[start:end])
+        at = end
+    return records, at == size
+
+
+def nth_record(body: bytes, number: int, limit: int) -> bytes | None:
+    """One record of a segment body, inflating no more than what stands before it; None where it can't be had."""
+    at = passed = 0  # where the next record begins, and how many began before it
+    piece, start = b"", 0  # of the content, and where it begins
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(body) as reader:
+            while start + len(piece) <= limit and (more := reader.read(_CUT_STEP)):
+                rest = piece[at - start :]
+                start, piece = start + len(piece) - len(rest), rest + more
+                while (first := at - start + 4) <= len(piece):
+                    end = first + _LENGTH.unpack_from(piece, first - 4)[0]
+                    if passed == number and end <= len(piece):
+                        return piece[first:end]
+                    if passed == number or end > len(piece):
+                        break
+                    at, passed = start + end, passed + 1
+    except zstandard.ZstdError:
+        return None
+    return None

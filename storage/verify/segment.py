@@ -11,7 +11,7 @@ from typing import Any
 
 from storage.verify.differences import differences
 from storage.verify.findings import Finding, Kind, Site
-from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaf_of, root_over, sha256
+from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaves_of, root_over, sha256
 
 _CODECS = {"body": "frames+zstd", "leaves": "sha256", "headers": "jsonl+zstd"}
 _ENDINGS = {"body": ".ndz", "leaves": ".leaves", "headers": ".headers"}
@@ -99,16 +99,10 @@ class Segment:
             sealed = None
         if body is None:
             return
-        found: list[bytes] = []
-        size = 0
-
-        def take(record: bytes) -> None:
-            nonlocal size
-            found.append(leaf_of(record))
-            size += len(record)
-
         content, wrong = inflate(body, manifest["bytes"] + 4 * manifest["n"] + _ROOM_FOR_INSERTED)
-        whole = cut(content, take) and not wrong
+        records, whole = cut(content)
+        whole = whole and not wrong
+        found, size = leaves_of(records), sum(map(len, records))
         if whole and (len(found), size) != (manifest["n"], manifest["bytes"]):
             yield self.site.finding(
                 Kind.ALTERED,

@@ -53,7 +53,7 @@ def bench_normalise(
     """
     machine = this_machine()
     say(f"Machine: {machine}")
-    with _telling() as tell:
+    with telling() as tell:
         found = list(normalising.measure([format_name] if format_name else FORMATS, events, rounds, tell=tell))
     rows = [dataclasses.asdict(row) for row in found]
     if chosen(output) is Output.JSON:
@@ -78,7 +78,7 @@ def bench_index(
     machine = this_machine()
     say(f"Machine: {machine}")
     directory = context_of(context).settings.state_dir / "bench"
-    with _telling() as tell:
+    with telling() as tell:
         result = _on_own_engines(directory, documents, rounds, tell)
     if chosen(output) is Output.JSON:
         emit_object({"machine": dataclasses.asdict(machine), **dataclasses.asdict(result)}, output)
@@ -93,7 +93,7 @@ def bench_index(
 
 def _on_own_engines(directory: Path, documents: int, rounds: int, tell: indexing.Tell) -> indexing.Result:
     """Start engines and a role index, measure, and remove everything again, whatever happens."""
-    _clear(directory)
+    clear(directory)
     directory.mkdir(parents=True)
     processes = Processes(directory / "logs", environment_without_settings())
     try:
@@ -116,16 +116,17 @@ def _on_own_engines(directory: Path, documents: int, rounds: int, tell: indexing
         return asyncio.run(measurement.run(documents, rounds, tell))
     finally:
         processes.stop()
-        _clear(directory)
+        clear(directory)
 
 
-def _clear(directory: Path) -> None:
+def clear(directory: Path) -> None:
+    """Remove the engines of a directory and all that is in it."""
     engines.remove(directory / "engines")
     shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def _telling() -> Iterator[Callable[[str, int, int], None]]:
+def telling() -> Iterator[Callable[[str, int, int], None]]:
     """A progress display with one line for each label."""
     with progress() as display:
         tasks: dict[str, Any] = {}

@@ -9,11 +9,11 @@ from typing import Any
 
 from storage.verify.ledger.notes import Checkpoint, parse_checkpoint
 from storage.verify.ledger.tiles import WIDTH, Tiles, WrongTile
-from storage.verify.ledger.tree import leaf_hash, path_in, root_by_path
+from storage.verify.ledger.tree import leaf_hash, path_and_root, root_by_path
 from storage.verify.places import Place
 from storage.verify.proof.checking import leaf_number
 from storage.verify.proof.document import Inclusion, Proof
-from storage.verify.reading import MANIFEST_SHAPE, canonical, cut, document, inflate
+from storage.verify.reading import MANIFEST_SHAPE, canonical, document, nth_record
 
 _MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
 _ANCHORS_TRIED = 60
@@ -58,16 +58,15 @@ def make_proof(place: Place, asked: Asked, *, with_record: bool = True) -> Proof
     if number is None:
         raise Unprovable(f"the segment that covers {asked} has no such record")
     stored = place.read(manifest["leaves"]["key"]) or b""
-    leaves = [stored[at : at + 32] for at in range(0, len(stored), 32)]
-    if number >= len(leaves):
+    leaf = stored[32 * number : 32 * number + 32]
+    if not leaf or len(stored) % 32:
         raise Unprovable(f"the leaves of the segment of {asked} are gone; run `skytrail verify`")
-    path = tuple(path_in(leaves, number))
+    path, root = path_and_root(stored, number)
     record = _record(place, manifest, number) if with_record else None
-    damaged = root_by_path(leaves[number], number, len(leaves), path) != bytes.fromhex(manifest["root"])
-    if damaged or (record is not None and leaf_hash(record) != leaves[number]):
+    if root.hex() != manifest["root"] or (record is not None and leaf_hash(record) != leaf):
         raise Unprovable(f"the segment of {asked} is not as it was sealed; run `skytrail verify`")
     ledger, stamps = _in_ledger(place, namespace, canonical(manifest))
-    return Proof(asked.offset, asked.index, leaves[number], record, path, manifest, ledger, stamps)
+    return Proof(asked.offset, asked.index, leaf, record, tuple(path), manifest, ledger, stamps)
 
 
 def _segment(place: Place, asked: Asked) -> tuple[str, dict[str, Any]]:
@@ -102,13 +101,10 @@ def _manifest(place: Place, key: str) -> dict[str, Any]:
 
 
 def _record(place: Place, manifest: dict[str, Any], number: int) -> bytes:
-    body = place.read(manifest["body"]["key"]) or b""
-    records: list[bytes] = []
-    content, _ = inflate(body, manifest["bytes"] + 4 * manifest["n"])
-    cut(content, records.append)
-    if number >= len(records):
+    record = nth_record(place.read(manifest["body"]["key"]) or b"", number, manifest["bytes"] + 4 * manifest["n"])
+    if record is None:
         raise Unprovable("the records of the segment are gone or damaged; run `skytrail verify`")
-    return records[number]
+    return record
 
 
 def _in_ledger(place: Place, namespace: str, entry: bytes) -> tuple[Inclusion, Stamps]:
