@@ -90,12 +90,12 @@ _decoder = msgspec.json.Decoder(_Any)
 
 def heartbeat(namespace: str, now: dt.datetime, streams: Sequence[Streamed]) -> bytes:
     """States that these chains had no segment up to now."""
-    return canonical(_head("heartbeat", namespace, now) | {"streams": streams})
+    return canonical(head("heartbeat", namespace, now) | {"streams": streams})
 
 
 def config(namespace: str, now: dt.datetime, settings: dict[str, Any]) -> bytes:
     """States by what the log is kept from now on."""
-    return canonical(_head("config", namespace, now) | {"settings": settings})
+    return canonical(head("config", namespace, now) | {"settings": settings})
 
 
 def keychange(
@@ -113,7 +113,7 @@ def keychange(
     Args:
         signers: Those keys in this order.
     """
-    entry = _head("keychange", namespace, now)
+    entry = head("keychange", namespace, now)
     entry |= {"reason": reason, "keys": keys, "retired": retired, "continues": continues}
     text = f"skytrail keychange v1\n{canonical(entry).decode()}\n"
     lines = [signer.sign(text, 0).line.rstrip("\n") for signer in signers]
@@ -168,6 +168,7 @@ def _check_follows(tip: Tip | None, read: _Any) -> None:
         )
 
 
-def _head(kind: str, namespace: str, now: dt.datetime) -> dict[str, Any]:
+def head(kind: str, namespace: str, now: dt.datetime) -> dict[str, Any]:
+    """What every entry but a `segment` begins with."""
     builder: Builder = BUILDER
     return {"v": VERSION, "type": kind, "namespace": namespace, "at": instant(now), "builder": builder}

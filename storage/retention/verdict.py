@@ -145,6 +145,18 @@ def limits_of(tier: Tier, subject: Subject, policies: Sequence[InForce], now: dt
     return Limits(floor, keep, min(ceilings, key=lambda each: each.at, default=None))
 
 
+def bounds_of(tier: Tier, subject: Subject, policies: Sequence[InForce], now: dt.datetime) -> list[tuple[str, Limit]]:
+    """Everything that bounds a subject in a tier, for people: `floor`, `own` or `ceiling` and the limit."""
+    found: list[tuple[str, Limit]] = []
+    for policy, rule in _spans(subject, policies):
+        found += [("floor", limit) for limit in _floors(tier, subject, policy, rule, now)]
+        found += [("own", limit) for limit in _own(tier, subject, policy, rule, now)]
+    current = policies[-1].policy.class_of(subject.namespace, subject.dataset) if policies else None
+    if current is not None:
+        found += [("ceiling", limit) for limit in _ceilings(subject, policies[-1].policy, current, now)]
+    return list(dict.fromkeys(found))
+
+
 def _spans(subject: Subject, policies: Sequence[InForce]) -> Iterator[tuple[Policy, ClassRule]]:
     """The policies that were in force at some time since the event, and what the subject was to them."""
     first = min(subject.event, subject.received)

@@ -12,21 +12,25 @@ import typer
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_rows, say
+from skytrail.retaining import Retaining, open_retaining
 from skytrail.settings import Settings
+from storage.retention.entries import policy_entry
 from storage.retention.policy import Policy, read_policy
+from storage.retention.record import State, policy_digest
 from storage.retention.regimes import Regime, shipped
 
 REGIME_COLUMNS = ("id", "regime", "version", "clause", "minimum", "minimum_hot", "valid_from", "valid_to", "checked")
 CLASS_COLUMNS = ("class", "namespaces", "datasets", "hot", "cold", "maximum", "purpose", "rows")
 
+group = typer.Typer(help="How long logs are kept, and why.", no_args_is_help=True)
 PolicyArgument = Annotated[Path | None, typer.Argument(help="The TOML file. Default: retention.policy_file.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="How long logs are kept, and why.", no_args_is_help=True)
     group.command("regimes")(retention_regimes)
     group.command("check")(retention_check)
+    group.command("adopt")(retention_adopt)
     app.add_typer(group, name="retention")
 
 
@@ -61,6 +65,36 @@ def retention_check(context: typer.Context, policy: PolicyArgument = None, outpu
     found = read_policy(path)
     emit_rows(class_rows(found), output, columns=CLASS_COLUMNS)
     say(f"{path} is sound: policy {found.name!r}, {len(found.classes)} classes, {len(found.people)} people")
+
+
+def retention_adopt(context: typer.Context, policy: PolicyArgument = None, output: OutputOption = None) -> None:
+    """Bring a policy into force: it becomes an entry in the ledger of every namespace where another one is in force.
+
+    What is stored keeps every period that it was ever promised; the new policy lengthens and never shortens it.
+
+    Examples:  skytrail retention adopt retention.toml   |   skytrail retention adopt -o json
+    """
+    settings = context_of(context).settings
+    found = read_policy(policy_path(settings, policy))
+    retaining = open_retaining(settings, lambda: dt.datetime.now(dt.UTC), allow_delete=True)
+    rows = [adopted(retaining, namespace, found) for namespace in retaining.namespaces()]
+    emit_rows(rows, output, columns=("namespace", "outcome", "policy", "sha256"))
+    say("next: `skytrail retention plan` shows what follows from it; new namespaces need `retention adopt` again")
+
+
+def adopted(retaining: Retaining, namespace: str, policy: Policy) -> dict[str, Any]:
+    """Enter a policy in one ledger, unless it is in force there."""
+    digest, outcome = policy_digest(policy), "already in force"
+
+    def make(state: State) -> list[bytes]:
+        nonlocal outcome
+        if state.policy is not None and policy_digest(state.policy) == digest:
+            return []
+        outcome = "in force"
+        return [policy_entry(namespace, dt.datetime.now(dt.UTC), policy)]
+
+    retaining.record(namespace).enter(make)
+    return {"namespace": namespace, "outcome": outcome, "policy": policy.name, "sha256": digest}
 
 
 def policy_path(settings: Settings, given: Path | None) -> Path:

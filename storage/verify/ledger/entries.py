@@ -10,6 +10,7 @@ from typing import Any
 
 from storage.verify.findings import Finding, Kind, Site
 from storage.verify.ledger.notes import ED25519, VerifierKey, as_witness, parse_signature, parse_vkey
+from storage.verify.ledger.retention import KINDS, SHAPES
 from storage.verify.reading import MANIFEST_SHAPE, canonical, document, sha256
 from storage.verify.scope import Scope
 
@@ -31,6 +32,7 @@ _SHAPES: dict[str, dict[str, object]] = {
         "continues": ("text", None),
         "signatures": ["text"],
     },
+    **SHAPES,
 }
 StreamId = tuple[str, int]
 
@@ -88,6 +90,7 @@ class Told:
         times: When each entry was made, POSIX seconds, by its index.
         configs: (index, settings) of the `config` entries.
         continues: The checkpoint of the epoch before that entry 0 vouches for.
+        retention: (index, entry) of those about policies, holds and what is destroyed.
     """
 
     site: Site
@@ -98,6 +101,7 @@ class Told:
     times: array[float] = field(default_factory=lambda: array("d"))
     configs: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     continues: str = ""
+    retention: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
 
     def take(self, index: int, entry: bytes) -> Iterator[Finding]:
         """Read the next entry."""
@@ -123,6 +127,8 @@ class Told:
                 yield from self._keychange(index, value)
             case "config":
                 self.configs.append((index, value["settings"]))
+            case kind if kind in KINDS:
+                self.retention.append((index, value))
             case other:
                 detail = f"an entry of the type {other[:40]!r}, which this version does not know"
                 yield self._wrong(index, detail, Kind.UNCHECKED)

@@ -1,0 +1,161 @@
+"""What there is: the indices of Elasticsearch, as the reader identity sees them, and the chains of the archive."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from elastic_transport import TransportError
+from elasticsearch import ApiError, AsyncElasticsearch
+
+from storage.archive.chain import Chain
+from storage.archive.manifest import digest, manifest_key, parse, stream_prefix
+from storage.archive.store import ArchiveStore
+from storage.index.client import explain
+from storage.index.names import parse as parse_index
+from storage.index.names import pattern
+from storage.ledger.entries import Tips
+from storage.retention.entries import Hold
+from storage.retention.holding import query_of
+from storage.retention.plan import ChainFacts, IndexFacts, SegmentFacts
+
+DatasetOf = Callable[[str], str]
+"""The data set of what a topic carries."""
+_MOST: Final = 10_000
+
+
+async def indices(client: AsyncElasticsearch, holds: Sequence[Hold], name: str = "") -> list[IndexFacts]:
+    """Our indices, by name.
+
+    Args:
+        client: Of the reader identity.
+        holds: Those of which it is counted whether an index has documents of them.
+        name: Only this one.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer, or refuses.
+    """
+    asked = name or pattern()
+    try:
+        told = await client.indices.stats(index=asked, metric=["docs", "store"], expand_wildcards="open")
+        newest = await client.search(
+            index=asked, size=0, aggs=_aggregations(holds), ignore_unavailable=True, allow_partial_search_results=False
+        )
+    except (ApiError, TransportError) as exc:
+        raise explain(exc, "looking at the indices", asked) from exc
+    buckets = (
+        {bucket["key"]: bucket for bucket in newest["aggregations"]["index"]["buckets"]} if told["indices"] else {}
+    )
+    return [
+        _facts(found, stats, buckets.get(found, {}), holds)
+        for found, stats in sorted(told["indices"].items())
+        if parse_index(found) is not None
+    ]
+
+
+def chains(
+    store: ArchiveStore, namespace: str, tips: Tips, destroyed: dict[tuple[str, int], set[int]], dataset_of: DatasetOf
+) -> Iterator[ChainFacts]:
+    """The chains of a namespace, in the order of topics and partitions.
+
+    Args:
+        store: The archive.
+        namespace: Whose.
+        tips: What the ledger has of each chain.
+        destroyed: Numbers of segments that have a tombstone.
+        dataset_of: See `DatasetOf`.
+
+    Raises:
+        StoreUnavailable: Call it again.
+        IntegrityError: The archive is damaged.
+    """
+    for topic in store.folders(f"{namespace}/seg/"):
+        for partition in sorted(map(int, store.folders(f"{namespace}/seg/{topic}/"))):
+            chain = Chain(store, namespace, topic, partition)
+            chain.restore()
+            if chain.last is None:
+                continue
+            tip = tips.get((topic, partition))
+            gone = destroyed.get((topic, partition), set())
+            yield ChainFacts(
+                topic=topic,
+                partition=partition,
+                dataset=dataset_of(topic),
+                segments=_segments(chain, gone),
+                last=chain.last.seq,
+                offset=chain.last.covers.last_offset,
+                ledgered=(-1, -1) if tip is None else (tip.last_offset, tip.seq),
+            )
+
+
+def segment_facts(store: ArchiveStore, namespace: str, topic: str, partition: int, seq: int) -> SegmentFacts:
+    """One segment as its manifest tells.
+
+    Raises:
+        IntegrityError: There is no such manifest, or it is damaged.
+    """
+    return _segment(Chain(store, namespace, topic, partition), seq)
+
+
+def _segments(chain: Chain, gone: set[int]) -> Iterator[SegmentFacts]:
+    assert chain.last is not None
+    for seq in range(chain.last.seq + 1):
+        if seq not in gone:
+            yield _segment(chain, seq)
+
+
+def _segment(chain: Chain, seq: int) -> SegmentFacts:
+    body = chain.manifest_bytes(seq)
+    prefix = stream_prefix(chain.namespace, chain.topic, chain.partition)
+    manifest = parse(body, manifest_key(prefix, seq))
+    sealed = dt.datetime.fromisoformat(manifest.sealed_at)
+    received = dt.datetime.fromisoformat(manifest.received.max) if manifest.received else sealed
+    return SegmentFacts(
+        seq=seq,
+        n=manifest.n,
+        stored=manifest.body.size + manifest.headers.size,
+        received=max(received, sealed),
+        root=manifest.root,
+        manifest=digest(body),
+    )
+
+
+def _aggregations(holds: Sequence[Hold]) -> dict[str, Any]:
+    inner: dict[str, Any] = {
+        "received": {"max": {"field": "event.ingested"}},
+        "placeless": {"missing": {"field": "skytrail.kafka.topic"}},
+        "topic": {
+            "terms": {"field": "skytrail.kafka.topic", "size": _MOST},
+            "aggs": {
+                "partition": {
+                    "terms": {"field": "skytrail.kafka.partition", "size": _MOST},
+                    "aggs": {"offset": {"max": {"field": "skytrail.kafka.offset"}}},
+                }
+            },
+        },
+    }
+    for number, hold in enumerate(holds):
+        if (query := query_of(hold)) is not None:
+            inner[f"hold{number}"] = {"filter": query}
+    return {"index": {"terms": {"field": "_index", "size": _MOST}, "aggs": inner}}
+
+
+def _facts(name: str, stats: Any, bucket: Any, holds: Sequence[Hold]) -> IndexFacts:
+    received = bucket.get("received", {}).get("value")
+    reach = {
+        (topic["key"], int(partition["key"])): int(partition["offset"]["value"])
+        for topic in bucket.get("topic", {}).get("buckets", [])
+        for partition in topic["partition"]["buckets"]
+    }
+    asked = {hold.id: bucket.get(f"hold{number}") for number, hold in enumerate(holds)}
+    return IndexFacts(
+        name=name,
+        uuid=stats["uuid"],
+        documents=int(stats["primaries"]["docs"]["count"]),
+        bytes=int(stats["primaries"]["store"]["size_in_bytes"]),
+        received=dt.datetime.fromtimestamp(received / 1000, dt.UTC) if received is not None else None,
+        reach=reach,
+        placeless=int(bucket.get("placeless", {}).get("doc_count", 0)),
+        matches={id_: int(found["doc_count"]) for id_, found in asked.items() if found is not None},
+    )
