@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from detectors.rule import Rule
 from detectors.sigma.engine import known_aliases
@@ -21,9 +21,17 @@ class Exceptions:
         counts: (exception, rule) → matches kept back since the counts were last cleared.
     """
 
-    def __init__(self, exceptions: Iterable[Filter]) -> None:
-        """Keep them; which rule each covers is found at that rule's first match."""
+    def __init__(
+        self, exceptions: Iterable[Filter], on_error: Callable[[Filter, Exception], None] | None = None
+    ) -> None:
+        """Keep them; which rule each covers is found at that rule's first match.
+
+        Args:
+            exceptions: The exceptions.
+            on_error: Told of one that raised on an event; it keeps nothing back there.
+        """
         self._all = tuple(exceptions)
+        self._on_error = on_error
         self._of: dict[str, tuple[Filter, ...]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
 
@@ -58,9 +66,17 @@ class Exceptions:
     ) -> Filter | None:
         for one in self._covering(rule):
             here = one.in_force(today) and (not one.namespaces or namespace in one.namespaces)
-            if here and not holds(one.keeps, Fields(view, aliases)):
+            if here and not self._keeps(one, Fields(view, aliases)):
                 return one
         return None
+
+    def _keeps(self, one: Filter, fields: Fields) -> bool:
+        try:
+            return holds(one.keeps, fields)
+        except Exception as exc:  # noqa: BLE001 - an exception that can't be judged must not hide an alert, nor stop one
+            if self._on_error:
+                self._on_error(one, exc)
+            return True
 
     def _covering(self, rule: Rule) -> tuple[Filter, ...]:
         found = self._of.get(rule.id)

@@ -28,6 +28,8 @@ from ingest.schema.errors import ConfigError
 OWN_AUTHOR = "Skytrail"
 PRINCIPAL_FIELD = "skytrail.principal.key"
 DEFAULT_WINDOW_SECONDS = 3600
+MAX_WINDOW_SECONDS = 400 * 24 * 3600  # the longest timespan of a correlation, too
+DEFAULT_LEVEL = "medium"
 SEVERITIES: Mapping[str, int] = {"informational": 0, "low": 21, "medium": 47, "high": 73, "critical": 99}
 """Sigma level → severity; the numbers are those that Elastic Security maps back to its own levels."""
 
@@ -114,14 +116,14 @@ def build_rule(parsed: ParsedSigma, *, where: str) -> Rule:
     digest = hashlib.sha256(msgspec.json.encode(parsed.document, order="sorted", enc_hook=str)).hexdigest()
     uuid = read.text("id")
     tactics, techniques, _ = read_tags(read.texts("tags"))
-    level = read.text("level").lower()
+    level = read.level()
     return Rule(
         id=read.text("name") or uuid or _slug(where),
         uuid=uuid,
         version=read.text("version") or digest[:8],
         title=read.text("title").strip(),
-        level=level if level in SEVERITIES else "medium",
-        severity=SEVERITIES.get(level, SEVERITIES["medium"]),
+        level=level,
+        severity=SEVERITIES[level],
         description=read.text("description").strip(),
         author=read.text("author"),
         license=read.text("license"),
@@ -144,7 +146,7 @@ def build_rule(parsed: ParsedSigma, *, where: str) -> Rule:
 
 def bare_rule(rule_id: str, version: str, title: str, level: str) -> Rule:
     """As much of a rule as its detections carry, for a worker that does not have it (any more, or yet)."""
-    level = level if level in SEVERITIES else "medium"
+    level = level if level in SEVERITIES else DEFAULT_LEVEL
     return Rule(
         id=rule_id,
         uuid="",
@@ -186,6 +188,12 @@ class _Reader:
             raise self._refusal(key, "a text is wanted")
         return str(value)
 
+    def level(self) -> str:
+        level = self.text("level").lower() or DEFAULT_LEVEL
+        if level not in SEVERITIES:
+            raise self._refusal("level", f"it is none of {', '.join(SEVERITIES)}")
+        return level
+
     def texts(self, key: str) -> tuple[str, ...]:
         value = self._document.get(key)
         if value is None:
@@ -224,8 +232,8 @@ class _SuppressionForm(msgspec.Struct, forbid_unknown_fields=True):
     window_seconds: int = DEFAULT_WINDOW_SECONDS
 
     def __post_init__(self) -> None:
-        if self.window_seconds < 0:
-            raise ValueError("window_seconds must not be negative")
+        if not 0 <= self.window_seconds <= MAX_WINDOW_SECONDS:  # times beyond year 9999 can't be told
+            raise ValueError(f"window_seconds is not between 0 and {MAX_WINDOW_SECONDS}")
 
 
 class _TestForm(msgspec.Struct, forbid_unknown_fields=True):

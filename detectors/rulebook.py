@@ -184,8 +184,9 @@ class _Loader:
                 parsed = parse(document, where=where, placeholders=self._placeholders)
                 rule = build_rule(parsed, where=where)
             except ConfigError as exc:
-                name = str(document.get("name") or document.get("id") or "") if isinstance(document, Mapping) else ""
-                self._refuse(where, name, exc)
+                self._refuse(where, _name_of(document), exc)
+            except Exception as exc:  # noqa: BLE001 - no file may keep the other rules from being loaded; it is told
+                self._note(where, _name_of(document), "error", f"reading rule: {type(exc).__name__}: {exc}")
             else:
                 self._judge(rule, parsed, base=bool(silent & {rule.id, rule.uuid}))
 
@@ -285,6 +286,10 @@ class _Loader:
 
     def _note(self, file: str, rule: str, severity: str, message: str) -> None:
         self.findings.append(Finding(file, rule, "error" if severity == "error" else "warning", message))
+
+
+def _name_of(document: Any) -> str:
+    return str(document.get("name") or document.get("id") or "") if isinstance(document, Mapping) else ""
 
 
 def _failures(results: Sequence[TestResult]) -> Iterator[str]:

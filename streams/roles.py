@@ -47,7 +47,7 @@ from streams.observing import BulkObserver
 from streams.preparing import Limits
 from streams.refetch import Refetch
 from streams.rights_check import check_rights
-from streams.rule_reload import RuleReload
+from streams.rule_reload import RuleReload, announce
 from streams.runtime import Runtime, utc_now
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
 from streams.snapshots import Snapshots
@@ -170,7 +170,7 @@ def compose_detect(parts: Parts) -> Composed:
     book = load_rules(parts.detection)
     composed.ruleset = book.version
     build = rules_builder(runtime)
-    runtime.telemetry.rules.set(len(book.evaluated))
+    announce(book, runtime.telemetry)
     accounts = runtime.accounts("detect")
     detector = DetectAgent(
         runtime, accounts, build(book), namer=namer(parts.elasticsearch), limits=limits(parts.worker)
@@ -242,7 +242,8 @@ def rules_builder(runtime: Runtime) -> Callable[[Rulebook], Rules]:
     def build(book: Rulebook) -> Rules:
         engine = build_ready_engine(book.evaluated, lambda rule, _: raised.labels(rule.id).inc())
         silent = frozenset(rule.id for rule in book.bases)
-        return Rules(engine, book.version, Router(book.correlations), silent, Exceptions(book.exceptions))
+        exceptions = Exceptions(book.exceptions, lambda one, _: raised.labels(one.id).inc())
+        return Rules(engine, book.version, Router(book.correlations), silent, exceptions)
 
     return build
 
@@ -291,7 +292,11 @@ def compose_index(parts: Parts) -> Composed:
         writer,
         namer=namer(search),
         limits=limits(parts.worker),
-        keep_out=keep_out(InterpretedEngine(filters.rules)),
+        keep_out=keep_out(
+            InterpretedEngine(
+                filters.rules, on_error=lambda rule, _: runtime.telemetry.rule_errors.labels(rule.id).inc()
+            )
+        ),
     )
     resolver = ResolveAgent(
         runtime,

@@ -111,7 +111,7 @@ class RuleReload(Generic[Built]):
         self._use(book, built)
         old, self.book = self.book, book
         self._telemetry.rule_reloads.labels("reloaded").inc()
-        self._telemetry.rules.set(len(book.evaluated))
+        announce(book, self._telemetry)
         log.info("rules reloaded", version=book.version, before=old.version, rules=len(book.evaluated))
         return "reloaded"
 
@@ -125,6 +125,26 @@ class RuleReload(Generic[Built]):
             mend="correct what `skytrail rules lint` lists; the rules in force go on until then",
         )
         return "refused"
+
+
+def announce(book: Rulebook, telemetry: Telemetry) -> None:
+    """Say of a set that comes into force how many rules it has, and loudly each that was left out, and why.
+
+    Broken rules, and those that fail their own tests, never run; the others do not wait for them.
+    """
+    telemetry.rules.set(len(book.evaluated))
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for finding in book.errors:
+        reasons.setdefault((finding.file, finding.rule), []).append(finding.message)
+    telemetry.rules_refused.set(len(reasons))
+    for (file, rule_id), why in reasons.items():
+        log.error(
+            "rule left out",
+            file=file,
+            rule_id=rule_id,
+            reasons=why[:SHOWN_REASONS],
+            mend="correct it; `skytrail rules lint` and `skytrail rules test` tell more",
+        )
 
 
 def state_of(paths: Iterable[Path]) -> State:

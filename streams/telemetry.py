@@ -26,6 +26,11 @@ class Telemetry:
         )
         self._declare_detection()
         self.rules = Gauge("skytrail_rules_loaded", "Rules evaluated", registry=self.registry)
+        self.rules_refused = Gauge(
+            "skytrail_rules_refused",
+            "Rules, correlations and filters of the set in force that are left out: broken, or failing their own tests",
+            registry=self.registry,
+        )
         self.rule_reloads = Counter(
             "skytrail_rule_reloads", "Changed rule sets by outcome", ("outcome",), registry=self.registry
         )
@@ -70,7 +75,10 @@ class Telemetry:
             registry=self.registry,
         )
         self.rule_errors = Counter(
-            "skytrail_rule_errors", "Events on which a rule raised", ("rule_id",), registry=self.registry
+            "skytrail_rule_errors",
+            "Events on which a rule, a filter of the index or an exception raised",
+            ("rule_id",),
+            registry=self.registry,
         )
         self.signals_left_out = Counter(
             "skytrail_signals_left_out",

@@ -19,6 +19,7 @@ from ingest.schema.errors import ConfigError
 MAX_KEPT = 20_000  # the state of a group must fit into a Kafka message
 KEPT = 500  # signals per group
 KEPT_NUMBERS = 2000
+MAX_CHAIN = 32  # correlations upon each other
 _NEVER = Or(())
 
 
@@ -73,6 +74,9 @@ class _Linker:
         if any(draft is one for one in above):
             circle = [one.name for one in above[next(i for i, one in enumerate(above) if one is draft) :]]
             self._refuse(draft, "rules", f"it refers to itself: {' → '.join([*circle, draft.name])}")
+            return None
+        if len(above) >= MAX_CHAIN:  # those above are refused with it, and judged by nobody
+            self._refuse(draft, "rules", f"a chain of more than {MAX_CHAIN} correlations leads to it")
             return None
         try:
             targets = [self._target(draft, reference, above) for reference in draft.references]

@@ -74,7 +74,7 @@ BROKEN: list[tuple[str, str, str]] = [
         SOUND.replace("fires: true", "fires: true\n    format: nothing"),
         "no format 'nothing'",
     ),
-    ("a suppression of another shape", SOUND + "suppression: {window_seconds: -1}\n", "must not be negative"),
+    ("a suppression of another shape", SOUND + "suppression: {window_seconds: -1}\n", "is not between 0 and"),
     ("a list where a text is wanted", SOUND.replace("level: low", "level: [low]"), "a text is wanted"),
     (
         "our rule without a runbook",
