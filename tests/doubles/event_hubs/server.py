@@ -11,8 +11,7 @@ import asyncio
 import contextlib
 import json
 import struct
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,29 +186,6 @@ async def serving(hub: Hub) -> AsyncIterator[Server]:
         yield server
     finally:
         await server.stop()
-
-
-@contextlib.contextmanager
-def serving_in_thread(hub: Hub) -> Iterator[Server]:
-    """The same in a thread of its own, for tests that block. Change the hub through `call`."""
-    server = Server(hub)
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-
-    def run() -> None:
-        loop.run_until_complete(server.start())
-        ready.set()
-        loop.run_forever()
-        loop.run_until_complete(server.stop())
-        loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    ready.wait(10)
-    try:
-        yield server
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
 
 
 def records(*events: dict[str, Any]) -> bytes:
