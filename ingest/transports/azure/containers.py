@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import ContainerClient, LinearRetry
 
@@ -64,7 +64,7 @@ def open_container(
     return client
 
 
-def storage_trouble(doing: str, error: AzureError, where: str) -> SkytrailError:
+def storage_trouble(doing: str, error: Exception, where: str) -> SkytrailError:
     """What an error of Blob Storage means: refused for now and ever, or away."""
     code = getattr(error, "error_code", None) or type(error).__name__
     code = getattr(code, "value", code)

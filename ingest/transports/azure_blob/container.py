@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import HttpResponseError
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob import BlobProperties, BlobType
 from azure.storage.blob.aio import ContainerClient
@@ -102,7 +102,7 @@ class Container:
         try:
             async for page in listing.by_page():
                 yield [blob async for blob in page]
-        except AzureError as exc:
+        except Exception as exc:  # the HTTP client below has errors of its own
             raise storage_trouble("listing blobs", exc, self.where) from exc
 
     def _listed(self, blob: BlobProperties) -> Listed:
@@ -133,7 +133,7 @@ class Container:
         try:
             stream = await self._client.get_blob_client(blob.name).download_blob(start, size, **same)
             body: bytes = await stream.readall()
-        except AzureError as exc:
+        except Exception as exc:
             if _code(exc) in _GONE:
                 return None
             raise _trouble(exc, blob.locator) from exc
@@ -148,12 +148,12 @@ class Container:
             await self._identity.close()
 
 
-def _code(error: AzureError) -> str:
+def _code(error: Exception) -> str:
     code = getattr(error, "error_code", None) or ""
     return str(getattr(code, "value", code))
 
 
-def _trouble(error: AzureError, where: str) -> SkytrailError:
+def _trouble(error: Exception, where: str) -> SkytrailError:
     if _code(error) == "BlobArchived":
         mend = "rehydrate it to the tier cool or hot; it is tried again every hour"
         return SourceRefused("reading blob: it lies in the tier archive", where=where, mend=mend)

@@ -10,15 +10,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from ingest.schema.errors import ConfigError
+from ingest.schema.errors import ConfigError, StoreUnavailable
 
 TAIL_BYTES = 1024
 _VERSION = 1
+_LOCKED_S = 0.5  # the longest wait for somebody who looks into the file
 _KEPT_DAYS = 30  # the row of a blob that is not listed any longer
 _TABLE = """
 CREATE TABLE IF NOT EXISTS blobs (
@@ -65,7 +66,7 @@ def fingerprint(part: bytes) -> str:
 
 
 class Marks:
-    """The marks in a file.
+    """The marks in a file. Each call may raise `StoreUnavailable`: the disk is full, or the file was taken away.
 
     Raises:
         ConfigError: The file is no such database, or can't be written.
@@ -75,7 +76,7 @@ class Marks:
         self.file = file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(file)
+            self._database = sqlite3.connect(file, timeout=_LOCKED_S)
             self._prepare()
         except (OSError, sqlite3.Error) as exc:
             mend = "restore it, or move it away: everything is then read again and counted as duplicate"
@@ -93,56 +94,58 @@ class Marks:
     def find(self, locators: Sequence[str]) -> dict[str, Mark]:
         """The marks of some blobs."""
         places = ",".join("?" * len(locators))
-        rows = self._database.execute(
-            f"SELECT {', '.join(Mark.__struct_fields__)} FROM blobs WHERE locator IN ({places})",  # noqa: S608 - ours
-            locators,
-        )
-        return {row[0]: _mark(row) for row in rows}
+        rows = self._ask(f"SELECT {_FIELDS} FROM blobs WHERE locator IN ({places})", locators)  # noqa: S608 - ours
+        return {mark.locator: mark for mark in map(_mark, rows)}
 
     def put(self, mark: Mark, day: int) -> None:
         """Note how far a blob was acknowledged; `save` makes it durable."""
         values = (*msgspec.structs.astuple(mark), day)
-        places = ",".join("?" * len(values))
-        self._database.execute(f"INSERT OR REPLACE INTO blobs VALUES ({places})", values)  # noqa: S608 - question marks
+        self._ask(f"INSERT OR REPLACE INTO blobs VALUES ({','.join('?' * len(values))})", values)  # noqa: S608 - ours
 
     def saw(self, locators: Iterable[str], day: int) -> None:
         """Note that blobs are still there, so that their rows are kept."""
-        self._database.executemany(
-            "UPDATE blobs SET seen_day = ?1 WHERE locator = ?2 AND seen_day < ?1", ((day, each) for each in locators)
-        )
+        for locator in locators:
+            self._ask("UPDATE blobs SET seen_day = ?1 WHERE locator = ?2 AND seen_day < ?1", (day, locator))
 
     def written_after(self, modified: float, prefix: str) -> list[Mark]:
         """Marks of blobs with this prefix that were last written after a time."""
-        fields = ", ".join(Mark.__struct_fields__)
-        rows = self._database.execute(
-            f"SELECT {fields} FROM blobs WHERE modified > ? AND substr(locator, 1, ?) = ?",  # noqa: S608 - ours
-            (modified, len(prefix), prefix),
-        )
+        chosen = "modified > ? AND substr(locator, 1, ?) = ?"
+        rows = self._ask(f"SELECT {_FIELDS} FROM blobs WHERE {chosen}", (modified, len(prefix), prefix))  # noqa: S608
         return [_mark(row) for row in rows]
 
     def drop(self, locator: str) -> None:
         """Forget a blob that is gone."""
-        self._database.execute("DELETE FROM blobs WHERE locator = ?", (locator,))
+        self._ask("DELETE FROM blobs WHERE locator = ?", (locator,))
 
     def forget(self, day: int) -> None:
         """Drop the rows of blobs that were not listed for long. Only after a look at the whole container."""
-        self._database.execute("DELETE FROM blobs WHERE seen_day < ?", (day - _KEPT_DAYS,))
+        self._ask("DELETE FROM blobs WHERE seen_day < ?", (day - _KEPT_DAYS,))
 
     def save(self) -> None:
-        """Make what was noted durable.
-
-        Raises:
-            OSError: It can't be written; it is tried again with the next.
-        """
-        try:
+        """Make what was noted durable."""
+        with self._named():
             self._database.commit()
-        except sqlite3.Error as exc:
-            raise OSError(str(exc)) from exc
 
     def close(self) -> None:
         """Close the file; harmless when repeated."""
         with contextlib.suppress(sqlite3.Error):
             self._database.close()
+
+    def _ask(self, statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+        with self._named():
+            return self._database.execute(statement, values).fetchall()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            # Going on is right: what is not noted is read again after a restart, never skipped.
+            mend = "free space or correct permissions; until then a restart repeats what was read"
+            raise StoreUnavailable(f"keeping checkpoint: {exc}", where=str(self.file), mend=mend) from exc
+
+
+_FIELDS = ", ".join(Mark.__struct_fields__)
 
 
 def _mark(row: Sequence[object]) -> Mark:

@@ -28,10 +28,12 @@ class Track:
     Attributes:
         last: How far it was delivered; None before the first body.
         reading: It is being read, or soon will be.
+        kept: The checkpoint knows all that is acknowledged.
     """
 
     last: Mark | None = None
     reading: bool = False
+    kept: bool = True
     _pending: deque[Reach] = field(default_factory=deque)
 
     @property

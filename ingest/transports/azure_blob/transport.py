@@ -20,7 +20,7 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 from ingest.backoff import Backoff
@@ -55,13 +55,16 @@ async def open_transport(settings: AzureBlobSettings, place: Place) -> AzureBlob
     Raises:
         ConfigError: The container refuses us, or the checkpoint can't be read.
     """
-    container = Container(settings)
+    marks = Marks(settings.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.blobs.sqlite")
     try:
-        marks = Marks(settings.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.blobs.sqlite")
-        transport = AzureBlob(container, marks, settings, place)
-        await transport.start()
+        transport = AzureBlob(Container(settings), marks, settings, place)
+        try:
+            await transport.start()
+        except BaseException:
+            await transport.close()
+            raise
     except BaseException:
-        await container.close()
+        marks.close()
         raise
     return transport
 
@@ -164,13 +167,13 @@ class AzureBlob:
                         yield self._again.popleft()
         if not self._closing:
             self._notice_gone(seen, now)
-            self._marks.forget(_day(now))
+            self._noted(self._marks.forget, _day(now))
             self._save()
 
     def _due(self, page: list[Listed], now: float) -> list[Listed]:
         """The blobs of a page that have something new, with their tracks."""
         marks = self._marks.find([blob.locator for blob in page])
-        self._marks.saw(marks, _day(now))
+        self._noted(self._marks.saw, marks, _day(now))
         due: list[Listed] = []
         for blob in page:
             track = self._tracks.get(blob.locator)
@@ -249,7 +252,7 @@ class AzureBlob:
         """The blob is not the one that was read; what was delivered of the other stays delivered."""
         last = self._tracks[blob.locator].last
         self._tracks[blob.locator] = Track(reading=True)
-        self._marks.drop(blob.locator)
+        self._noted(self._marks.drop, blob.locator)
         if last and (blob.appended or blob.size < last.offset):
             self._place.warn(replaced(blob, last))
 
@@ -259,7 +262,7 @@ class AzureBlob:
             if mark.locator in seen:
                 continue
             self._place.warn(vanished(mark))
-            self._marks.drop(mark.locator)
+            self._noted(self._marks.drop, mark.locator)
             self._tracks.pop(mark.locator, None)
             self._aside.pop(mark.locator, None)
 
@@ -277,7 +280,7 @@ class AzureBlob:
         def settled() -> None:
             mark = track.settle(reach)
             if mark is not None and self._tracks.get(blob.locator) is track:
-                self._keep(mark)
+                track.kept = self._keep(mark)
                 self._release(blob.locator)
 
         def returned(delivery: MessageDelivery) -> None:
@@ -305,7 +308,7 @@ class AzureBlob:
     def _release(self, locator: str) -> None:
         """Keep in memory only what is being read or settled; of the rest the checkpoint knows."""
         track = self._tracks.get(locator)
-        if track and not track.reading and not track.waits:
+        if track and track.kept and not track.reading and not track.waits:
             del self._tracks[locator]
 
     def _begun(self, work: Awaitable[T]) -> asyncio.Future[T]:
@@ -330,20 +333,27 @@ class AzureBlob:
         if self._told.is_news(trouble, asyncio.get_running_loop().time()):
             self._place.warn(trouble)
 
-    def _keep(self, mark: Mark) -> None:
-        if not self._closing:
-            self._marks.put(mark, _day(self._place.clock().timestamp()))
-            if asyncio.get_running_loop().time() >= self._save_at:
-                self._save()
+    def _keep(self, mark: Mark) -> bool:
+        """Note a mark; whether it could be noted."""
+        if self._closing:
+            return False
+        kept = self._noted(self._marks.put, mark, _day(self._place.clock().timestamp()))
+        if asyncio.get_running_loop().time() >= self._save_at:
+            self._save()
+        return kept
 
     def _save(self) -> None:
-        try:
-            self._marks.save()
-        except OSError as exc:
-            # Going on is right: what is not noted is read again after a restart, never skipped.
-            mend = "free space or correct permissions; until then a restart repeats what was read"
-            self._tell(StoreUnavailable(f"saving checkpoint: {exc}", where=str(self._marks.file), mend=mend))
+        self._noted(self._marks.save)
         self._save_at = asyncio.get_running_loop().time() + _SAVE_EVERY_S
+
+    def _noted(self, note: Callable[..., None], *arguments: object) -> bool:
+        """Write something into the checkpoint; a full disk is told, and does not stop the reading."""
+        try:
+            note(*arguments)
+        except StoreUnavailable as exc:
+            self._tell(exc)
+            return False
+        return True
 
 
 def _grows(blob: Listed, now: float) -> bool:

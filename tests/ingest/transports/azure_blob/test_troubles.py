@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
-from ingest.schema.errors import SourceRefused, SourceUnavailable
+from ingest.schema.errors import SourceRefused, SourceUnavailable, StoreUnavailable
 from tests.azurite import Azurite
 from tests.ingest.transports.aws.faulty import Fault, Faulty, faulty
 from tests.ingest.transports.azure_blob.site import HOUR, NEXT_HOUR, Site, taken, taking
@@ -123,3 +125,24 @@ async def test_whatever_is_acknowledged_before_a_restart_no_record_is_left_out(t
 
 def _numbers(body: bytes) -> list[int]:
     return [json.loads(line)["n"] for line in body.splitlines() if line.strip()]
+
+
+async def test_a_checkpoint_that_can_not_be_written_is_told_and_stops_nothing(there: Site) -> None:
+    file = there.directory / "marks"
+    await there.append(ONE)
+    async with taking(there, checkpoint_file=file) as found:
+        await (await found.next()).acknowledge()
+        assert await found.quiet()
+        with contextlib.closing(sqlite3.connect(file)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for record in (TWO, THREE):
+                await there.append(record)
+                delivery = await found.next()
+                assert delivery.body == record
+                await delivery.acknowledge()
+            assert await found.quiet()
+        assert isinstance(there.warned[0], StoreUnavailable)
+        assert "locked" in there.warned[0].what
+        await there.append(ONE)
+        await (await found.next()).acknowledge()
+    assert await taken(there, checkpoint_file=file) == []
