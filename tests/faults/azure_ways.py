@@ -172,7 +172,9 @@ class GrowingBlobsWay:
         there = sum([blob.size async for blob in self._stored.client.list_blobs()])
         if not self._marks.exists():
             return there
-        with contextlib.closing(sqlite3.connect(f"file:{self._marks}?mode=ro", uri=True)) as marks:
+        with contextlib.closing(
+            sqlite3.connect(self._marks)
+        ) as marks:  # to read only, it may have to be recovered first
             return there - int(marks.execute("SELECT coalesce(sum(offset), 0) FROM blobs").fetchone()[0])
 
     def trouble(self) -> None:

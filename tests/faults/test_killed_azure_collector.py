@@ -18,8 +18,8 @@ from tests.faults.oracle import settled
 from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road, spawn
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
-KILLS = 3
-BODIES = 240  # put before each start
+KILLS = 2
+BODIES = 60  # put before each start
 EACH = 8  # records of a body
 
 

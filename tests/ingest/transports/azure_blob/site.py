@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from azure.storage.blob.aio import ContainerClient
 
@@ -69,6 +70,31 @@ class Site:
         await self.client.get_blob_client(name).upload_blob(data, overwrite=True)
 
 
+class LooksEnded:
+    """Counts how often a collector looked at its container, whether it was answered or refused."""
+
+    def __init__(self, transport: AzureBlob) -> None:
+        self.looks = 0
+        self._more = asyncio.Condition()
+        look = transport._look
+
+        async def counted() -> AsyncIterator[Delivery]:
+            try:
+                async for delivery in look():
+                    yield delivery
+            finally:
+                self.looks += 1
+                async with self._more:
+                    self._more.notify_all()
+
+        transport._look = counted  # type: ignore[method-assign,assignment]
+
+    async def reach(self, looks: int) -> None:
+        """Wait until so many looks ended."""
+        async with self._more:
+            await self._more.wait_for(lambda: self.looks >= looks)
+
+
 class Taking:
     """Takes what a transport delivers, one after the other; a pause does not end it.
 
@@ -76,32 +102,40 @@ class Taking:
         bodies: Everything that was taken.
     """
 
-    def __init__(self, iterator: AsyncIterator[Delivery]) -> None:
+    def __init__(self, iterator: AsyncIterator[Delivery], ended: LooksEnded) -> None:
         self.bodies: list[bytes] = []
         self._iterator = iterator
+        self._ended = ended
         self._next: asyncio.Future[Delivery] | None = None
 
     async def next(self) -> Delivery:
         """The next delivery, in bounded time."""
-        assert not await self.quiet(10), "nothing comes"
-        assert self._next is not None
-        found, self._next = await self._next, None
+        found = await asyncio.wait_for(asyncio.shield(self._coming()), 30)
+        self._next = None
         self.bodies.append(found.body)
         return found
 
-    async def quiet(self, seconds: float = 0.7) -> bool:
-        """Whether nothing comes for a while: some looks."""
+    async def quiet(self) -> bool:
+        """Whether two more looks at the container end and nothing comes, however long they take."""
+        coming, after = self._coming(), self._ended.looks + 2
+        looks = asyncio.ensure_future(self._ended.reach(after))
+        either: set[asyncio.Future[Any]] = {coming, looks}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED, timeout=60)
+        looks.cancel()
+        assert coming.done() or self._ended.looks >= after, "the collector does not look"
+        return not coming.done()
+
+    def _coming(self) -> asyncio.Future[Delivery]:
         if self._next is None:
-            self._next = asyncio.ensure_future(anext(self._iterator))  # type: ignore[arg-type]
-        done, _ = await asyncio.wait({self._next}, timeout=seconds)
-        return not done
+            self._next = asyncio.ensure_future(anext(self._iterator))
+        return self._next
 
 
 @asynccontextmanager
 async def taking(there: Site, **changes: object) -> AsyncIterator[Taking]:
     """A collector that runs until the block ends."""
     transport = await there.open(**changes)  # type: ignore[arg-type]
-    found = Taking(transport.deliveries())
+    found = Taking(transport.deliveries(), LooksEnded(transport))
     try:
         yield found
     finally:

@@ -112,7 +112,7 @@ async def test_whatever_is_acknowledged_before_a_restart_no_record_is_left_out(t
                 name = rng.choice(names)
                 await there.append(body[:cut] or b"\n", name)
                 await there.append(body[cut:], name)
-            while not await found.quiet(0.3):
+            while not await found.quiet():
                 delivery = await found.next()
                 if rng.random() < 0.5:
                     await delivery.acknowledge()
