@@ -147,7 +147,7 @@ class GrowingBlobsWay:
 
     def __init__(self, stored: _Stored) -> None:
         self._stored = stored
-        self._marks = Path()
+        self._marks: Path | None = None
 
     def settings(self, directory: Path) -> dict[str, Any]:
         url, storage = self._stored.storage(directory)
@@ -170,11 +170,9 @@ class GrowingBlobsWay:
 
     async def left(self) -> int:
         there = sum([blob.size async for blob in self._stored.client.list_blobs()])
-        if not self._marks.exists():
+        if self._marks is None or not self._marks.exists():
             return there
-        with contextlib.closing(
-            sqlite3.connect(self._marks)
-        ) as marks:  # to read only, it may have to be recovered first
+        with contextlib.closing(sqlite3.connect(self._marks)) as marks:
             return there - int(marks.execute("SELECT coalesce(sum(offset), 0) FROM blobs").fetchone()[0])
 
     def trouble(self) -> None:
