@@ -16,6 +16,7 @@ from ingest.settings import CollectorSettings
 from ingest.transports.contract import Place, Transport
 from ingest.transports.registry import as_collector, open_transport
 from skytrail.cli.output import progress, say
+from skytrail.offboarding.closing import refuse_closed, running, until_closed
 from skytrail.settings import Settings
 from storage.archive.objects import put_object
 from storage.archive.opening import open_archive
@@ -36,8 +37,14 @@ async def run_collector(
         opener: Opens the transport; None: as the settings say.
 
     Raises:
-        SkytrailError: As the transport and the format say.
+        SkytrailError: As the transport and the format say; it was offboarded.
     """
+    refuse_closed(found.state_dir, name)
+    with running(found.state_dir, name):
+        return await _run(name, settings, found, opener)
+
+
+async def _run(name: str, settings: CollectorSettings, found: Settings, opener: Opener | None) -> Counts:
     store = open_archive(found.archive, found.archive_dir)
     place = Place(name, found.state_dir, _warn, lambda: dt.datetime.now(dt.UTC), settings.max_inflated_bytes)
     identity = Identity(name, settings.namespace, chosen(settings.format))
@@ -63,9 +70,11 @@ async def run_collector(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, collector.stop)
+        closing = asyncio.create_task(until_closed(found.state_dir, name, collector.stop))
         try:
             return await collector.run()
         finally:
+            closing.cancel()
             await publisher.close()
 
 

@@ -68,7 +68,7 @@ async def read_status(kafka: KafkaSettings, formats: Sequence[str], namespace: s
     """
     try:
         values = [value for _, value in await read_compacted(kafka, ACCOUNTING)]
-        ends = await _ends(kafka, topics_read(formats))
+        ends = await ends_of(kafka, topics_read(formats))
     except KafkaError as exc:
         raise BrokerUnavailable(f"reading accounts: {exc!r}", where=kafka.bootstrap_servers) from exc
     return summarise(list(merge_latest(values).values()), ends, formats, namespace)
@@ -154,7 +154,7 @@ def lag_of(accounts: Sequence[Account], ends: Mapping[tuple[str, int], int], for
     }
 
 
-async def _ends(kafka: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+async def ends_of(kafka: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str, int], int]:
     """End offsets of every partition of these topics."""
     admin = AIOKafkaAdminClient(**client_options(kafka))
     await admin.start()

@@ -101,7 +101,7 @@ def verify(
     if index:
         parts.append(_index_part(context, archive, scope, now, summary))
     if source:
-        trail, keys = opened(source), _source_keys(source_key or [])
+        trail, keys = opened(source), source_keys(source_key or [])
         parts.append(lambda tell: Trail(trail, keys, scope, now, summary, tell).check())
     _emit(_shown(_followed(parts), limit), summary, output)
     _tell(summary)
@@ -157,7 +157,12 @@ def _archive_part(context: typer.Context, archive: str | None, scope: Scope, sum
     return lambda tell: examine(place, whole, summary, tell)
 
 
-def _source_keys(paths: list[Path]) -> PinnedKeys:
+def source_keys(paths: list[Path]) -> PinnedKeys:
+    """The public keys of CloudTrail that were named.
+
+    Raises:
+        ConfigError: None was, or one can't be read.
+    """
     mend = "aws cloudtrail list-public-keys --start-time TIME --region REGION > keys.json, then --source-key keys.json"
     if not paths:
         raise ConfigError("verifying what CloudTrail delivered: no key is pinned", mend=mend)
