@@ -10,7 +10,7 @@ import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from azure.storage.blob.aio import ContainerClient
 
@@ -52,26 +52,6 @@ def _record(rng: random.Random, now: dt.datetime) -> tuple[str, bytes]:
     return own, json.dumps(record, separators=(",", ":")).encode()
 
 
-class Way(Protocol):
-    """A transport and its source."""
-
-    def settings(self, directory: Path) -> dict[str, Any]:
-        """Settings of the transport; secrets go into files of the directory."""
-        ...
-
-    async def put(self, number: int, records: Sequence[bytes]) -> None:
-        """Put records; `number` is different for each call."""
-        ...
-
-    async def left(self) -> int:
-        """How much of what was put is not acknowledged."""
-        ...
-
-    def trouble(self) -> None:
-        """Let the services throttle, fail, repeat and lose answers for a while."""
-        ...
-
-
 class _Stored:
     """What both have: a container, and a proxy before it."""
 
@@ -100,9 +80,15 @@ async def _storing(azurite: Azurite) -> AsyncIterator[_Stored]:
 class EventHubWay:
     """An event hub whose events and links are repeated, detached and cut."""
 
+    transport = "event_hubs"
+    format = "azure.activitylogs"
+
     def __init__(self, server: Server, stored: _Stored) -> None:
         self._server = server
         self._stored = stored
+
+    def records(self, rng: random.Random, count: int) -> dict[str, bytes]:
+        return activity(rng, count)
 
     def settings(self, directory: Path) -> dict[str, Any]:
         url, storage = self._stored.storage(directory)
@@ -145,9 +131,15 @@ class EventHubWay:
 class GrowingBlobsWay:
     """Append blobs that grow in steps which end in the middle of records."""
 
+    transport = "azure_blob"
+    format = "azure.activitylogs"
+
     def __init__(self, stored: _Stored) -> None:
         self._stored = stored
         self._marks: Path | None = None
+
+    def records(self, rng: random.Random, count: int) -> dict[str, bytes]:
+        return activity(rng, count)
 
     def settings(self, directory: Path) -> dict[str, Any]:
         url, storage = self._stored.storage(directory)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ingest.schema.errors import ConfigError, StoreUnavailable
+from skytrail.collecting import checked_collector, run_collector
 from skytrail.offboarding.closing import close, closed, ended, folder, refuse_closed, running, until_closed
+from skytrail.settings import Settings
 
 NOW = dt.datetime(2026, 11, 27, 10, tzinfo=dt.UTC)
 
@@ -64,3 +66,10 @@ def test_a_state_directory_that_is_none_is_named(tmp_path: Path) -> None:
         pass
     with pytest.raises((StoreUnavailable, ConfigError)):
         close(tmp_path / "state", "trail", NOW)
+
+
+async def test_collect_starts_nothing_of_an_offboarded_source(tmp_path: Path) -> None:
+    close(tmp_path, "trail", NOW)
+    settings = checked_collector(transport="files", format="aws.cloudtrail", files={"paths": [str(tmp_path)]})
+    with pytest.raises(ConfigError, match="offboarded"):
+        await run_collector("trail", settings, Settings.model_construct(state_dir=tmp_path).model_copy())

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -78,9 +79,30 @@ def _run(command: list[str], directory: Path, environment: dict[str, str]) -> No
         pytest.fail(f"{' '.join(command)}: {done.stderr[-2000:]}")
 
 
+@dataclass(frozen=True, slots=True)
+class PubSub:
+    """A running Pub/Sub server.
+
+    Attributes:
+        address: host:port.
+        status: host:port that tells how many messages nobody has acknowledged.
+    """
+
+    address: str
+    status: str
+
+    async def unacknowledged(self) -> int:
+        """Messages that nobody has acknowledged."""
+        reader, writer = await asyncio.open_connection(*self.status.split(":"))
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return int(answer.rpartition(b"\r\n\r\n")[2])
+
+
 @contextlib.asynccontextmanager
-async def running_pstest(*faults: str) -> AsyncIterator[str]:
-    """A Pub/Sub server; its address.
+async def running_pubsub(*faults: str) -> AsyncIterator[PubSub]:
+    """A Pub/Sub server.
 
     Args:
         faults: `METHOD=CODE*TIMES`: the first calls of a method are answered with a gRPC status code.
@@ -92,11 +114,19 @@ async def running_pstest(*faults: str) -> AsyncIterator[str]:
     )
     assert process.stdout
     try:
-        yield (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        address, status = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().split()
+        yield PubSub(address, status)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def running_pstest(*faults: str) -> AsyncIterator[str]:
+    """The address of a Pub/Sub server; see `running_pubsub`."""
+    async with running_pubsub(*faults) as server:
+        yield server.address
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,8 @@ package main
 import (
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
@@ -52,13 +54,31 @@ func (f *faults) Set(text string) error {
 	return nil
 }
 
+// unacknowledged counts the messages that nobody has acknowledged.
+func unacknowledged(server *pstest.Server) int {
+	left := 0
+	for _, message := range server.Messages() {
+		if message.Acks == 0 {
+			left++
+		}
+	}
+	return left
+}
+
 func main() {
 	var failing faults
 	port := flag.Int("port", 0, "port on loopback; 0 for any")
 	flag.Var(&failing, "fail", "METHOD=CODE*TIMES")
 	flag.Parse()
 	server := pstest.NewServerWithAddress(fmt.Sprintf("127.0.0.1:%d", *port), failing...)
-	fmt.Println(server.Addr)
+	status, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go http.Serve(status, http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(answer, unacknowledged(server))
+	}))
+	fmt.Println(server.Addr, status.Addr())
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, os.Interrupt)
 	<-ended
