@@ -57,32 +57,49 @@ def open_hub(settings: EventHubsSettings, place: Place) -> Hub:
     Raises:
         ConfigError: An address or a connection string is wrong.
     """
-    host, plain = host_of(settings)
+    host, _ = host_of(settings)
     account, container_name = container_url(settings.checkpoint_container_url)
     files = (settings.connection_string_file, settings.checkpoint_connection_string_file)
     identity = machine_identity() if None in files else None
     container = open_container(account, container_name, settings.checkpoint_connection_string_file, identity)
     checkpoints = Checkpoints(container)
-    credential: Any = identity
-    if settings.connection_string_file is not None:
-        credential = SharedAccess(settings.connection_string_file, lambda: place.clock().timestamp())
-    client = TellingClient(
-        host,
-        settings.event_hub,
-        settings.consumer_group,
-        credential,
-        checkpoint_store=checkpoints,
-        load_balancing_interval=settings.load_balancing_interval_s,
-        partition_ownership_expiration_interval=settings.ownership_expiry_s,
-        use_tls=not plain,
-    )
     return Hub(
-        client,
+        reader_of(settings, place, identity, checkpoints),
         checkpoints,
         container,
         identity,
         (host, settings.event_hub, settings.consumer_group),
         f"{account}/{container_name}",
+    )
+
+
+def reader_of(
+    settings: EventHubsSettings, place: Place, identity: DefaultAzureCredential | None, store: Checkpoints | None = None
+) -> TellingClient:
+    """A client of the consumer group; nothing is asked of Azure yet.
+
+    Args:
+        settings: Which hub.
+        place: Has the clock that tokens are made by.
+        identity: Of the machine, where there is no connection string.
+        store: Progress and ownership; None: it claims nothing, and disturbs nobody who does.
+
+    Raises:
+        ConfigError: The connection string is wrong.
+    """
+    host, plain = host_of(settings)
+    credential: Any = identity
+    if settings.connection_string_file is not None:
+        credential = SharedAccess(settings.connection_string_file, lambda: place.clock().timestamp())
+    return TellingClient(
+        host,
+        settings.event_hub,
+        settings.consumer_group,
+        credential,
+        checkpoint_store=store,
+        load_balancing_interval=settings.load_balancing_interval_s,
+        partition_ownership_expiration_interval=settings.ownership_expiry_s,
+        use_tls=not plain,
     )
 
 
