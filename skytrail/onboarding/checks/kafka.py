@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Iterable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from ingest.schema.errors import SkytrailError
-from ingest.transports.kafka.client import diagnose, meaning, new_consumer
+from ingest.transports.kafka.client import diagnose, meaning, new_consumer, options_of
 from ingest.transports.kafka.settings import KafkaSourceSettings
 from skytrail.diagnosis.check import Check
 from skytrail.onboarding.proving import Asked, Plan, ProofStep
@@ -76,17 +77,12 @@ class _TopicProof:
 
     async def topics(self) -> Iterable[Check]:
         """Whether each topic is there, and what it holds."""
-        consumer = self._asking()
-        there = await self._answered("listing topics", consumer.topics())
-        missing = [topic for topic in self._settings.topics if topic not in there]
-        if missing:
+        rows = await self._answered("listing topics", self._described())
+        if missing := [row["topic"] for row in rows if row["error_code"]]:
             mend = "create it or correct topics; a user that may not read a topic does not see it either"
             return [Check("topics", "fail", f"there is no {topic}", mend) for topic in missing]
-        places = [
-            TopicPartition(topic, number)
-            for topic in self._settings.topics
-            for number in consumer.partitions_for_topic(topic) or ()
-        ]
+        places = [TopicPartition(row["topic"], each["partition"]) for row in rows for each in row["partitions"]]
+        consumer = self._asking()
         consumer.assign(places)
         self._ends = await self._answered("reading offsets", consumer.end_offsets(places))
         self._begins = await self._answered("reading offsets", consumer.beginning_offsets(places))
@@ -126,6 +122,16 @@ class _TopicProof:
             mend = "messages of an unfinished transaction can't be read yet; else see the brokers' logs"
             return [Check("messages", "warn", f"none came of {filled.topic}/{filled.partition}", mend)]
         return [Check("messages", "ok", "we may read messages")]
+
+    async def _described(self) -> Sequence[Mapping[str, Any]]:
+        """The topics with their partitions; the consumer knows those of a group alone."""
+        admin = AIOKafkaAdminClient(**options_of(self._settings))
+        await admin.start()
+        try:
+            found: Sequence[Mapping[str, Any]] = await admin.describe_topics(list(self._settings.topics))
+        finally:
+            await admin.close()
+        return found
 
     def _asking(self) -> AIOKafkaConsumer:
         assert self._consumer is not None

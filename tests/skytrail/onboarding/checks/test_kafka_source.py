@@ -43,7 +43,8 @@ async def test_a_topic_is_proven_with_how_far_its_collector_is_behind(topic: Top
 async def test_a_topic_that_is_missing_and_a_password_that_is_wrong_are_named(topic: Topic) -> None:
     found = await proof("kafka", topic.settings(topics=["nowhere"]))
     assert states(found) == dict(zip(ALL, ("ok", "fail", "skipped", "skipped"), strict=True))
-    topic.password_file.write_text("wrong")
-    found = await proof("kafka", topic.settings())
+    wrong = topic.directory / "wrong"
+    wrong.write_text("not the password")
+    found = await proof("kafka", topic.settings(password_file=wrong))
     assert states(found) == dict(zip(ALL, ("fail", "skipped", "skipped", "skipped"), strict=True))
     assert "password_file" in found["brokers"].mend
