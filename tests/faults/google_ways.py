@@ -17,6 +17,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from tests.faults.killing import REPEATED
 from tests.ingest.transports.aws.faulty import Fault, Faulty, faulty
 from tests.ingest.transports.google_cloud.bucket import BUCKET, Bucket
 from tests.ingest.transports.google_cloud.servers import PubSub, running_fake_gcs, running_pubsub
@@ -29,7 +30,6 @@ LOG = f"projects/{PROJECT}/logs/cloudaudit.googleapis.com%2Factivity"
 FAULTS = ("StreamingPull=14*1", "Acknowledge=14*3", "ModifyAckDeadline=14*2")
 _BENIGN = ("google.iam.admin.v1.GetRole", "storage.buckets.list")
 _HOSTILE = "google.logging.v2.ConfigServiceV2.DeleteSink"
-_REPEATED = 5  # every so many messages are delivered twice
 
 
 def audit(rng: random.Random, count: int) -> dict[str, bytes]:
@@ -87,7 +87,7 @@ class SubscriptionWay:
         }
 
     async def put(self, number: int, records: Sequence[bytes]) -> None:
-        again = records[:1] if number % _REPEATED == 0 else ()
+        again = records[:1] if number % REPEATED == 0 else ()
         await self.publish([(record, {}) for record in (*records, *again)])
 
     async def publish(self, messages: Sequence[tuple[bytes, dict[str, str]]]) -> None:
@@ -128,7 +128,7 @@ class AnnouncedObjectsWay(SubscriptionWay):
     async def put(self, number: int, records: Sequence[bytes]) -> None:
         name = f"cloudaudit.googleapis.com/activity/{number:05}.json"
         generation = await self._bucket.write(name, b"".join(record + b"\n" for record in records))
-        if number % _REPEATED == 0:
+        if number % REPEATED == 0:
             again = {"eventType": "OBJECT_FINALIZE", "bucketId": BUCKET, "objectId": name}
             await self.publish([(b"{}", {**again, "objectGeneration": str(generation)})])
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.engines]
 
 
 @pytest.mark.parametrize("opened", [event_hubs, azure_blob], ids=lambda opened: opened.__name__)
-async def test_a_collector_killed_again_and_again_delivers_every_record(
+async def test_what_a_killed_collector_left_the_next_one_delivers(
     road: Road, azurite: Azurite, opened: Callable[[Azurite], AbstractAsyncContextManager[Way]]
 ) -> None:
     async with opened(azurite) as way:
