@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,11 +11,13 @@ import msgspec
 from ingest.durable_files import replace_durably
 from ingest.schema.errors import ConfigError, StoreUnavailable
 from skytrail.offboarding.closing import folder
-from skytrail.offboarding.statement import Record, Statement, recorded
+from skytrail.offboarding.statement import Entered, Record, Statement, digest_of, faults
 from skytrail.settings import Settings
+from storage.archive.opening import open_archive
+from storage.ledger.entering import enter, entry_at
+from storage.ledger.entries import offboarding
 from storage.ledger.keyring import KeyRing
-from storage.ledger.log import LogIdentity
-from storage.ledger.signing import VerifierKey
+from storage.ledger.notary import Notary, told_settings
 
 
 def record_file(state_dir: Path, name: str) -> Path:
@@ -39,17 +41,19 @@ def kept(state_dir: Path, name: str) -> Record | None:
         raise ConfigError(f"reading the record of an offboarding: {exc}", where=str(file), mend=mend) from exc
 
 
-def keep(settings: Settings, statement: Statement, now: dt.datetime) -> Record:
-    """Sign a statement where this machine has the keys of the ledger, and keep it.
+def keep(settings: Settings, statement: Statement, clock: Callable[[], dt.datetime]) -> Record:
+    """Cite a statement in the ledger where this machine has its keys, and keep it.
 
     Raises:
-        StoreUnavailable: It can't be written.
+        StoreUnavailable: It can't be written; run it again.
         ConfigError: The keys of the ledger are damaged or have ended.
+        IntegrityError: The ledger contradicts itself.
     """
-    signer = None
-    if settings.keys_file.exists():
-        signer, *_ = KeyRing(settings.keys_file).newest(now).signers(_origin(settings, statement.namespace))
-    record = recorded(statement, signer)
+    sha256 = digest_of(statement)
+    entry = None
+    if statement.ledger is not None and settings.keys_file.exists():
+        entry = _enter(settings, statement, sha256, clock)
+    record = Record(statement=statement, sha256=sha256, entry=entry)
     file = record_file(settings.state_dir, statement.collector)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -59,13 +63,30 @@ def keep(settings: Settings, statement: Statement, now: dt.datetime) -> Record:
     return record
 
 
-def ledger_keys(settings: Settings, namespace: str) -> Sequence[VerifierKey]:
-    """The public keys of the ledger of a namespace that this machine has."""
-    if not settings.keys_file.exists():
-        return ()
-    origin = _origin(settings, namespace)
-    return [key for pair in KeyRing(settings.keys_file).pairs() for key in pair.verifier_keys(origin)]
+def wrong_of(settings: Settings, record: Record) -> Sequence[str]:
+    """What is wrong with a record that was kept, in words.
+
+    Raises:
+        StoreUnavailable: The ledger can't be read now.
+        IntegrityError: The ledger is damaged.
+    """
+    found = None
+    if record.entry is not None:
+        store = open_archive(settings.archive, settings.archive_dir)
+        found = entry_at(store, record.entry.prefix, record.entry.index)
+    return list(faults(record, found))
 
 
-def _origin(settings: Settings, namespace: str) -> str:
-    return LogIdentity(settings.ledger.organisation, settings.ledger.epoch, namespace).origin
+def _enter(settings: Settings, statement: Statement, sha256: str, clock: Callable[[], dt.datetime]) -> Entered:
+    # Appending lets go of superseded tiles, so it needs the right to delete.
+    store = open_archive(settings.archive, settings.archive_dir, allow_delete=True)
+    told = told_settings(settings.ledger, settings.archive)
+    log = Notary(store, KeyRing(settings.keys_file), settings.ledger, told, clock).log(statement.namespace)
+    entry = offboarding(
+        statement.namespace,
+        clock(),
+        collector=statement.collector,
+        closed_at=statement.closed_at,
+        statement=sha256,
+    )
+    return Entered(prefix=log.identity.prefix, index=enter(store, log, entry))

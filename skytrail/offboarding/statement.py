@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from storage.archive.manifest import canonical, digest
-from storage.ledger.note import parse_line
-from storage.ledger.signing import NoteSigner, VerifierKey
 from streams.status import SourceStatus
 
 VERSION = 1
-_LABEL = "skytrail offboarding v1"
 COUNTS = ("received", "indexed", "duplicate", "dead_lettered", "filtered", "sealed", "evaluated")
 
 
@@ -101,17 +99,29 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         return sum(int(source[count]) for source in self.sources)
 
 
+class Entered(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry of the ledger that cites a statement.
+
+    Attributes:
+        prefix: Where the log lies in the archive.
+        index: Of the entry.
+    """
+
+    prefix: str
+    index: int
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A statement as it is kept.
 
     Attributes:
         sha256: Of the statement in canonical form.
-        signatures: Lines as of a signed note, with the Ed25519 key of the ledger; empty where this machine has none.
+        entry: None where this machine could not append to the ledger.
     """
 
     statement: Statement
     sha256: str
-    signatures: list[str]
+    entry: Entered | None
 
 
 def row_of(source: SourceStatus) -> dict[str, str | int]:
@@ -146,40 +156,23 @@ def missing_of(
         yield f"what CloudTrail delivered to {digests.place} is {digests.verdict}: {digests.findings} findings"
 
 
-def text_of(statement: Statement) -> str:
-    """What is signed: two lines, the second one the statement in canonical form."""
-    return f"{_LABEL}\n{canonical(statement).decode()}\n"
+def digest_of(statement: Statement) -> str:
+    """Hex SHA-256 of a statement in canonical form: JSON with sorted keys and without spaces."""
+    return digest(canonical(statement))
 
 
-def recorded(statement: Statement, signer: NoteSigner | None) -> Record:
-    """The record of a statement.
-
-    Args:
-        signer: The Ed25519 key of the ledger of the namespace.
-    """
-    lines = [signer.sign(text_of(statement), 0).line.rstrip("\n")] if signer else []
-    return Record(statement=statement, sha256=_digest(statement), signatures=lines)
-
-
-def faults(record: Record, keys: Sequence[VerifierKey]) -> Iterator[str]:
+def faults(record: Record, entry: bytes | None) -> Iterator[str]:
     """What is wrong with a record that was kept, in words.
 
     Args:
-        keys: Those of the ledger; a signature by another key can't be checked and is told as well.
+        record: As it was read.
+        entry: What the ledger has at its place.
     """
-    if record.sha256 != _digest(record.statement):
+    if record.sha256 != digest_of(record.statement):
         yield "the statement is not the one that was hashed"
-    for line in record.signatures:
-        try:
-            signature = parse_line(line)
-        except ValueError:
-            yield "a signature can't be read"
-            continue
-        if not any(key.made(signature) for key in keys):
-            yield f"a signature is by a key of {signature.name} that this machine does not have"
-        elif not any(key.verifies(text_of(record.statement), signature) for key in keys):
-            yield "a signature does not fit the statement"
-
-
-def _digest(statement: Statement) -> str:
-    return digest(canonical(statement))
+    if record.entry is None:
+        return
+    told = msgspec.json.decode(entry, type=dict[str, Any]) if entry is not None else {}
+    named = (told.get("type"), told.get("collector"), told.get("statement"))
+    if named != ("offboarding", record.statement.collector, record.sha256):
+        yield f"entry {record.entry.index} of the ledger does not cite it"

@@ -98,6 +98,20 @@ def config(namespace: str, now: dt.datetime, settings: dict[str, Any]) -> bytes:
     return canonical(head("config", namespace, now) | {"settings": settings})
 
 
+def offboarding(namespace: str, now: dt.datetime, *, collector: str, closed_at: str, statement: str) -> bytes:
+    """States that a source ended.
+
+    Args:
+        namespace: Of the log.
+        now: The present.
+        collector: Name of the collector that was closed.
+        closed_at: When it was closed.
+        statement: Hex SHA-256 of what is stated of the source (docs/sources.md).
+    """
+    told = {"collector": collector, "closed_at": closed_at, "statement": statement}
+    return canonical(head("offboarding", namespace, now) | told)
+
+
 def keychange(
     namespace: str,
     now: dt.datetime,

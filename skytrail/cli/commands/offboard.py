@@ -16,8 +16,8 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from skytrail.offboarding.asking import Asking, digests_of
 from skytrail.offboarding.closing import close, ended
-from skytrail.offboarding.keeping import keep, kept, ledger_keys, record_file
-from skytrail.offboarding.statement import COUNTS, Digests, Record, Statement, faults
+from skytrail.offboarding.keeping import keep, kept, record_file, wrong_of
+from skytrail.offboarding.statement import COUNTS, Digests, Record, Statement
 from streams.arrivals import read_arrivals
 
 SCHEMA_VERSION = 1
@@ -43,8 +43,8 @@ def offboard(
     """Stop a collector for good and state what came of its source: counts, last event, ledger, CloudTrail's digests.
 
     It stops within seconds where it runs with this state directory, and refuses to start from then on. Once every
-    role is done and every record accounted for, the statement is kept as a record, signed with the key of the ledger
-    where this machine has it. From then on the command shows that record and whether it is intact.
+    role is done and every record accounted for, the statement is kept as a record, cited by an entry of the ledger
+    where this machine has its keys. From then on the command shows that record and whether it is intact.
 
     Nothing is deleted: what was collected stays as long as retention says, counted from the moment of closing.
 
@@ -71,7 +71,7 @@ def offboard(
 
     statement = asyncio.run(state())
     keeps = statement.complete or as_it_is
-    record = keep(found, statement, _now()) if keeps else None
+    record = keep(found, statement, _now) if keeps else None
     _show(statement, record, [], output)
     say(f"{name} starts no more with the state directory {found.state_dir}; stop it on every other machine, too")
     if record is not None:
@@ -82,7 +82,7 @@ def offboard(
 def _again(own: Context, record: Record, output: Output | None) -> Exit:
     """Show a record that was kept, whether it is intact, and whether anything came after it."""
     statement = record.statement
-    wrong = list(faults(record, ledger_keys(own.settings, statement.namespace)))
+    wrong = list(wrong_of(own.settings, record))
     seen = asyncio.run(read_arrivals(own.connected(elasticsearch=False).kafka, statement.collector))
     if (later := seen.records - statement.total("received")) > 0:
         wrong.append(f"{later} records came after the statement: a collector of this name runs somewhere")
@@ -108,7 +108,7 @@ def _show(statement: Statement, record: Record | None, wrong: list[str], output:
             "wrong": wrong,
             "statement": msgspec.to_builtins(statement),
             "sha256": record.sha256 if record else None,
-            "signatures": record.signatures if record else [],
+            "entry": msgspec.to_builtins(record.entry) if record else None,
         }
         emit_object(shown, output)
     else:
@@ -139,8 +139,8 @@ def _row(source: dict[str, str | int]) -> dict[str, Any]:
 
 
 def _tell_kept(record: Record, file: str) -> None:
-    signed = "signed with the key of the ledger" if record.signatures else "not signed: this machine has no keys"
-    say(f"the record is kept in {file}, {signed}; SHA-256 {record.sha256}")
+    cited = f"entry {record.entry.index} of the ledger cites it" if record.entry else "no entry of a ledger cites it"
+    say(f"the record is kept in {file}, {cited}; SHA-256 {record.sha256}")
     say("next: give a copy to who keeps records, take the cloud's set-up away, delete the section of the settings")
 
 

@@ -32,6 +32,7 @@ _SHAPES: dict[str, dict[str, object]] = {
         "continues": ("text", None),
         "signatures": ["text"],
     },
+    "offboarding": {**_TIMED, "collector": "text", "closed_at": "text", "statement": "text"},
     **SHAPES,
 }
 StreamId = tuple[str, int]
@@ -127,6 +128,8 @@ class Told:
                 yield from self._keychange(index, value)
             case "config":
                 self.configs.append((index, value["settings"]))
+            case "offboarding":
+                pass  # what it cites is a file outside of the archive
             case kind if kind in KINDS:
                 self.retention.append((index, value))
             case other:

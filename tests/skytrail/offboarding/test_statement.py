@@ -9,12 +9,20 @@ import msgspec
 import pytest
 
 from ingest.schema.errors import ConfigError
-from skytrail.offboarding.keeping import keep, kept, ledger_keys, record_file
-from skytrail.offboarding.statement import Digests, Statement, faults, missing_of, row_of
+from skytrail.offboarding.keeping import keep, kept, record_file, wrong_of
+from skytrail.offboarding.statement import Digests, Position, Statement, digest_of, missing_of, row_of
+from skytrail.own_keys import own_keys
 from skytrail.settings import Settings
-from storage.ledger.keyring import KeyRing
+from storage.verify.archive import examine
+from storage.verify.findings import Kind, Summary
+from storage.verify.ledger.pins import Pins
+from storage.verify.places import Directory
+from storage.verify.scope import Scope
 from streams.handled import handled
 from streams.status import SourceStatus
+from tests.storage.archive.samples import START, Clock
+from tests.storage.ledger.oracle import ledgers_tell_of_every_segment
+from tests.storage.ledger.test_notary import chains_in, notary_in, sealed
 from tests.streams.test_status import ENDS, FORMAT, RAW, account, settled
 
 NOW = dt.datetime(2026, 11, 27, 10, tzinfo=dt.UTC)
@@ -94,37 +102,51 @@ def test_what_is_missing_is_said(missing: object, told: str) -> None:
     assert not statement(missing=[reason]).complete
 
 
-def test_a_record_is_signed_with_the_key_of_the_ledger_and_read_back_whole(tmp_path: Path) -> None:
-    own = settings(tmp_path)
-    own.keys_file.parent.mkdir()
-    KeyRing(own.keys_file).add_first(NOW, days=30)
-    written = keep(own, statement(), NOW)
-    read = kept(tmp_path, "trail")
-    assert read == written
-    assert len(written.signatures) == 1
-    assert list(faults(written, ledger_keys(own, "prod"))) == []
-    (unknown,) = faults(written, ledger_keys(own, "other"))
-    assert "does not have" in unknown
+@pytest.fixture
+def own(tmp_path: Path) -> Settings:
+    """Settings of a machine that has an archive with a ledger, and its keys."""
+    clock = Clock()
+    sealed(tmp_path, clock)
+    notary_in(tmp_path, clock).record(chains_in(tmp_path))
+    (tmp_path / "ledger").symlink_to(tmp_path / "keys")
+    return settings(tmp_path)
 
 
-def test_a_record_of_a_machine_without_keys_is_hashed_and_not_signed(tmp_path: Path) -> None:
-    record = keep(settings(tmp_path), statement(), NOW)
-    assert record.signatures == []
-    assert list(faults(record, ledger_keys(settings(tmp_path), "prod"))) == []
+def cited() -> Statement:
+    position = Position(origin="skytrail/acme/1", size=5, root="", checkpoint="")
+    return statement(namespace="acme", ledger=position)
 
 
-def test_a_changed_statement_fits_neither_hash_nor_signature(tmp_path: Path) -> None:
-    own = settings(tmp_path)
-    own.keys_file.parent.mkdir()
-    KeyRing(own.keys_file).add_first(NOW, days=30)
-    record = keep(own, statement(), NOW)
+def test_a_record_is_cited_by_an_entry_of_the_ledger_which_still_verifies(own: Settings) -> None:
+    written = keep(own, cited(), Clock(START + dt.timedelta(hours=1)))
+    assert kept(own.state_dir, "trail") == written
+    assert written.entry is not None
+    entries = ledgers_tell_of_every_segment(own.archive_dir)["acme"]
+    assert entries[written.entry.index]["statement"] == written.sha256
+    assert list(wrong_of(own, written)) == []
+    place = Directory(own.archive_dir)
+    found = list(examine(place, Scope(pins=Pins(keys=own_keys(own, place)), now=START), Summary()))
+    assert [each for each in found if each.kind in (Kind.UNCHECKED, Kind.ALTERED)] == []
+
+
+def test_a_changed_record_fits_neither_its_hash_nor_its_entry(own: Settings) -> None:
+    record = keep(own, cited(), Clock(START + dt.timedelta(hours=1)))
     changed = msgspec.structs.replace(record.statement, sources=[row_of(source()) | {"received": 11}])
-    found = list(faults(msgspec.structs.replace(record, statement=changed), ledger_keys(own, "prod")))
-    assert found == ["the statement is not the one that was hashed", "a signature does not fit the statement"]
+    hashed = msgspec.structs.replace(record, statement=changed)
+    assert list(wrong_of(own, hashed)) == ["the statement is not the one that was hashed"]
+    anew = msgspec.structs.replace(hashed, sha256=digest_of(changed))
+    (wrong,) = wrong_of(own, anew)
+    assert "does not cite it" in wrong
+
+
+def test_a_record_of_a_machine_without_keys_has_no_entry(tmp_path: Path) -> None:
+    record = keep(settings(tmp_path), cited(), lambda: NOW)
+    assert record.entry is None
+    assert list(wrong_of(settings(tmp_path), record)) == []
 
 
 def test_a_record_that_can_not_be_read_is_named_and_not_made_anew(tmp_path: Path) -> None:
-    keep(settings(tmp_path), statement(), NOW)
+    keep(settings(tmp_path), statement(), lambda: NOW)
     record_file(tmp_path, "trail").write_text("{}")
     with pytest.raises(ConfigError, match=r"trail\.json.*never made anew"):
         kept(tmp_path, "trail")
