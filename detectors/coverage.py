@@ -112,6 +112,7 @@ def navigator_layer(covered: Sequence[Covered], *, name: str, products: Sequence
         products: The products it speaks of.
         version: Version of the rule set.
     """
+    parents = {one.id.partition(".")[0] for one in covered if "." in one.id}
     return {
         "name": name,
         "versions": {"attack": _ATTACK_VERSION, "navigator": _NAVIGATOR_VERSION, "layer": LAYER_VERSION},
@@ -121,7 +122,7 @@ def navigator_layer(covered: Sequence[Covered], *, name: str, products: Sequence
         "sorting": 3,
         "layout": {"layout": "side", "showID": True, "showName": True, "aggregateFunction": "max"},
         "hideDisabled": False,
-        "techniques": [_cell(one) for one in covered],
+        "techniques": [_cell(one, parents) for one in covered],
         "gradient": {"colors": _COLOURS, "minValue": 0, "maxValue": _FULL_SCORE},
         "legendItems": [
             {"label": "rules look for it", "color": _SOME},
@@ -136,7 +137,7 @@ def navigator_layer(covered: Sequence[Covered], *, name: str, products: Sequence
     }
 
 
-def _cell(one: Covered) -> dict[str, Any]:
+def _cell(one: Covered, parents: Collection[str]) -> dict[str, Any]:
     rules = sorted({rule for ids in one.rules.values() for rule in ids})
     cell: dict[str, Any] = {
         "techniqueID": one.id,
@@ -144,6 +145,7 @@ def _cell(one: Covered) -> dict[str, Any]:
         "comment": ", ".join(rules) if rules else f"no rule for {', '.join(one.blind)}",
         "enabled": True,
         "metadata": [{"name": product or "any product", "value": ", ".join(ids)} for product, ids in one.rules.items()],
-        "showSubtechniques": "." in one.id,
     }
+    if one.id in parents:  # the format has this for techniques with sub-techniques only
+        cell["showSubtechniques"] = True
     return cell if rules else {**cell, "color": _NONE}

@@ -35,6 +35,11 @@ class Exceptions:
         self._of: dict[str, tuple[Filter, ...]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
 
+    def states(self, today: dt.date) -> dict[str, int]:
+        """How many are `in_force` on a day, and how many have `expired`."""
+        expired = sum(not one.in_force(today) for one in self._all)
+        return {"in_force": len(self._all) - expired, "expired": expired}
+
     def left(
         self,
         matches: Sequence[tuple[int, Rule]],

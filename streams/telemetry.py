@@ -86,6 +86,9 @@ class Telemetry:
             ("why",),
             registry=self.registry,
         )
+        self.exceptions = Gauge(
+            "skytrail_exceptions", "Exceptions of the rule set by state", ("state",), registry=self.registry
+        )
         self.excepted = Counter(
             "skytrail_matches_excepted",
             "Matches that an exception kept from people",

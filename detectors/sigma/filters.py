@@ -35,6 +35,7 @@ class Filter:
     Attributes:
         id: Its name, else its UUID, else its title.
         rules: Names and ids of the rules it is about; None: all of its log source.
+        tags: Of rules that it is about, in lower case; empty: whatever their tags. A technique includes its parts.
         keeps: Holds for events that stay.
         expires: Last day of an exception, UTC; None for a filter.
         namespaces: Of an exception: where it counts; empty: everywhere.
@@ -53,14 +54,20 @@ class Filter:
     namespaces: tuple[str, ...]
     digest: str
     source: str
+    tags: frozenset[str] = frozenset()
 
     def covers(self, rule: Rule) -> bool:
-        """Whether it is about a rule: by name or id, and of its log source."""
+        """Whether it is about a rule: by name or id, by a tag, and of its log source."""
         if self.rules is not None and not self.rules & {rule.id, rule.uuid}:
+            return False
+        if self.tags and not any(self._names(tag.lower()) for tag in rule.tags):
             return False
         own, other = self.log_source, rule.log_source
         pairs = ((own.product, other.product), (own.service, other.service), (own.category, other.category))
         return all(not wanted or wanted == given for wanted, given in pairs)
+
+    def _names(self, tag: str) -> bool:
+        return any(tag == named or tag.startswith(named + ".") for named in self.tags)
 
     def in_force(self, today: dt.date) -> bool:
         """Whether it has not expired."""
@@ -83,7 +90,7 @@ def parse_filter(document: Mapping[str, Any], *, where: str, placeholders: Place
         raise ConfigError("reading filter: `filter` is no map", where=f"{where}: filter", mend=_MEND)
     rule = {
         **{key: value for key, value in document.items() if key != "filter"},
-        "detection": {key: value for key, value in body.items() if key != "rules"},
+        "detection": {key: value for key, value in body.items() if key not in ("rules", "tags")},
     }
     parsed = parse(rule, where=where, placeholders=placeholders)
     expires = _expires(document, where)
@@ -103,6 +110,7 @@ def parse_filter(document: Mapping[str, Any], *, where: str, placeholders: Place
         namespaces=_namespaces(document, where),
         digest=hashlib.sha256(msgspec.json.encode(document, order="sorted", enc_hook=str)).hexdigest(),
         source=where,
+        tags=_tags(body, where),
     )
 
 
@@ -124,6 +132,16 @@ def _rules(body: Mapping[str, Any], where: str) -> frozenset[str] | None:
             mend=_MEND,
         )
     return frozenset(listed)
+
+
+def _tags(body: Mapping[str, Any], where: str) -> frozenset[str]:
+    said = body.get("tags", [])
+    listed = [said] if isinstance(said, str) else said
+    if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
+        raise ConfigError(
+            "reading filter: `tags` is not a tag of rules, or a list of them", where=f"{where}: filter.tags", mend=_MEND
+        )
+    return frozenset(one.lower() for one in listed)
 
 
 def _expires(document: Mapping[str, Any], where: str) -> dt.date | None:

@@ -11,6 +11,7 @@ import typer
 from detectors.correlation.model import Correlation
 from detectors.rule import Rule
 from detectors.rulebook import OWN_RULES, Rulebook, load
+from detectors.sigma.filters import Filter
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
@@ -77,6 +78,14 @@ def chosen_rules(context: typer.Context, name: str) -> Chosen:
     correlations = upon(book.correlations, {wanted})
     below = {rule_id for one in correlations for rule_id in one.rules}
     return Chosen((), tuple(rule for rule in book.evaluated if rule.id in below), correlations)
+
+
+def exceptions_for(context: typer.Context, rule: Rule, name: str) -> tuple[Filter, ...]:
+    """The exceptions about a rule: those of the rule set in force, and those beside the rule where it is a path."""
+    settings = context_of(context).settings.detection
+    paths = dict.fromkeys([*settings.rules, *([Path(name)] if Path(name).exists() else [])])
+    found = load(paths, settings.placeholders, prove=False).exceptions if paths else ()
+    return tuple(one for one in found if one.covers(rule))
 
 
 def rules_named(context: typer.Context, name: str) -> tuple[Rule, ...]:

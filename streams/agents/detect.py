@@ -77,7 +77,12 @@ class DetectAgent:
         self._clock.forget()
 
     async def tick(self) -> None:
-        """Tell every partition of the signals topic how far this worker is; needed where correlations wait for time."""
+        """Tell every partition of the signals topic how far this worker is; needed where correlations wait for time.
+
+        Exceptions end by themselves, so how many have is looked at here, too.
+        """
+        for state, number in self.rules.exceptions.states(self._runtime.now().date()).items():
+            self._runtime.telemetry.exceptions.labels(state).set(number)
         correlations = self.rules.router.correlations.values()
         lag = {key: number for key, number in self._runtime.progress.lag.items() if key[0].startswith(RAW_PREFIX)}
         if not lag or not correlations:

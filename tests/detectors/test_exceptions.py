@@ -94,6 +94,8 @@ def test_an_exception_counts_in_its_namespaces_only(tmp_path: Path) -> None:
         (EXCEPTION.replace("justification: It is its work.\n", ""), "it has no justification"),
         (EXCEPTION.replace("2026-12-31", "soon"), "'soon' is no date"),
         (FILTER.replace("rules: [user-created]", "rules: {a: b}"), "`rules` is not"),
+        (FILTER.replace("rules: [user-created]", "rules: any\n  tags: 5"), "`tags` is not"),
+        (FILTER.replace("rules: [user-created]", "rules: any\n  tags: [attack.t9999]"), "is about no rule"),
         (FILTER.replace("not tool", "not tools"), "tools"),
         (FILTER.replace("userName:", "userName|sounds_like:"), "sounds_like"),
     ],
@@ -106,3 +108,35 @@ def test_any_covers_every_rule_of_the_log_source(tmp_path: Path) -> None:
     found = book(tmp_path, FILTER.replace("[user-created]", "any"))
     assert found.findings == ()
     assert list(InterpretedEngine(found.rules).match([view("onboarding-tool")], SOURCE)) == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "covered"),
+    [
+        ("attack.t1136", True),
+        ("[attack.impact, ATTACK.T1136.003]", True),
+        ("attack.t1136.001", False),
+        ("attack.t113", False),
+    ],
+)
+def test_a_tag_covers_the_rules_that_have_it_and_a_technique_its_parts(
+    tmp_path: Path, tags: str, *, covered: bool
+) -> None:
+    text = EXCEPTION.replace("rules: [user-created]", f"rules: any\n  tags: {tags}")
+    write(
+        tmp_path,
+        "sound.yml",
+        SOUND + "tags: [attack.persistence, attack.t1136.003]\n" if "tags:" not in SOUND else SOUND,
+    )
+    write(tmp_path, "exception.yml", text)
+    found = load([tmp_path], today=TODAY)
+    (rule,) = found.rules
+    assert {"attack.t1136.003"} & set(rule.tags)
+    assert found.exceptions[0].covers(rule) is covered
+    assert bool(found.findings) is not covered
+
+
+def test_expired_ones_are_counted_on_the_day_after_their_last(tmp_path: Path) -> None:
+    exceptions = Exceptions(book(tmp_path, EXCEPTION).exceptions)
+    assert exceptions.states(dt.date(2026, 12, 31)) == {"in_force": 1, "expired": 0}
+    assert exceptions.states(dt.date(2027, 1, 1)) == {"in_force": 0, "expired": 1}

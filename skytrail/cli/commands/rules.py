@@ -99,6 +99,7 @@ def rules_exceptions(context: typer.Context, paths: PathsArgument = None, output
             "id": one.id,
             "title": one.title,
             "rules": sorted(one.rules) if one.rules is not None else "any",
+            "tags": sorted(one.tags),
             "namespaces": list(one.namespaces) or "all",
             "owner": one.owner,
             "justification": one.justification,
@@ -108,7 +109,7 @@ def rules_exceptions(context: typer.Context, paths: PathsArgument = None, output
         }
         for one in book.exceptions
     )
-    columns = ("id", "rules", "namespaces", "owner", "justification", "expires", "in_force")
+    columns = ("id", "rules", "tags", "namespaces", "owner", "justification", "expires", "in_force")
     count = emit_rows(rows, output, columns=columns)
     say(f"{count} exceptions, {sum(not one.in_force(today) for one in book.exceptions)} of them expired")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ from detectors.explain import Clause, Explanation, explain
 from detectors.reason import word_reason
 from detectors.rule import Rule
 from detectors.sigma.fields import Fields
+from detectors.sigma.filters import Filter
+from detectors.sigma.interpret import holds
 from ingest.schema.errors import ConfigError
 from skytrail.cli.commands.rules import group
 from skytrail.cli.commands.scan import AUTO, FormatOption
@@ -23,7 +26,7 @@ from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.one_event import OneEvent, from_document, from_file
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, say, shown
-from skytrail.cli.rule_choice import rules_named
+from skytrail.cli.rule_choice import exceptions_for, rules_named
 from storage.index.search import Hit, document_by_id
 from storage.settings import ElasticsearchSettings
 
@@ -53,6 +56,7 @@ def rules_explain(
 ) -> None:
     """Say why a rule matches an event or not, clause by clause. An answer of either kind exits 0.
 
+    Exceptions about the rule are told with it: whether they would keep this match back today, and why not otherwise.
     Of an event in Elasticsearch the vendor's fields are read from event.original, the others are those of the document.
 
     Examples:  skytrail rules explain aws-trail-stopped event.json   |   skytrail rules explain my.yml log.gz --record 7
@@ -69,10 +73,11 @@ def rules_explain(
         say(f"the rule raises {type(exc).__name__} on this event and is off for it: {exc}")
         raise typer.Exit(Exit.BAD_INPUT) from exc
     reason = word_reason(found.reason or found.title, Fields(view, format_.aliases)) if answer.fires else ""
+    exceptions = list(_judged(exceptions_for(context, found, rule), event))
     if chosen(output) in (Output.JSON, Output.JSONL):
-        emit_object(_object(found, event, reason, answer), output)
+        emit_object({**_object(found, event, reason, answer), "exceptions": exceptions}, output)
         return
-    for line in _page(found, answer, reason):
+    for line in (*_page(found, answer, reason), *map(_excepted, exceptions)):
         sys.stdout.write(shown(line) + "\n")
 
 
@@ -102,6 +107,38 @@ def _event(context: typer.Context, where: str, record: int, format_name: str) ->
 async def _document(settings: ElasticsearchSettings, document_id: str) -> Hit | None:
     async with reading(settings) as client:
         return await document_by_id(client, document_id)
+
+
+def _judged(exceptions: Iterable[Filter], event: OneEvent) -> Iterator[dict[str, Any]]:
+    """What each exception says of the event today."""
+    today = dt.datetime.now(dt.UTC).date()
+    fields = Fields(event.view, event.format.aliases)
+    namespace = event.view.ecs.get("data_stream", {}).get("namespace", "") if event.document else None
+    for one in exceptions:
+        applies = not holds(one.keeps, fields)
+        here = namespace is None or not one.namespaces or namespace in one.namespaces
+        yield {
+            "id": one.id,
+            "title": one.title,
+            "owner": one.owner,
+            "justification": one.justification,
+            "expires": str(one.expires),
+            "expired": not one.in_force(today),
+            "namespaces": list(one.namespaces),
+            "applies": applies,
+            "keeps_back": applies and here and one.in_force(today),
+        }
+
+
+def _excepted(one: Mapping[str, Any]) -> str:
+    if one["keeps_back"]:
+        where = f" in {', '.join(one['namespaces'])}" if one["namespaces"] else ""
+        return f"exception {one['id']} keeps a match back{where} until {one['expires']}: {one['justification']}"
+    if not one["applies"]:
+        return f"exception {one['id']} is not about this event"
+    if one["expired"]:
+        return f"exception {one['id']} would keep a match back, but expired on {one['expires']}"
+    return f"exception {one['id']} counts in {', '.join(one['namespaces'])} only"
 
 
 def _object(rule: Rule, event: OneEvent, reason: str, answer: Explanation) -> dict[str, Any]:

@@ -95,3 +95,37 @@ def test_a_document_without_its_original_is_explained_by_its_normalised_fields(f
     found = explained(id_)
     assert json.loads(found.stdout)["fires"] is False
     assert "the vendor's own fields are absent" in found.stderr
+
+
+EXCEPTION = """\
+title: Known
+name: known
+logsource: {product: aws, service: cloudtrail}
+filter: {rules: any, s: {eventName: StopLogging}, condition: not s}
+owner: us
+justification: a planned change
+expires: %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("expires", "more", "name", "words"),
+    [
+        ("2999-12-31", "", "fires", "keeps a match back until 2999-12-31: a planned change"),
+        ("2020-01-01", "", "fires", "would keep a match back, but expired on 2020-01-01"),
+        ("2999-12-31", "", "silent", "is not about this event"),
+        ("2999-12-31", "namespaces: [prod]", "fires", "counts in prod only"),
+    ],
+)
+@pytest.mark.usefixtures("fake")
+def test_exceptions_about_the_rule_are_explained_with_it(
+    tmp_path: Path, expires: str, more: str, name: str, words: str
+) -> None:
+    (tmp_path / "rule.yml").unlink()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "rule.yml").write_text(RULE)
+    (tmp_path / "set" / "known.yml").write_text(EXCEPTION % expires + more)
+    id_, _ = document(EVENTS[name])
+    arguments = ("rules", "explain", "set", "-o", "table", "--", id_)
+    told = CliRunner().invoke(build("rules"), arguments, catch_exceptions=False).stdout
+    assert told.splitlines()[-1] == f"exception known {words}"
