@@ -187,7 +187,10 @@ def check(proof: dict, vkeys: list[str]) -> list[str]:
     manifest = proof["manifest"]
     leaf = from_hex(proof["leaf"])
     if proof["record"] is not None:
-        require(leaf_hash(from_base64(proof["record"])) == leaf, "the record is not the one of the leaf")
+        record = from_base64(proof["record"])
+        if "encryption" in manifest:  # an encrypted segment: what is in its tree is a commitment to the record
+            record = b"\x01" + sha256(from_hex(proof["opening"]) + record)
+        require(leaf_hash(record) == leaf, "the record is not the one of the leaf")
     # The record is in its segment: its leaf hash and its path give the root of the manifest.
     number = number_in_segment(manifest["positions"], proof["offset"], proof["index"])
     root = root_from_path(leaf, number, manifest["n"], [from_hex(each) for each in proof["path"]])

@@ -15,6 +15,7 @@ from detectors.sigma.engine import InterpretedEngine
 from ingest.schema import dead_letter
 from ingest.schema.envelope import Position
 from ingest.schema.errors import IntegrityError, StoreUnavailable, UnsupportedEnvelope
+from skytrail.data_keys import data_keys
 from skytrail.settings import Settings
 from storage.archive.reader import ArchiveReader
 from storage.archive.store import ArchiveStore
@@ -75,7 +76,7 @@ class IndexCheck:
         client = connect(self.settings.elasticsearch, "reader")
         try:
             await make_visible(client)
-            reader = ArchiveReader(self.archive)
+            reader = ArchiveReader(self.archive, data_keys(self.settings))
             for namespace in sorted({*reader.namespaces(), *await namespaces(client)} - {_UNREADABLE}):
                 try:
                     async for finding in self._namespace(client, reader, namespace):

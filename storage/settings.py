@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 
 Period = Literal["day", "week", "month"]
 
@@ -54,11 +54,34 @@ class S3ArchiveSettings(BaseModel, extra="forbid", frozen=True):
     request_timeout_s: float = Field(default=30.0, gt=0, description="Seconds to connect, and between bytes.")
 
 
+class EncryptionSettings(BaseModel, extra="forbid", frozen=True):
+    """Encryption of what is sealed, with data keys that can be destroyed."""
+
+    provider: Literal["none", "file", "aws_kms"] = Field(
+        default="none", description="Who wraps the data keys: files of this machine, or a key of AWS KMS; none: clear."
+    )
+    table: Path | None = Field(
+        default=None,
+        description="Directory of the wrapped data keys, shared by all seal workers. Default: <state>/datakeys/table.",
+    )
+    kek_directory: Path | None = Field(
+        default=None, description="Directory of the wrapping keys of `file`. Default: <state>/datakeys/keks."
+    )
+    kms_key: str = Field(default="", description="ARN, id or alias of the wrapping key of `aws_kms`.")
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.provider == "aws_kms" and not self.kms_key:
+            raise ValueError("the provider aws_kms needs kms_key")
+        return self
+
+
 class ArchiveSettings(BaseModel, extra="forbid", frozen=True):
     """The sealed archive."""
 
     directory: Path | None = Field(default=None, description="Root of the filesystem store. Default: <state>/archive.")
     s3: S3ArchiveSettings | None = Field(default=None, description="A bucket instead of the directory.")
+    encryption: EncryptionSettings = Field(default=EncryptionSettings(), description="Encryption of what is sealed.")
     segment_max_records: int = Field(default=10_000, ge=1, description="Records that close a segment.")
     segment_max_bytes: int = Field(default=16 * 1024 * 1024, gt=0, description="Bytes that close a segment.")
     segment_max_age_s: float = Field(default=5.0, gt=0, description="Seconds after which a segment is closed.")

@@ -1,4 +1,4 @@
-"""The ledger of the seal role: opens it, with its keys."""
+"""The keys of the seal role: those that sign the ledger, with the ledger, and those that encrypt the archive."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import structlog
 
 from storage.archive.opening import open_archive
+from storage.datakeys.keys import DataKeys
+from storage.datakeys.opening import open_data_keys
 from storage.ledger.keyring import KeyRing
 from storage.ledger.notary import Notary, ready_keys, told_settings
 from storage.settings import ArchiveSettings, LedgerSettings
@@ -42,3 +44,20 @@ def open_notary(
     if (end - utc_now()).days < WARN_DAYS:
         log.warning("the keys of the ledger end soon", end=end.isoformat(), mend="skytrail keys rotate")
     return notary
+
+
+def ready_data_keys(archive: ArchiveSettings, archive_dir: Path, state_dir: Path) -> DataKeys | None:
+    """The data keys of an archive, tried before anything is sealed under them; None where it is in the clear.
+
+    Raises:
+        ConfigError: They lie in an unsafe place, a wrapping key is lost, or its provider refuses.
+    """
+    keys = open_data_keys(archive, archive_dir, state_dir)
+    if keys is None:
+        return None
+    keys.check()
+    if keys.current is not None:
+        log.info("what is sealed is encrypted", provider=keys.current.name, kek=keys.current.current())
+        if not keys.table.namespaces():
+            log.warning("no data key yet: the first ones are made", mend="back the keys up: docs/runbook.md")
+    return keys

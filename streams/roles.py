@@ -41,7 +41,7 @@ from streams.app import attach, build_app
 from streams.correlation_state import CorrelationStates
 from streams.garbage import collect_seldom
 from streams.keep_out import keep_out
-from streams.ledger import open_notary
+from streams.ledger import open_notary, ready_data_keys
 from streams.naming import namer
 from streams.observing import BulkObserver
 from streams.preparing import Limits
@@ -137,12 +137,13 @@ def compose_seal(parts: Parts) -> Composed:
     composed = _begin("seal", parts, 4 * SEAL_ENVELOPES)
     store = open_archive(parts.archive, parts.archive_dir)
     store.probe()
+    keys = ready_data_keys(parts.archive, parts.archive_dir, parts.state_dir)
     waiting = composed.runtime.waiting
     notary = open_notary(parts.ledger, parts.archive, parts.archive_dir, parts.keys_file, waiting)
 
     def open_sealer(topic: str, partition: int) -> PartitionSealer:
         records_of = of_letter if topic == DEAD_LETTERS else of_envelope
-        return PartitionSealer(store, topic, partition, parts.archive, utc_now, records_of=records_of)
+        return PartitionSealer(store, topic, partition, parts.archive, utc_now, records_of=records_of, keys=keys)
 
     accounts = composed.runtime.accounts("seal")
     agent = SealAgent(composed.runtime, accounts, open_sealer, notary)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -18,12 +18,13 @@ from ingest.formats.recognition import doubt, recognise
 from ingest.formats.registry import all_formats, format_named
 from ingest.parsing.body_shape import Shape, is_gzip, shape_of
 from ingest.schema.envelope import Context
-from ingest.schema.errors import IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
+from ingest.schema.errors import ConfigError, IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
 from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated, is_zstd
 from skytrail.scan.objects import SCHEME, chunks
 from skytrail.scan.sources import Source
 from storage.archive.opening import archive_at
 from storage.archive.reader import ArchiveReader, Record
+from storage.datakeys.keys import DataKeys
 from streams.topics import DEAD_LETTERS
 
 _HEAD_BYTES = 64 * 1024
@@ -73,6 +74,7 @@ def pieces(
     *,
     since: dt.datetime | None = None,
     stdin: BinaryIO | None = None,
+    keys: Callable[[], DataKeys | None] = lambda: None,
 ) -> Iterator[Piece]:
     """Every piece of every source, in order. A source that can't be read gives one piece with its fault.
 
@@ -81,11 +83,12 @@ def pieces(
         format_name: Format of all of it; None: recognise each file. Of an archive, the only format that is read.
         since: Event time before which nothing is wanted; spares segments of an archive.
         stdin: Read for the source `-`.
+        keys: Gives the data keys of encrypted archives; asked where there is an archive.
     """
     numbers = itertools.count()
     for source in sources:
         if source.kind == "archive":
-            yield from _of_archive(source, numbers, format_name, since)
+            yield from _of_archive(source, numbers, format_name, since, keys)
             continue
         number = next(numbers)
         try:
@@ -186,10 +189,15 @@ def _chunks(handle: BinaryIO) -> Iterator[bytes]:
 
 
 def _of_archive(
-    source: Source, numbers: Iterator[int], format_name: str | None, since: dt.datetime | None
+    source: Source,
+    numbers: Iterator[int],
+    format_name: str | None,
+    since: dt.datetime | None,
+    keys: Callable[[], DataKeys | None],
 ) -> Iterator[Piece]:
     """Records of every raw topic and partition, each a file of its own; the format is the envelope's."""
-    reader = ArchiveReader(archive_at(source.name if source.name.startswith(SCHEME) else str(source.path)))
+    address = source.name if source.name.startswith(SCHEME) else str(source.path)
+    reader = ArchiveReader(archive_at(address), keys())
     formats = (format_name,) if format_name else tuple(all_formats())
     received_since = since - _MOST_AHEAD if since else None
     number, file, batch = next(numbers), source.name, list[Record]()
@@ -208,7 +216,10 @@ def _of_archive(
                     number, file = next(numbers), place
                 batch.append(record)
         fault = f"{unreadable} sealed messages are no envelopes that this build reads" if unreadable else ""
-    except (IntegrityError, StoreUnavailable) as exc:
+        if reader.erased:
+            lost = f"{sum(reader.erased.values())} records can't be read: their data keys are gone"
+            fault = "; ".join(filter(None, (fault, f"{lost} ({', '.join(sorted(reader.erased))})")))
+    except (IntegrityError, StoreUnavailable, ConfigError) as exc:
         fault = worded(exc)
     if batch:
         yield _batch(number, file, batch)

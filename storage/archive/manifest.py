@@ -18,6 +18,8 @@ import msgspec
 from ingest.schema.errors import IntegrityError
 
 VERSION = 1
+ENCRYPTED_VERSION = 2
+SCHEME = 1  # of encryption, see `storage.archive.encryption`
 MANIFEST_SUFFIX = ".manifest.json"
 
 
@@ -109,6 +111,13 @@ class Batch(_Part, frozen=True, kw_only=True):
     parts: int
 
 
+class Encryption(_Part, frozen=True, kw_only=True):
+    """How body and headers are encrypted and leaves are made, and the id of the data key."""
+
+    v: int
+    key: str
+
+
 class Builder(_Part, frozen=True, kw_only=True):
     """The program that sealed."""
 
@@ -127,6 +136,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
         previous: Hex SHA-256 of the previous manifest; None for the first.
         headers: One line of JSON per message: what its envelope's header said.
         received: None where nothing is known.
+        encryption: Only in manifests of version 2; those of version 1 are of segments in the clear.
     """
 
     v: int
@@ -150,6 +160,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     partition: Partition
     batch: Batch
     builder: Builder
+    encryption: Encryption | msgspec.UnsetType = msgspec.UNSET
 
     def span_of(self, offset: int) -> tuple[int, int] | None:
         """Ordinal in this segment of the first record of a message, and how many it has; None if it has none here."""
@@ -186,7 +197,9 @@ def parse(body: bytes, where: str) -> Manifest:
         manifest = msgspec.json.decode(body, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise IntegrityError(f"reading manifest: {exc}", where=where) from exc
-    if manifest.v != VERSION or manifest.type != "segment":
+    encryption = manifest.encryption
+    known = manifest.v == VERSION if encryption is msgspec.UNSET else manifest.v == ENCRYPTED_VERSION
+    if not known or manifest.type != "segment" or (encryption is not msgspec.UNSET and encryption.v != SCHEME):
         raise IntegrityError(
             f"reading manifest: type {manifest.type!r} version {manifest.v} is unknown to this build",
             where=where,

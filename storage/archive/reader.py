@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 import msgspec
@@ -11,9 +12,11 @@ from ingest.schema.envelope import Header, Position
 from ingest.schema.errors import IntegrityError
 from storage.archive import frames
 from storage.archive.chain import Chain
+from storage.archive.encryption import KeyGone, cipher_of, location_of
 from storage.archive.manifest import Manifest, instant
 from storage.archive.segment import MessageLine
 from storage.archive.store import ArchiveStore
+from storage.datakeys.keys import DataKeys
 
 _line_decoder = msgspec.json.Decoder(MessageLine)
 
@@ -38,10 +41,19 @@ class ArchiveReader:
     """Reads an archive that may be growing; holds one segment in memory.
 
     Every part is compared with the hash in its manifest. That is not a verification: `storage.verify` is.
+
+    Args:
+        store: Where it lies.
+        keys: Data keys of encrypted segments.
+
+    Attributes:
+        erased: Records that were passed over because their data key is gone, by its id.
     """
 
-    def __init__(self, store: ArchiveStore) -> None:
+    def __init__(self, store: ArchiveStore, keys: DataKeys | None = None) -> None:
+        self.erased: Counter[str] = Counter()
         self._store = store
+        self._keys = keys
 
     def namespaces(self) -> list[str]:
         """The namespaces that have sealed records."""
@@ -67,6 +79,7 @@ class ArchiveReader:
 
         Raises:
             IntegrityError: The archive is damaged.
+            ConfigError: A segment is encrypted, and its data key can't be opened.
         """
         for chain in self._chains(namespace):
             if topics and chain.topic not in topics:
@@ -75,7 +88,7 @@ class ArchiveReader:
                 manifest = chain.manifest(seq)
                 if not _overlaps(manifest, since, until):
                     continue
-                for record in _records_of(chain, manifest):
+                for record in self._readable(chain, manifest):
                     if _wanted(record.header, formats, since, until):
                         yield record
 
@@ -103,8 +116,14 @@ class ArchiveReader:
             manifest = chain.find(position.offset)
             if manifest is None or manifest.span_of(position.offset) is None:
                 continue
-            return next((record for record in _records_of(chain, manifest) if record.position == position), None)
+            return next((record for record in self._readable(chain, manifest) if record.position == position), None)
         return None
+
+    def _readable(self, chain: Chain, manifest: Manifest) -> Iterator[Record]:
+        try:
+            yield from _records_of(chain, manifest, self._keys)
+        except KeyGone as exc:
+            self.erased[str(exc)] += manifest.n
 
     def _chains(self, namespace: str) -> Iterator[Chain]:
         for topic in self._store.folders(f"{namespace}/seg/"):
@@ -114,11 +133,16 @@ class ArchiveReader:
                 yield chain
 
 
-def _records_of(chain: Chain, manifest: Manifest) -> Iterator[Record]:
+def _records_of(chain: Chain, manifest: Manifest, keys: DataKeys | None) -> Iterator[Record]:
     """The records of a segment, in order."""
     where = manifest.body.key
-    bodies = frames.unpack(chain.read(manifest.body), where)
-    headers = frames.inflate(chain.read(manifest.headers), manifest.headers.key)
+    cipher, location = cipher_of(manifest, keys), location_of(manifest)
+    body, lines_stored = chain.read(manifest.body), chain.read(manifest.headers)
+    if cipher is not None:
+        body = cipher.open(body, location.bound("body"), where)
+        lines_stored = cipher.open(lines_stored, location.bound("headers"), manifest.headers.key)
+    bodies = frames.unpack(body, where)
+    headers = frames.inflate(lines_stored, manifest.headers.key)
     lines = [_line_decoder.decode(line) for line in headers.splitlines()]
     if [(line.offset, line.n) for line in lines] != manifest.offsets() or len(bodies) != manifest.n:
         raise IntegrityError("reading segment: its parts contradict its manifest", where=where)

@@ -24,9 +24,11 @@ from ingest.schema.envelope import Header
 from ingest.schema.errors import AlreadyExists, IntegrityError
 from storage.archive.chain import Chain
 from storage.archive.contents import Content, RecordsOf, of_envelope
+from storage.archive.encryption import Cipher
 from storage.archive.manifest import Batch, Partition, digest, stream_prefix
 from storage.archive.segment import SegmentBuilder, SegmentFiles
 from storage.archive.store import ArchiveStore
+from storage.datakeys.keys import DataKeys
 from storage.settings import ArchiveSettings
 
 MAX_MESSAGES = 1500  # of a batch: keeps the positions, and so the manifest, small
@@ -99,6 +101,7 @@ class PartitionSealer:
         settings: When to seal.
         clock: Gives the present time, with zone.
         records_of: Reads the values of this topic.
+        keys: Data keys; None: everything is in the clear.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class PartitionSealer:
         clock: Callable[[], dt.datetime],
         *,
         records_of: RecordsOf = of_envelope,
+        keys: DataKeys | None = None,
     ) -> None:
         self._store = store
         self._topic = topic
@@ -117,6 +121,7 @@ class PartitionSealer:
         self._settings = settings
         self._clock = clock
         self._records_of = records_of
+        self._keys = keys
         self._chains: dict[str, Chain] = {}
         self._partition: Partition | None = None
         self._through: int | None = None
@@ -232,7 +237,7 @@ class PartitionSealer:
             chain = self._chain(content.namespace)
             known = chain.holds(offset)
             if known:
-                chain.compare(offset, content.records)
+                chain.compare(offset, content.records, self._keys)
             else:
                 self._refuse_before(partition.start, offset)
                 first_new = min(first_new, offset)
@@ -250,6 +255,7 @@ class PartitionSealer:
                 sealed_at=sealed_at,
                 batch=batch,
                 partition=partition,
+                cipher=self._cipher(namespace, builder.month(sealed_at)),
             )
             for namespace, builder in sorted(builders.items())
         )
@@ -260,6 +266,11 @@ class PartitionSealer:
             gaps=tuple(gaps),
         )
         return _Plan(files=files, partition=partition, report=report)
+
+    def _cipher(self, namespace: str, month: str) -> Cipher | None:
+        if self._keys is None or not self._keys.seals:
+            return None
+        return Cipher(self._keys.for_sealing(namespace, month))
 
     def _write(self, plan: _Plan) -> None:
         """Write a plan; every step can be done again."""

@@ -12,12 +12,16 @@ from ingest.schema.envelope import Header
 from ingest.schema.identity import leaf_hash
 from storage.archive import frames
 from storage.archive.contents import Content
+from storage.archive.encryption import CODEC_SUFFIX, Cipher, Location
 from storage.archive.manifest import (
+    ENCRYPTED_VERSION,
+    SCHEME,
     VERSION,
     Artefact,
     Batch,
     Builder,
     Covers,
+    Encryption,
     Manifest,
     Partition,
     Source,
@@ -31,7 +35,7 @@ from storage.archive.manifest import (
     manifest_key,
     stream_prefix,
 )
-from storage.archive.merkle import Frontier
+from storage.archive.merkle import root_of
 
 HEADERS_CODEC = "jsonl+zstd"
 LEAVES_CODEC = "sha256"
@@ -82,21 +86,15 @@ class SegmentBuilder:
         self._namespace = namespace
         self._stream = Stream(topic=topic, partition=partition)
         self._records: list[bytes] = []
-        self._leaves: list[bytes] = []
         self._lines: list[bytes] = []
         self._runs: list[tuple[int, int, int]] = []
         self._sources: Counter[tuple[str, str, str, str, str]] = Counter()
         self._received: list[dt.datetime] = []
-        self._tree = Frontier()
         self._bytes = 0
 
     def add(self, offset: int, content: Content) -> None:
         """Append the records of a message."""
-        for record in content.records:
-            leaf = leaf_hash(record)
-            self._leaves.append(leaf)
-            self._tree.append(leaf)
-            self._bytes += len(record)
+        self._bytes += sum(map(len, content.records))
         self._records.extend(content.records)
         count = len(content.records)
         line = MessageLine(offset=offset, n=count, header=content.header, repeats=dict(sorted(content.repeats.items())))
@@ -107,8 +105,19 @@ class SegmentBuilder:
             self._sources[header.format, header.collector, origin.transport, origin.locator, origin.sha256] += count
             self._received.append(header.received_at)
 
+    def month(self, otherwise: dt.datetime) -> str:
+        """``YYYY-MM`` of the newest receipt: whose data key it is; of `otherwise` where none is known."""
+        return f"{max(self._received, default=otherwise).astimezone(dt.UTC):%Y-%m}"
+
     def build(
-        self, tip: Tip, *, last_offset: int, sealed_at: dt.datetime, batch: Batch, partition: Partition
+        self,
+        tip: Tip,
+        *,
+        last_offset: int,
+        sealed_at: dt.datetime,
+        batch: Batch,
+        partition: Partition,
+        cipher: Cipher | None = None,
     ) -> SegmentFiles:
         """The segment of everything added so far.
 
@@ -118,22 +127,18 @@ class SegmentBuilder:
             sealed_at: Now.
             batch: The segments it is sealed with.
             partition: What is known of the partition up to `last_offset`.
+            cipher: Encrypts; None: in the clear.
         """
         prefix = stream_prefix(self._namespace, self._stream.topic, self._stream.partition)
-        root = self._tree.root().hex()
-        stem = f"{prefix}{tip.seq:012d}-"
-        # Parts are named by what they hold, so that what a crashed or slower sealer left never stands in the way.
-        body, body_part = _part(stem, ".ndz", frames.pack(self._records), frames.CODEC)
-        leaves, leaves_part = _part(stem, ".leaves", b"".join(self._leaves), LEAVES_CODEC)
-        headers, headers_part = _part(
-            stem, ".headers", frames.compress(b"".join(line + b"\n" for line in self._lines)), HEADERS_CODEC
-        )
+        hashed = list(map(leaf_hash if cipher is None else cipher.leaf, self._records))
+        location = Location(self._namespace, self._stream.topic, self._stream.partition, tip.first_offset)
+        body, leaves, headers = self._parts(f"{prefix}{tip.seq:012d}-", hashed, location, cipher)
         totals = Totals(
             records=tip.totals.records + len(self._records),
             bytes=tip.totals.bytes + self._bytes,
         )
         manifest = Manifest(
-            v=VERSION,
+            v=VERSION if cipher is None else ENCRYPTED_VERSION,
             type="segment",
             namespace=self._namespace,
             stream=self._stream,
@@ -141,25 +146,42 @@ class SegmentBuilder:
             covers=Covers(first_offset=tip.first_offset, last_offset=last_offset),
             n=len(self._records),
             bytes=self._bytes,
-            root=root,
-            body=body_part,
-            leaves=leaves_part,
-            headers=headers_part,
+            root=root_of(hashed).hex(),
+            body=body[1],
+            leaves=leaves[1],
+            headers=headers[1],
             positions=self._runs,
             previous=tip.previous,
             received=self._times(),
             sealed_at=instant(sealed_at),
-            sources=self._merged_sources(),
+            sources=self._merged_sources(cipher),
             totals=totals,
             partition=partition,
             batch=batch,
             builder=BUILDER,
+            encryption=msgspec.UNSET if cipher is None else Encryption(v=SCHEME, key=cipher.key_id),
         )
         return SegmentFiles(
             manifest=manifest,
             key=manifest_key(prefix, tip.seq),
             body=canonical(manifest),
-            objects=((body_part.key, body), (leaves_part.key, leaves), (headers_part.key, headers)),
+            objects=tuple((part.key, stored) for stored, part in (body, leaves, headers)),
+        )
+
+    def _parts(
+        self, stem: str, hashed: list[bytes], location: Location, cipher: Cipher | None
+    ) -> tuple[tuple[bytes, Artefact], ...]:
+        """Body, leaves and headers.
+
+        They are named by what they hold, so that what a crashed or slower sealer left never stands in the way.
+        """
+        body, body_codec = _sealed(frames.pack(self._records), frames.CODEC, cipher, location.bound("body"))
+        lines = frames.compress(b"".join(line + b"\n" for line in self._lines))
+        headers, headers_codec = _sealed(lines, HEADERS_CODEC, cipher, location.bound("headers"))
+        return (
+            _part(stem, ".ndz", body, body_codec),
+            _part(stem, ".leaves", b"".join(hashed), LEAVES_CODEC),
+            _part(stem, ".headers", headers, headers_codec),
         )
 
     def _extend_runs(self, offset: int, count: int) -> None:
@@ -175,14 +197,26 @@ class SegmentBuilder:
             return None
         return Times(min=instant(min(self._received)), max=instant(max(self._received)))
 
-    def _merged_sources(self) -> Sources:
+    def _merged_sources(self, cipher: Cipher | None) -> Sources:
         origins = [
-            Source(format=form, collector=collector, transport=transport, locator=locator, sha256=sha256, records=count)
+            Source(
+                format=form,
+                collector=collector,
+                transport=transport,
+                locator=locator,
+                sha256=sha256 if cipher is None else cipher.source(sha256),
+                records=count,
+            )
             for (form, collector, transport, locator, sha256), count in sorted(self._sources.items())
         ]
         listed = canonical(origins)
         fits = len(listed) <= MAX_ORIGINS_BYTES
         return Sources(count=len(origins), sha256=digest(listed), origins=origins if fits else [])
+
+
+def _sealed(content: bytes, codec: str, cipher: Cipher | None, bound: bytes) -> tuple[bytes, str]:
+    """The stored bytes of a part and their codec."""
+    return (content, codec) if cipher is None else (cipher.seal(content, bound), codec + CODEC_SUFFIX)
 
 
 def _part(stem: str, ending: str, stored: bytes, codec: str) -> tuple[bytes, Artefact]:

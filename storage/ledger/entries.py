@@ -112,6 +112,21 @@ def offboarding(namespace: str, now: dt.datetime, *, collector: str, closed_at: 
     return canonical(head("offboarding", namespace, now) | told)
 
 
+def shred(
+    namespace: str, now: dt.datetime, *, keys: Sequence[str], request: str, basis: str, approvers: Sequence[str]
+) -> bytes:
+    """States that data keys are to be destroyed, before they are.
+
+    Args:
+        keys: Their ids.
+        request: What asked for it; a reference, no personal data: entries stay for ever.
+        basis: By which rule it is done.
+        approvers: Who approved it, two at least.
+    """
+    told = {"keys": sorted(keys), "request": request, "basis": basis, "approvers": sorted(approvers)}
+    return canonical(head("shred", namespace, now) | told)
+
+
 def keychange(
     namespace: str,
     now: dt.datetime,

@@ -1,6 +1,8 @@
-"""From which size to which each key signs a log, as the `keychange` entries of the log tell."""
+"""What the entries of a log tell of keys: from which size to which each signs it, and which data keys are destroyed."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import msgspec
 
@@ -43,18 +45,33 @@ def key_history(store: ArchiveStore, prefix: str) -> dict[str, KeyUse]:
     found = {key.vkey: KeyUse(first_size=key.first_size) for key in parse_lock(raw, f"{prefix}lock.json").keys}
     if all(use.first_size == 0 for use in found.values()):
         return found  # never rotated: that is in the first entry, and nothing else is to be read
+    for entry in _marked(store, prefix, published, _MARK):
+        _take(found, msgspec.json.decode(entry, type=_KeyChange))
+    return found
+
+
+def shredded_keys(store: ArchiveStore, prefix: str) -> set[str]:
+    """Ids of the data keys of which the log below `prefix` says that they are to be destroyed. Raises as above."""
+    published = store.get(f"{prefix}checkpoint")
+    if published is None:
+        return set()
+    told = (msgspec.json.decode(entry) for entry in _marked(store, prefix, published, b'"type":"shred"'))
+    return {key for each in told if each["type"] == "shred" for key in each["keys"]}
+
+
+def _marked(store: ArchiveStore, prefix: str, published: bytes, mark: bytes) -> Iterator[bytes]:
+    """The entries that have a mark; it may stand in a text of theirs, too."""
     size = head_of(published).size
     for number in range(-(-size // WIDTH)):
         width = min(WIDTH, size - number * WIDTH)
         for entry in read_bundle(lambda path: store.get(prefix + path), number, width):
-            if _MARK in entry:
-                _take(found, msgspec.json.decode(entry, type=_KeyChange))
-    return found
+            if mark in entry:
+                yield entry
 
 
 def _take(found: dict[str, KeyUse], change: _KeyChange) -> None:
     if change.type != "keychange":
-        return  # the mark may also stand in a text
+        return
     for key in change.keys:
         found[key.vkey] = KeyUse(first_size=key.first_size)
     for retired in change.retired:

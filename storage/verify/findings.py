@@ -44,11 +44,15 @@ class Kind(enum.StrEnum):
     """No quorum of witnesses, or no time stamp, in time."""
     SIG = "SIG"
     """A signature is wrong, or its key, or the key was not valid then."""
+    ERASED = "ERASED"
+    """Its data key was destroyed, and the ledger says that it was to be: lawful."""
+    KEPT = "KEPT"
+    """Still there, though the ledger says that it was to be destroyed."""
     UNCHECKED = "UNCHECKED"
     """Could not be read or is of a later version: nothing is known about it."""
 
 
-_LAWFUL: frozenset[Kind] = frozenset()
+_LAWFUL = frozenset({Kind.ERASED})
 _INCOMPLETE = frozenset({Kind.UNCHECKED, Kind.UNANCHORED})
 
 
@@ -138,6 +142,7 @@ class Summary:
         skipped: Of these, segments outside of the asked time range: their bytes were not read.
         records: Records whose bytes were compared with what was sealed.
         bytes: Bytes of these records, uncompressed.
+        closed: Encrypted segments without their data key: stored bytes, leaves and root are checked, records are not.
         objects: Whole bodies kept as objects.
         entries: Entries of the ledger that are covered by a checkpoint.
         checkpoints: Stored checkpoints that agree with the entries.
@@ -158,6 +163,7 @@ class Summary:
     skipped: int = 0
     records: int = 0
     bytes: int = 0
+    closed: int = 0
     objects: int = 0
     entries: int = 0
     checkpoints: int = 0

@@ -5,6 +5,8 @@
 * leaves: SHA-256(0x00 ‖ record) of each record, 32 bytes each
 * headers: one zstd frame; inside, one line of JSON per message
 
+Of encrypted segments see `storage.verify.encryption`.
+
 Memory stays bounded whatever the bytes say.
 """
 
@@ -57,6 +59,7 @@ MANIFEST_SHAPE: dict[str, object] = {
     "partition": {"start": _NUMBER, "gaps": [[_NUMBER, _NUMBER]]},
     "batch": {"first_offset": _NUMBER, "last_offset": _NUMBER, "parts": _NUMBER},
     "builder": {"product": _TEXT, "version": _TEXT},
+    "encryption?": {"v": _NUMBER, "key": _TEXT},
 }
 HEAD_SHAPE: dict[str, object] = {"v": _NUMBER, "seq": _NUMBER, "manifest": _TEXT}
 
@@ -98,13 +101,19 @@ def _mismatch(value: Any, shape: object, path: str) -> str:
     elif shape == _TEXT:
         right = isinstance(value, str)
     elif isinstance(shape, dict):
-        right = isinstance(value, dict) and value.keys() == shape.keys()
-        pairs = [(value[name], inner, f"{path}.{name}") for name, inner in shape.items()] if right else []
+        own = {name.rstrip("?"): inner for name, inner in shape.items() if not _absent(name, value)}
+        right = isinstance(value, dict) and value.keys() == own.keys()
+        pairs = [(value[name], inner, f"{path}.{name}") for name, inner in own.items()] if right else []
     else:
         right, pairs = _list_pairs(value, shape, path)
     if not right:
         return f"not of the right shape: {path.lstrip('.') or 'the whole'}"
     return next(filter(None, (_mismatch(*pair) for pair in pairs)), "")
+
+
+def _absent(name: str, value: Any) -> bool:
+    """Whether a field that may be left out (its name ends in ``?``) is left out."""
+    return name[-1] == "?" and isinstance(value, dict) and name[:-1] not in value
 
 
 def _list_pairs(value: Any, shape: object, path: str) -> tuple[bool, list[tuple[Any, object, str]]]:

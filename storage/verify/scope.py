@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from storage.verify.encryption import KeySource
 from storage.verify.ledger.pins import Pins
 
 
@@ -18,6 +19,7 @@ class Scope:
         until: And only if they hold something received before this.
         jobs: Processes that read segments.
         pins: Keys that are believed. None: the hashes are checked, and nobody is asked to vouch for them.
+        keys: Data keys of encrypted segments. None: whoever asks has none; stored bytes and leaves are checked.
         now: The present. With it and `pins`, what is too old to be unvouched for is a finding.
     """
 
@@ -25,6 +27,7 @@ class Scope:
     until: dt.datetime | None = None
     jobs: int = 1
     pins: Pins | None = None
+    keys: KeySource | None = None
     now: dt.datetime | None = None
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from storage.verify.differences import differences
+from storage.verify.encryption import CODEC_SUFFIX, Opened
 from storage.verify.findings import Finding, Kind, Site
 from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaves_of, root_over, sha256
 
@@ -26,15 +27,25 @@ class Segment:
     Args:
         site: Where it is, for the findings.
         read: The bytes of an object by its key, None where there is none.
+        key: Data key of an encrypted segment; None where there is none: then what is in it is not looked at.
+
+    Attributes:
+        closed: It is encrypted, and its key is not here.
     """
 
     manifest: dict[str, Any]
     prefix: str
     site: Site
     read: Callable[[str], bytes | None]
+    key: bytes | None = None
     offsets: list[tuple[int, int]] = field(init=False)
+    closed: bool = field(init=False)
+    _opened: Opened | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self.closed = "encryption" in self.manifest and self.key is None
+        if "encryption" in self.manifest and self.key is not None:
+            self._opened = Opened(self.key, self.manifest)
         runs = self.manifest["positions"]
         total = sum(messages * records for _, messages, records in runs)
         honest = total == self.manifest["n"] <= _MAX_RECORDS and all(records for _, _, records in runs)
@@ -52,7 +63,7 @@ class Segment:
                 sound.add(name)
         if stored.get("leaves") is not None or stored.get("body") is not None:
             yield from self._records(stored["leaves"], stored["body"], sound)
-        if "headers" in sound and stored["headers"] is not None:
+        if "headers" in sound and stored["headers"] is not None and not self.closed:
             yield from self._headers(stored["headers"])
 
     def _positions(self) -> Iterator[Finding]:
@@ -77,7 +88,8 @@ class Segment:
         if part["key"] != expected:
             yield self.site.finding(Kind.ALTERED, f"the manifest names {part['key']!r} as {name}")
             return
-        if part["codec"] != _CODECS[name]:
+        encrypted = "encryption" in self.manifest and name != "leaves"
+        if part["codec"] != _CODECS[name] + CODEC_SUFFIX * encrypted:
             yield self.site.finding(Kind.UNCHECKED, f"{name} has the unknown codec {part['codec']!r}", key=part["key"])
             return
         body = self.read(part["key"])
@@ -97,12 +109,21 @@ class Segment:
             if "leaves" in sound:
                 yield self.site.finding(Kind.ALTERED, "the leaves do not give the root of the manifest")
             sealed = None
+        if self.closed:
+            if sealed is not None and len(sealed) != manifest["n"]:
+                detail = f"there are {len(sealed)} leaves, the manifest tells of {manifest['n']} records"
+                yield self.site.finding(Kind.ALTERED, detail)
+            return
         if body is None:
             return
+        body, problem = self._decrypted(body, "body")
+        if problem and "body" in sound:
+            yield self.site.finding(Kind.ALTERED, problem, key=manifest["body"]["key"])
         content, wrong = inflate(body, manifest["bytes"] + 4 * manifest["n"] + _ROOM_FOR_INSERTED)
         records, whole = cut(content)
         whole = whole and not wrong
-        found, size = leaves_of(records), sum(map(len, records))
+        found = leaves_of(records) if self._opened is None else list(map(self._opened.leaf, records))
+        size = sum(map(len, records))
         if whole and (len(found), size) != (manifest["n"], manifest["bytes"]):
             yield self.site.finding(
                 Kind.ALTERED,
@@ -115,6 +136,13 @@ class Segment:
             yield self.site.finding(Kind.ALTERED, "neither the leaves nor the records give the root of the manifest")
             return
         yield from self._differences(sealed, found, wrong, whole=whole)
+
+    def _decrypted(self, stored: bytes, part: str) -> tuple[bytes, str]:
+        """What a part holds, and what is wrong with its encryption."""
+        if self._opened is None:
+            return stored, ""
+        content, authentic = self._opened.content(stored, part)
+        return content, "" if authentic else f"the {part} was not sealed here under the data key of the manifest"
 
     def _differences(self, sealed: list[bytes], found: list[bytes], wrong: str, *, whole: bool) -> Iterator[Finding]:
         """Name the records that are not as sealed."""
@@ -146,9 +174,10 @@ class Segment:
     def _headers(self, stored: bytes) -> Iterator[Finding]:
         """The headers tell of the same messages, sources and times as the manifest."""
         key = self.manifest["headers"]["key"]
-        content, wrong = inflate(stored, MAX_CONTENT)
+        stored, problem = self._decrypted(stored, "headers")
+        content, wrong = (b"", problem) if problem else inflate(stored, MAX_CONTENT)
         try:
-            offsets, sources, times = _summed(content)
+            offsets, sources, times = _summed(content, str if self._opened is None else self._opened.source)
         except (ValueError, KeyError, TypeError, RecursionError) as exc:
             wrong = wrong or repr(exc)
         if wrong:
@@ -164,7 +193,9 @@ class Segment:
             yield self.site.finding(Kind.ALTERED, "the headers tell of other receive times than the manifest", key=key)
 
 
-def _summed(content: bytes) -> tuple[list[tuple[int, int]], list[dict[str, Any]], dict[str, str] | None]:
+def _summed(
+    content: bytes, source_of: Callable[[str], str]
+) -> tuple[list[tuple[int, int]], list[dict[str, Any]], dict[str, str] | None]:
     """Messages, merged sources and the span of receive times of a headers object."""
     offsets: list[tuple[int, int]] = []
     counts: Counter[tuple[str, ...]] = Counter()
@@ -175,11 +206,14 @@ def _summed(content: bytes) -> tuple[list[tuple[int, int]], list[dict[str, Any]]
         header = line["header"]
         if header is not None:
             origin = header["origin"]
-            source = (header["format"], header["collector"], origin["transport"], origin["locator"], origin["sha256"])
-            counts[source] += line["n"]
+            named = (header["format"], header["collector"], origin["transport"], origin["locator"], origin["sha256"])
+            counts[named] += line["n"]
             times.append(dt.datetime.fromisoformat(header["received_at"]).astimezone(dt.UTC))
     names = ("format", "collector", "transport", "locator", "sha256")
-    sources = [{**dict(zip(names, source, strict=True)), "records": n} for source, n in sorted(counts.items())]
+    sources = [
+        {**dict(zip(names, (*named[:-1], source_of(named[-1])), strict=True)), "records": n}
+        for named, n in sorted(counts.items())
+    ]
     if not times:
         return offsets, sources, None
     first, last = (f"{time:%Y-%m-%dT%H:%M:%S.%f}Z" for time in (min(times), max(times)))

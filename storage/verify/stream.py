@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from storage.verify.encryption import SCHEME
 from storage.verify.findings import Finding, Kind, Site, Summary
 from storage.verify.ledger.entries import StreamRecord
 from storage.verify.ledger.namespace import Vouched
 from storage.verify.places import Place
 from storage.verify.reading import HEAD_SHAPE, MANIFEST_SHAPE, document, sha256
 from storage.verify.scope import Scope
+from storage.verify.stream_keys import StreamKeys
 from storage.verify.workers import Task
 
 _MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
@@ -53,6 +55,7 @@ class Stream:
         )
         self._scope = scope
         self._vouched = vouched
+        self._keys = StreamKeys(namespace, scope.keys, vouched)
         known = vouched.streams.get((topic, self._site.partition or 0)) if vouched else None
         self._known = known or StreamRecord()
         # The hint is read before the names, so that a chain which is growing never seems to be cut off.
@@ -106,7 +109,10 @@ class Stream:
         if manifest is None:
             yield site.finding(Kind.ALTERED, f"the manifest is {wrong}")
             return
-        if (manifest["v"], manifest["type"]) != (1, "segment"):
+        encryption = manifest.get("encryption")
+        if (manifest["v"], manifest["type"]) != (1 if encryption is None else 2, "segment") or (
+            encryption is not None and encryption["v"] != SCHEME
+        ):
             yield site.finding(Kind.UNCHECKED, "the manifest is of an unknown version or type")
             yield from self._vouching(manifest, site)
             return
@@ -120,7 +126,8 @@ class Stream:
         self._last = manifest
         self._summary.segments += 1
         if self._asked(manifest["received"]):
-            yield Task(self._place, self._prefix, manifest, site)
+            key = (yield from self._keys.of(encryption["key"], site)) if encryption is not None else None
+            yield Task(self._place, self._prefix, manifest, site, key)
         else:
             self._summary.skipped += 1
 

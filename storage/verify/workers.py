@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,12 +22,17 @@ _INLINE = 32
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A segment to read: its manifest (of the right shape), where its chain lies, and the place of its findings."""
+    """A segment to read: its manifest (of the right shape), where its chain lies, and the place of its findings.
+
+    Attributes:
+        key: Its data key, where it is encrypted and the key is here.
+    """
 
     place: Place
     prefix: str
     manifest: dict[str, Any]
     site: Site
+    key: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +42,13 @@ class Result:
     records: int
     bytes: int
     findings: list[Finding]
+    closed: bool = False
 
     def counted(self, summary: Summary) -> Iterator[Finding]:
         """The findings, after what was read is added to a summary."""
         summary.records += self.records
         summary.bytes += self.bytes
+        summary.closed += self.closed
         yield from self.findings
 
 
@@ -49,10 +56,13 @@ def read(task: Task) -> Result:
     """Check one segment."""
     manifest = task.manifest
     try:
-        findings = list(Segment(manifest, task.prefix, task.site, task.place.read).check())
+        segment = Segment(manifest, task.prefix, task.site, task.place.read, task.key)
+        findings = list(segment.check())
     except OSError as exc:
         detail = f"reading: {exc.strerror}"
         return Result(0, 0, [task.site.finding(Kind.UNCHECKED, detail, key=str(exc.filename or ""))])
+    if segment.closed:
+        return Result(0, 0, findings, closed=True)
     return Result(manifest["n"], manifest["bytes"], findings)
 
 

@@ -18,11 +18,13 @@ from skytrail.cli.commands.status import as_dict
 from skytrail.settings import Settings
 from storage.archive.sealer import PartitionSealer
 from storage.archive.stores.filesystem import FilesystemStore
+from storage.datakeys.keys import DataKeys
 from storage.settings import ArchiveSettings
 from storage.verify.findings import Kind
 from streams.accounting import Account
 from streams.status import summarise
 from streams.telemetry import Telemetry
+from tests.storage.datakeys.samples import made_keys
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -105,6 +107,20 @@ def test_the_checker_for_outsiders_accepts_a_segment_and_sees_a_change(tmp_path:
     assert checked(script, manifest, frames[:-1] + b"?") == "True False False"
 
 
+def test_an_encrypted_segment_opens_by_the_script_of_the_page(tmp_path: Path) -> None:
+    script = tmp_path / "open_segment.py"
+    script.write_text(next(each for each in blocks(text_of("integrity.md"), "python") if "AESGCM" in each))
+    keys = made_keys(tmp_path / "datakeys")
+    folder = sealed(tmp_path / "archive", keys)
+    (entry,) = keys.entries()
+    key = keys.opened("prod", entry.id)
+    assert key is not None
+    command = [sys.executable, script, folder / "000000000000.manifest.json", key.body.hex()]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    frames = zstandard.ZstdDecompressor().decompress(done.stdout)
+    assert frames[4:].startswith(b'{"eventID": "0"}')
+
+
 def test_the_manifest_has_the_fields_of_the_table(tmp_path: Path) -> None:
     manifest = json.loads((sealed(tmp_path) / "000000000000.manifest.json").read_bytes())
     table = text_of("integrity.md").partition("| field of a manifest |")[2].partition("\n\n")[0]
@@ -112,9 +128,10 @@ def test_the_manifest_has_the_fields_of_the_table(tmp_path: Path) -> None:
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == manifest.keys()
 
 
-def sealed(root: Path) -> Path:
+def sealed(root: Path, keys: DataKeys | None = None) -> Path:
     """The folder of a chain of one segment with seven records."""
-    sealer = PartitionSealer(FilesystemStore(root), "skytrail.raw.aws.cloudtrail.v1", 0, ArchiveSettings(), lambda: NOW)
+    topic = "skytrail.raw.aws.cloudtrail.v1"
+    sealer = PartitionSealer(FilesystemStore(root), topic, 0, ArchiveSettings(), lambda: NOW, keys=keys)
     header = Header(
         format="aws.cloudtrail",
         namespace="prod",

@@ -29,9 +29,12 @@ NamespaceOption = Annotated[
 DaysOption = Annotated[int | None, typer.Option(min=1, help="Days for which they sign. Default: ledger.key_days.")]
 
 
+group = typer.Typer(help="The keys that sign the ledger and encrypt the archive.", no_args_is_help=True)
+"""The group `keys`; other files of this package add their verbs to it."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="The keys that sign the ledger.", no_args_is_help=True)
     group.command("init")(keys_init)
     group.command("rotate")(keys_rotate)
     group.command("list")(keys_list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 import sys
 from contextlib import aclosing
@@ -14,11 +15,14 @@ import typer
 from ingest.schema.errors import ConfigError, IntegrityError
 from skytrail.cli.commands.search import reading
 from skytrail.cli.context import context_of
+from skytrail.cli.data_key_option import DataKeysOption, chosen_keys
 from skytrail.cli.output import say
 from skytrail.cli.places import opened
 from storage.index.search import Hit, Query
 from storage.index.search import search as search_events
 from storage.settings import ElasticsearchSettings
+from storage.verify.encryption import KeySource
+from storage.verify.ledger.tree import leaf_hash
 from storage.verify.places import Place
 from storage.verify.proof.document import Proof
 from storage.verify.proof.making import Asked, Unprovable, make_proof
@@ -42,6 +46,7 @@ def prove(
     ] = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only this one; default: where it is.")] = "",
     record: Annotated[bool, typer.Option(help="Put the bytes of the record into the proof.")] = True,
+    with_data_keys: DataKeysOption = None,
 ) -> None:
     """Write the proof that one event was sealed: a few KB that anybody checks offline with a pinned key.
 
@@ -52,20 +57,21 @@ def prove(
                skytrail prove skytrail.raw.aws.cloudtrail.v1/0/1234/7 -o event.proof --archive /mnt/copy
     """
     place = opened(archive or context_of(context).settings.archive_place)
+    keys = chosen_keys(context, archive, wanted=with_data_keys)
     leaf = ""
     if match := _POSITION.fullmatch(event):
         asked = _asked(match.groupdict(), namespace)
     else:
         settings = context_of(context).connected(kafka=False).elasticsearch
         asked, leaf = _of_document(asyncio.run(_hits(settings, event)), event)
-    made = _made(place, asked, with_record=record)
-    if leaf and made.leaf.hex() != leaf:
+    made = _made(place, asked, keys, with_record=record or bool(leaf))
+    if leaf and leaf_hash(made.record or b"").hex() != leaf:
         raise IntegrityError(
             f"proving {event}: the document names another leaf than was sealed at its place",
             where=str(asked),
             mend="`skytrail verify --index` shows what is altered; do not repair anything",
         )
-    body = made.encode()
+    body = (made if record else dataclasses.replace(made, record=None)).encode()
     if out == "-":
         sys.stdout.buffer.write(body)
     else:
@@ -95,9 +101,9 @@ def _of_document(hits: list[Hit], event: str) -> tuple[Asked, str]:
     return _asked(places[0], source["data_stream"]["namespace"]), source.get("event", {}).get("hash", "")
 
 
-def _made(place: Place, asked: Asked, *, with_record: bool) -> Proof:
+def _made(place: Place, asked: Asked, keys: KeySource | None, *, with_record: bool) -> Proof:
     try:
-        return make_proof(place, asked, with_record=with_record)
+        return make_proof(place, asked, with_record=with_record, keys=keys)
     except Unprovable as exc:
         raise ConfigError(f"proving {asked}: {exc}", where=str(place)) from exc
     except (OSError, ValueError) as exc:

@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from skytrail.cli.output import OutputOption, emit_rows, say
 from skytrail.cli.rule_choice import chosen_rules
 from skytrail.cli.scan_progress import Display
 from skytrail.cli.times import moment
+from skytrail.data_keys import data_keys
 from skytrail.scan import outcome
 from skytrail.scan.backtest import Backtest
 from skytrail.scan.evaluate import Task
@@ -29,6 +30,7 @@ from skytrail.scan.outcome import Change
 from skytrail.scan.pieces import pieces
 from skytrail.scan.run import Scan, Tally
 from skytrail.scan.sources import find
+from storage.datakeys.keys import DataKeys
 
 _COLUMNS = ("rule_id", "level", "alerts", "actions", "matches", "undated", "principals", "first", "last")
 _TOLD = 20  # changes that are told in words; json has more
@@ -77,8 +79,8 @@ def rules_backtest(
     task = Task(
         chosen.rules, moment(start, now), moment(end, now), bases=chosen.bases, correlations=chosen.correlations
     )
-    given = [*(paths or ()), *([str(context_of(context).settings.archive_dir)] if archive else ())]
-    tally = _run(test, task, given, format_name, jobs)
+    given = [*(paths or ()), *([context_of(context).settings.archive_place] if archive else ())]
+    tally = _run(test, task, given, format_name, jobs, lambda: data_keys(context_of(context).settings))
     changes = outcome.compare(expected, test.alerts) if expected is not None else None
     _emit(test, changes, output, per_day=per_day)
     totals = test.totals
@@ -88,7 +90,14 @@ def rules_backtest(
     _end(tally, changes)
 
 
-def _run(test: Backtest, task: Task, given: Sequence[str], format_name: str, jobs: int) -> Tally:
+def _run(
+    test: Backtest,
+    task: Task,
+    given: Sequence[str],
+    format_name: str,
+    jobs: int,
+    keys: Callable[[], DataKeys | None],
+) -> Tally:
     """Show the test every hit of a scan.
 
     Raises:
@@ -99,7 +108,8 @@ def _run(test: Backtest, task: Task, given: Sequence[str], format_name: str, job
     if not given:
         raise ConfigError("looking for input: none is given", mend="name files or directories, or add --archive")
     sources = find(given)
-    work = pieces(sources, None if format_name == AUTO else format_name, since=task.since)
+    wanted = None if format_name == AUTO else format_name
+    work = pieces(sources, wanted, since=task.since, keys=keys)
     began = time.monotonic()
     with Display(sum(source.size for source in sources), quiet=False) as display:
         run = Scan(task, jobs=jobs or cores(), on_trouble=display.trouble, on_progress=lambda: display.show(run.tally))

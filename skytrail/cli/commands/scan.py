@@ -16,6 +16,7 @@ import typer
 from detectors.rule import SEVERITIES
 from detectors.rulebook import Rulebook
 from ingest.formats.registry import format_named
+from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.levels import Level
 from skytrail.cli.output import chosen, quiet_stdout, say
@@ -23,6 +24,7 @@ from skytrail.cli.rule_choice import load_rules, usable
 from skytrail.cli.scan_output import ScanOutput, emit_hits
 from skytrail.cli.scan_progress import Display, summary_line
 from skytrail.cli.times import moment
+from skytrail.data_keys import data_keys
 from skytrail.scan.correlating import from_level
 from skytrail.scan.evaluate import Task
 from skytrail.scan.pieces import Piece, pieces
@@ -96,7 +98,8 @@ def scan(
     wanted = output or ScanOutput(chosen(None).value)
     book = usable(load_rules(context, rules, prove=strict), strict=strict)
     task = _task(book, min_level, since, until, timeline=wanted is ScanOutput.TIMESKETCH)
-    work = pieces(sources, None if format_name == AUTO else format_name, since=since)
+    wanted_format = None if format_name == AUTO else format_name
+    work = pieces(sources, wanted_format, since=since, keys=lambda: data_keys(context_of(context).settings))
     with Display(sum(source.size for source in sources), quiet=quiet) as display:
         run = Scan(task, jobs=jobs or cores(), on_trouble=display.trouble, on_progress=lambda: display.show(run.tally))
         began = time.monotonic()

@@ -15,6 +15,7 @@ import typer
 
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
+from skytrail.cli.data_key_option import DataKeysOption, chosen_keys
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
 from skytrail.cli.pins import AuthorityOption, KeyOption, WitnessOption, read_pins
@@ -74,6 +75,7 @@ def verify(
     source: SourceOption = None,
     source_key: SourceKeyOption = None,
     index: IndexOption = False,
+    with_data_keys: DataKeysOption = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per core.")] = None,
     limit: Annotated[int, typer.Option(help="Most findings shown; 0 for all. All are counted.")] = 1000,
     output: OutputOption = None,
@@ -97,7 +99,8 @@ def verify(
     scope = Scope(since=since, until=until, jobs=jobs or os.cpu_count() or 1, pins=pins, now=now)
     parts: list[Part] = []
     if archive or index or not source:
-        parts.append(_archive_part(context, archive, scope, summary))
+        opener = chosen_keys(context, archive, wanted=with_data_keys)
+        parts.append(_archive_part(context, archive, dataclasses.replace(scope, keys=opener), summary))
     if index:
         parts.append(_index_part(context, archive, scope, now, summary))
     if source:
@@ -214,6 +217,8 @@ def _tell(summary: Summary) -> None:
             f"CloudTrail: {summary.digests:,} digests, {summary.log_files:,} log files; "
             f"{summary.pending:,} are too young for a digest"
         )
+    if summary.closed:
+        say(f"{summary.closed:,} segments are encrypted and were not opened: bytes, leaves and tree were checked")
     if summary.skipped:
         say(f"{summary.skipped:,} segments lie outside of the time range: their place was checked, their bytes not")
     if not summary.ok:

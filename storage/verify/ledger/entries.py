@@ -15,6 +15,7 @@ from storage.verify.reading import MANIFEST_SHAPE, canonical, document, sha256
 from storage.verify.scope import Scope
 
 _SLACK_S = 60.0
+_APPROVERS = 2
 _HEAD = {"v": "number", "type": "text", "namespace": "text"}
 _TIMED = {**_HEAD, "at": "text", "builder": {"product": "text", "version": "text"}}
 _KEY = {"vkey": "text", "not_before": "text", "not_after": "text", "first_size": "number"}
@@ -34,6 +35,7 @@ _SHAPES: dict[str, dict[str, object]] = {
     },
     "offboarding": {**_TIMED, "collector": "text", "closed_at": "text", "statement": "text"},
     **SHAPES,
+    "shred": {**_TIMED, "keys": ["text"], "request": "text", "basis": "text", "approvers": ["text"]},
 }
 StreamId = tuple[str, int]
 
@@ -90,6 +92,7 @@ class Told:
         site: The log, for findings.
         times: When each entry was made, POSIX seconds, by its index.
         configs: (index, settings) of the `config` entries.
+        shredded: Ids of the data keys of which an entry says that they are to be destroyed.
         continues: The checkpoint of the epoch before that entry 0 vouches for.
         retention: (index, entry) of those about policies, holds and what is destroyed.
     """
@@ -103,6 +106,7 @@ class Told:
     configs: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     continues: str = ""
     retention: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    shredded: set[str] = field(default_factory=set)
 
     def take(self, index: int, entry: bytes) -> Iterator[Finding]:
         """Read the next entry."""
@@ -132,6 +136,10 @@ class Told:
                 pass  # what it cites is a file outside of the archive
             case kind if kind in KINDS:
                 self.retention.append((index, value))
+            case "shred" if len(set(value["approvers"])) < _APPROVERS:
+                yield self._wrong(index, "data keys are to be destroyed, and not two people approved it")
+            case "shred":
+                self.shredded.update(value["keys"])
             case other:
                 detail = f"an entry of the type {other[:40]!r}, which this version does not know"
                 yield self._wrong(index, detail, Kind.UNCHECKED)

@@ -66,7 +66,10 @@ def check_proof(proof: Proof, pins: Pins, record: bytes | None = None) -> Checke
 def _included(proof: Proof, record: bytes | None) -> Iterator[str]:
     """Record → segment → ledger → root of the checkpoint."""
     manifest, ledger = proof.manifest, proof.ledger
-    if any(each is not None and leaf_hash(each) != proof.leaf for each in (record, proof.record)):
+    leaves = [proof.leaf_of(each) for each in (record, proof.record) if each is not None]
+    if None in leaves:
+        yield "the record can't be compared: the proof has no opening, and its segment is encrypted"
+    elif any(leaf != proof.leaf for leaf in leaves):
         yield "the record is another one than was sealed"
     number = leaf_number(manifest["positions"], proof.offset, proof.index)
     if number is None:

@@ -9,7 +9,9 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
+from storage.verify.encryption import committed_leaf
 from storage.verify.ledger.notes import Checkpoint, parse_checkpoint, strict_base64
+from storage.verify.ledger.tree import leaf_hash
 from storage.verify.reading import MANIFEST_SHAPE, canonical, document
 
 VERSION = 1
@@ -23,6 +25,7 @@ _SHAPE: dict[str, object] = {
     "index": "number",
     "leaf": "text",
     "record": ("text", None),
+    "opening?": "text",
     "path": ["text"],
     "manifest": MANIFEST_SHAPE,
     "ledger": "text",
@@ -63,6 +66,7 @@ class Proof:
         manifest: Of the segment.
         ledger: Inclusion of the manifest in the ledger.
         stamps: Name and RFC 3161 reply of each time stamp of the checkpoint.
+        opening: Of an encrypted segment: with it the record gives the leaf, without it nobody can tell.
     """
 
     offset: int
@@ -73,10 +77,17 @@ class Proof:
     manifest: dict[str, Any]
     ledger: Inclusion
     stamps: tuple[tuple[str, bytes], ...]
+    opening: bytes | None = None
+
+    def leaf_of(self, record: bytes) -> bytes | None:
+        """The leaf that a record would have at this place; None where the opening is missing."""
+        if "encryption" not in self.manifest:
+            return leaf_hash(record)
+        return committed_leaf(record, self.opening) if self.opening is not None else None
 
     def encode(self) -> bytes:
         """The bytes of the file."""
-        value = {
+        value: dict[str, Any] = {
             "v": VERSION,
             "type": "skytrail-proof",
             "offset": self.offset,
@@ -88,6 +99,8 @@ class Proof:
             "ledger": self.ledger.encode(),
             "stamps": [{"name": name, "reply": base64.b64encode(reply).decode()} for name, reply in self.stamps],
         }
+        if self.opening is not None:
+            value["opening"] = self.opening.hex()
         return gzip.compress(canonical(value), 9, mtime=0)
 
 
@@ -112,6 +125,7 @@ def parse_proof(raw: bytes) -> Proof:
             manifest=value["manifest"],
             ledger=parse_inclusion(value["ledger"]),
             stamps=tuple((each["name"], strict_base64(each["reply"])) for each in value["stamps"]),
+            opening=_hash(value["opening"]) if "opening" in value else None,
         )
     except (binascii.Error, ValueError) as exc:
         raise ValueError(f"a part of it can't be read: {exc}") from exc

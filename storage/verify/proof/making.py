@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from storage.verify.encryption import KeySource, Opened
 from storage.verify.ledger.notes import Checkpoint, parse_checkpoint
 from storage.verify.ledger.tiles import WIDTH, Tiles, WrongTile
 from storage.verify.ledger.tree import leaf_hash, path_and_root, root_by_path
@@ -41,13 +42,14 @@ class Asked:
         return f"{self.topic}/{self.partition}/{self.offset}/{self.index}"
 
 
-def make_proof(place: Place, asked: Asked, *, with_record: bool = True) -> Proof:
+def make_proof(place: Place, asked: Asked, *, with_record: bool = True, keys: KeySource | None = None) -> Proof:
     """The proof of a record.
 
     Args:
         place: The archive.
         asked: Which one.
         with_record: Put its bytes into the proof.
+        keys: Data keys of encrypted segments; only a proof of the leaf alone can be made without.
 
     Raises:
         Unprovable: See there.
@@ -62,11 +64,17 @@ def make_proof(place: Place, asked: Asked, *, with_record: bool = True) -> Proof
     if not leaf or len(stored) % 32:
         raise Unprovable(f"the leaves of the segment of {asked} are gone; run `skytrail verify`")
     path, root = path_and_root(stored, number)
-    record = _record(place, manifest, number) if with_record else None
-    if root.hex() != manifest["root"] or (record is not None and leaf_hash(record) != leaf):
+    opened = _opened(namespace, manifest, keys)
+    if with_record and opened is None and "encryption" in manifest:
+        raise Unprovable(f"the segment of {asked} is encrypted, and there is no key table; its leaf is proven without")
+    record = _record(place, manifest, number, opened) if with_record or opened is not None else None
+    hashed = opened.leaf if opened is not None else leaf_hash
+    if root.hex() != manifest["root"] or (record is not None and hashed(record) != leaf):
         raise Unprovable(f"the segment of {asked} is not as it was sealed; run `skytrail verify`")
     ledger, stamps = _in_ledger(place, namespace, canonical(manifest))
-    return Proof(asked.offset, asked.index, leaf, record, tuple(path), manifest, ledger, stamps)
+    opening = opened.opening(record) if opened is not None and record is not None else None
+    shown = record if with_record else None
+    return Proof(asked.offset, asked.index, leaf, shown, tuple(path), manifest, ledger, stamps, opening)
 
 
 def _segment(place: Place, asked: Asked) -> tuple[str, dict[str, Any]]:
@@ -100,8 +108,22 @@ def _manifest(place: Place, key: str) -> dict[str, Any]:
     return manifest
 
 
-def _record(place: Place, manifest: dict[str, Any], number: int) -> bytes:
-    record = nth_record(place.read(manifest["body"]["key"]) or b"", number, manifest["bytes"] + 4 * manifest["n"])
+def _opened(namespace: str, manifest: dict[str, Any], keys: KeySource | None) -> Opened | None:
+    """The data key of a segment; None for one in the clear, and where there are no keys."""
+    if "encryption" not in manifest or keys is None:
+        return None
+    key_id = manifest["encryption"]["key"]
+    key = keys.key(namespace, key_id)
+    if key is None:
+        raise Unprovable(f"the data key {key_id} of the segment is not in the key table: was it destroyed?")
+    return Opened(key, manifest)
+
+
+def _record(place: Place, manifest: dict[str, Any], number: int, opened: Opened | None) -> bytes:
+    body = place.read(manifest["body"]["key"]) or b""
+    if opened is not None:
+        body, _ = opened.content(body, "body")
+    record = nth_record(body, number, manifest["bytes"] + 4 * manifest["n"])
     if record is None:
         raise Unprovable("the records of the segment are gone or damaged; run `skytrail verify`")
     return record

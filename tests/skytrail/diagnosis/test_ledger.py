@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from skytrail.data_keys import data_keys
 from skytrail.diagnosis.ledger import ledger_checks
 from skytrail.settings import Settings
 from storage.ledger.keyring import KeyRing
@@ -74,3 +75,21 @@ def test_nobody_who_vouches_for_it_is_a_warning(tmp_path: Path) -> None:
 def test_a_quorum_that_can_not_be_reached_is_a_fail(tmp_path: Path, quorum: int) -> None:
     state, told = anchors(tmp_path, quorum=quorum)
     assert (state, "can't be reached" in told) == ("fail", True)
+
+
+def data_key_check(root: Path, **encryption: str) -> tuple[str, str]:
+    configured = Settings(state_dir=root, archive={"encryption": encryption})  # type: ignore[arg-type]
+    _, check, _ = ledger_checks(configured, NOW)
+    return check.state, check.found
+
+
+def test_an_archive_in_the_clear_is_a_warning_and_a_lost_wrapping_key_a_fail(tmp_path: Path) -> None:
+    assert data_key_check(tmp_path)[0] == "warn"
+    assert data_key_check(tmp_path, provider="file")[0] == "ok"
+    made = data_keys(Settings(state_dir=tmp_path, archive={"encryption": {"provider": "file"}}))  # type: ignore[arg-type]
+    assert made is not None
+    made.for_sealing("acme", "2026-03")
+    assert "1 data keys" in data_key_check(tmp_path, provider="file")[1]
+    for path in (tmp_path / "datakeys" / "keks").iterdir():
+        path.unlink()
+    assert data_key_check(tmp_path, provider="file")[0] == "fail"

@@ -12,6 +12,7 @@ from storage.archive.reader import ArchiveReader
 from storage.archive.sealer import PartitionSealer
 from storage.archive.store import ArchiveStore
 from storage.archive.stores.filesystem import FilesystemStore
+from storage.datakeys.keys import DataKeys
 from storage.settings import ArchiveSettings
 from storage.verify.archive import check
 
@@ -65,13 +66,24 @@ def open_store(root: Path, **options: object) -> FilesystemStore:
     return FilesystemStore(root, fsync=lambda _: None, **options)  # type: ignore[arg-type]
 
 
-def sealer(store: ArchiveStore, clock: Clock | None = None, settings: ArchiveSettings | None = None) -> PartitionSealer:
-    return PartitionSealer(store, TOPIC, 0, settings or ArchiveSettings(), clock or Clock())
+def sealer(
+    store: ArchiveStore,
+    clock: Clock | None = None,
+    settings: ArchiveSettings | None = None,
+    keys: DataKeys | None = None,
+) -> PartitionSealer:
+    return PartitionSealer(store, TOPIC, 0, settings or ArchiveSettings(), clock or Clock(), keys=keys)
 
 
-def seal_in_batches(store: ArchiveStore, messages: Mapping[int, bytes], edges: Iterable[int], clock: Clock) -> None:
+def seal_in_batches(
+    store: ArchiveStore,
+    messages: Mapping[int, bytes],
+    edges: Iterable[int],
+    clock: Clock,
+    keys: DataKeys | None = None,
+) -> None:
     """Seal with a new sealer, closing a batch after each offset in `edges` and at the end."""
-    one = sealer(store, clock)
+    one = sealer(store, clock, keys=keys)
     one.restore()
     closing = set(edges)
     for offset, value in messages.items():

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
 from storage.archive.store import ArchiveStore
+from storage.datakeys.keys import DataKeys
 from storage.ledger import entries
 from storage.ledger.entries import Streamed, Tips
 from storage.ledger.keyring import KeyRing
@@ -24,6 +25,7 @@ from storage.ledger.note import Note, parse
 from storage.ledger.published import PublishedLog
 from storage.ledger.signing import NoteSigner
 from storage.verify.archive import examine
+from storage.verify.encryption import KeySource
 from storage.verify.findings import Finding, Summary
 from storage.verify.ledger.notes import Checkpoint, VerifierKey, parse_checkpoint, parse_vkey
 from storage.verify.ledger.pins import Pins
@@ -63,6 +65,7 @@ class MadeArchive:
         self.keys: KeyRing = keys_in(root)
         self.epoch = epoch
         self.settings = settings or SETTINGS
+        self.data_keys: DataKeys | None = None
         self._logs: dict[str, Log] = {}
 
     @property
@@ -82,7 +85,7 @@ class MadeArchive:
     def seal(self, count: int, edges: Iterable[int], start: int = 0) -> None:
         """Seal the messages of a made stream from `start` on."""
         messages = {offset: value for offset, value in stream(count).items() if offset >= start}
-        seal_in_batches(self.store, messages, edges, self.clock)
+        seal_in_batches(self.store, messages, edges, self.clock, self.data_keys)
 
     def enter(self, namespace: str = "acme", batch: int = 2) -> None:
         """Enter what the log lacks of its chain of partition 0."""
@@ -147,10 +150,14 @@ class MadeArchive:
         return parse_checkpoint((self.root / namespace / "log" / str(self.epoch) / "checkpoint").read_bytes())
 
     def findings(
-        self, pins: Pins | None = None, summary: Summary | None = None, now: dt.datetime | None = None
+        self,
+        pins: Pins | None = None,
+        summary: Summary | None = None,
+        now: dt.datetime | None = None,
+        keys: KeySource | None = None,
     ) -> list[Finding]:
         """What the verifier finds, for someone who pinned the keys."""
-        scope = Scope(pins=pins or self.pins(), now=now or self.clock())
+        scope = Scope(pins=pins or self.pins(), now=now or self.clock(), keys=keys)
         return list(examine(Directory(self.root), scope, summary))
 
 

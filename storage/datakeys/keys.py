@@ -1,0 +1,177 @@
+"""The data keys of an archive: one per namespace and month of receipt, random, wrapped by a provider."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from ingest.schema.errors import ConfigError, Refused
+from storage.archive.manifest import instant
+from storage.datakeys.provider import KeyProvider
+from storage.datakeys.table import VERSION, KeyEntry, KeyTable, context_of
+
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A data key, open. Its content must never be shown."""
+
+    id: str
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Without its content."""
+        return f"DataKey({self.id!r})"
+
+
+class DataKeys:
+    """Opens data keys, and makes them.
+
+    Opened keys stay in memory; each use looks into the table, so a key that was destroyed is used no more.
+
+    Args:
+        table: Where they lie, wrapped.
+        current: Who wraps new ones; None: this archive is sealed in the clear, and only old segments are encrypted.
+        provider_of: Opens a provider by the name that an entry has.
+        clock: The present time, with zone.
+    """
+
+    def __init__(
+        self,
+        table: KeyTable,
+        current: KeyProvider | None,
+        provider_of: Callable[[str], KeyProvider],
+        clock: Callable[[], dt.datetime],
+    ) -> None:
+        self.table = table
+        self.current = current
+        self._provider_of = provider_of
+        self._clock = clock
+        self._active: dict[tuple[str, str], str] = {}
+        self._open: dict[tuple[str, str], bytes] = {}
+
+    @property
+    def seals(self) -> bool:
+        """Whether what is sealed from now on is encrypted."""
+        return self.current is not None
+
+    def for_sealing(self, namespace: str, month: str) -> DataKey:
+        """The key for what a namespace received in a month (``YYYY-MM``); made where there is none.
+
+        Two workers that start together may make one each: both are good, and each segment names its own.
+
+        Raises:
+            StoreUnavailable: Call it again.
+            ConfigError: The provider refuses.
+        """
+        active = self._active.get((namespace, month))
+        if active is not None and (key := self.opened(namespace, active)) is not None:
+            return key
+        known = [entry for entry in self.table.entries(namespace) if entry.month == month]
+        newest = max(known, key=lambda entry: (entry.made, entry.id)).id if known else self._make(namespace, month)
+        self._active[namespace, month] = newest
+        key = self.opened(namespace, newest)
+        return key if key is not None else self.for_sealing(namespace, month)  # destroyed between two calls
+
+    def opened(self, namespace: str, key_id: str) -> DataKey | None:
+        """A key of the table; None where it is not there, or no longer.
+
+        Raises:
+            StoreUnavailable: Call it again.
+            ConfigError: The provider refuses, or its wrapping key is not there.
+            IntegrityError: The table is damaged.
+        """
+        entry = self.table.get(namespace, key_id)
+        if entry is None:
+            self._open.pop((namespace, key_id), None)
+            return None
+        body = self._open.get((namespace, key_id))
+        if body is None:
+            body = self._provider(entry.provider).unwrap(entry.content(), entry.context())
+            if len(body) != KEY_BYTES:
+                raise ConfigError("unwrapping a data key: it has not 32 bytes", where=f"{namespace}/{key_id}")
+            self._open[namespace, key_id] = body
+        return DataKey(key_id, body)
+
+    def check(self) -> None:
+        """Open the newest key of each namespace: a lost wrapping key is known before anything is sealed anew.
+
+        Raises:
+            ConfigError: One can't be opened.
+        """
+        for namespace in self.table.namespaces():
+            newest = max(self.table.entries(namespace), key=lambda entry: (entry.made, entry.id), default=None)
+            if newest is not None:
+                self.opened(namespace, newest.id)
+
+    def entries(self) -> Iterator[KeyEntry]:
+        """Every key of the table."""
+        for namespace in self.table.namespaces():
+            yield from self.table.entries(namespace)
+
+    def rewrap(self, entry: KeyEntry) -> bool:
+        """Wrap a key with the current key of the current provider; False when it is so already.
+
+        Raises:
+            ConfigError: Encryption is off, or a provider refuses.
+        """
+        current = self._sealing()
+        if (entry.provider, entry.kek) == (current.name, current.current()):
+            return False
+        body = self._provider(entry.provider).unwrap(entry.content(), entry.context())
+        wrapped = current.wrap(body, entry.context())
+        after = msgspec.structs.replace(
+            entry, provider=current.name, kek=wrapped.kek, wrapped=base64.b64encode(wrapped.body).decode()
+        )
+        return self.table.replace(entry, after)
+
+    def destroy(self, namespace: str, key_id: str) -> None:
+        """Destroy a key for ever.
+
+        Raises:
+            Refused: Its month is not over for a day: it may still be in use.
+        """
+        self.refuse_in_use(namespace, key_id)
+        self.table.remove(namespace, key_id)
+        self._open.pop((namespace, key_id), None)
+
+    def refuse_in_use(self, namespace: str, key_id: str) -> None:
+        """Raise `Refused` while records may still be sealed under a key."""
+        if key_id[:7] >= f"{self._clock() - dt.timedelta(days=1):%Y-%m}":
+            raise Refused(
+                "destroying a data key: its month is not over, so records are still sealed under it",
+                where=f"{namespace}/{key_id}",
+                mend="wait until the second day of the next month",
+            )
+
+    def _make(self, namespace: str, month: str) -> str:
+        current, key_id = self._sealing(), f"{month}-{secrets.token_hex(4)}"
+        wrapped = current.wrap(secrets.token_bytes(KEY_BYTES), context_of(namespace, key_id))
+        self.table.add(
+            KeyEntry(
+                v=VERSION,
+                namespace=namespace,
+                id=key_id,
+                made=instant(self._clock()),
+                provider=current.name,
+                kek=wrapped.kek,
+                wrapped=base64.b64encode(wrapped.body).decode(),
+            )
+        )
+        return key_id
+
+    def _sealing(self) -> KeyProvider:
+        if self.current is None:
+            raise ConfigError(
+                "wrapping a data key: archive.encryption.provider is none", mend="set it to file or aws_kms"
+            )
+        return self.current
+
+    def _provider(self, name: str) -> KeyProvider:
+        return self.current if self.current is not None and self.current.name == name else self._provider_of(name)

@@ -1,0 +1,39 @@
+"""Data keys in a directory, with a wrapping key in a file."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+from storage.datakeys.keys import DataKeys
+from storage.datakeys.provider import KeyProvider
+from storage.datakeys.providers.file import FileProvider
+from storage.datakeys.table import KeyTable
+from tests.storage.archive.samples import START, open_store
+
+
+def made_keys(
+    root: Path,
+    *,
+    now: Callable[[], dt.datetime] = lambda: START,
+    provider: KeyProvider | None = None,
+) -> DataKeys:
+    """Keys below a directory."""
+    own = provider or FileProvider(root / "keks", clock=now)
+    table = KeyTable(open_store(root / "table", allow_delete=True))
+    return DataKeys(table, own, lambda name: {own.name: own}[name], now)
+
+
+class Opener:
+    """A `KeySource` of the verifier; may refuse."""
+
+    def __init__(self, keys: DataKeys, refuses: str = "") -> None:
+        self._keys = keys
+        self._refuses = refuses
+
+    def key(self, namespace: str, key_id: str) -> bytes | None:
+        if self._refuses:
+            raise OSError(None, self._refuses)
+        found = self._keys.opened(namespace, key_id)
+        return found.body if found else None
