@@ -8,10 +8,11 @@ import re
 from collections.abc import Callable
 
 from ingest.formats.registry import all_formats
-from ingest.schema.errors import ConfigError, EngineError, SkytrailError
+from ingest.schema.errors import ConfigError, EngineError, SkytrailError, StoreUnavailable
 from ingest.settings import CollectorSettings
 from skytrail.cli.places import opened
-from skytrail.offboarding.statement import Digests, LastEvent, Position, Statement, missing_of, row_of
+from skytrail.offboarding.retention_clock import kept, state_of
+from skytrail.offboarding.statement import Digests, Kept, LastEvent, Position, Statement, missing_of, row_of
 from skytrail.settings import Settings
 from storage.archive.manifest import digest
 from storage.archive.opening import open_archive
@@ -74,6 +75,7 @@ class Asking:
         seen = await read_arrivals(kafka, self._name)
         ledger = self._position()
         last = await self._last_event()
+        formats = sorted({source.format for source in handled.sources})
         return Statement(
             collector=self._name,
             transport=self._settings.transport,
@@ -88,6 +90,7 @@ class Asking:
             ledger=ledger,
             digests=digests,
             retention_from=closed_at,
+            kept=self._kept(formats, last, dt.datetime.fromisoformat(closed_at), now),
             missing=list(missing_of(handled.sources, handled.lag, digests, running=running)),
             notes=self._notes,
         )
@@ -104,6 +107,18 @@ class Asking:
         text = parse(raw).text
         head = parse_head(text)
         return Position(origin=head.origin, size=head.size, root=text.split("\n")[2], checkpoint=digest(raw))
+
+    def _kept(
+        self, formats: list[str], last: LastEvent | None, closed: dt.datetime, now: Callable[[], dt.datetime]
+    ) -> list[Kept]:
+        """Until when its last events are kept; a note where the ledger can't be asked."""
+        try:
+            state = state_of(self._found, self._settings.namespace, now)
+        except (ConfigError, StoreUnavailable) as exc:
+            self._notes.append(f"until when it is kept was not asked: {exc.what}")
+            return []
+        at = dt.datetime.fromisoformat(last.at) if last else None
+        return list(kept(state, self._settings.namespace, formats, at, closed))
 
     async def _last_event(self) -> LastEvent | None:
         """The newest event in the index; a note where it can't be asked."""

@@ -55,6 +55,22 @@ class LastEvent(msgspec.Struct, frozen=True, kw_only=True):
     received_at: str | None
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of the last event of a data set in a tier.
+
+    Attributes:
+        tier: hot: Elasticsearch; cold: the archive.
+        decision: As `skytrail retention explain` has it; KEEP until `until`.
+        until: None where no time decides.
+    """
+
+    dataset: str
+    tier: str
+    decision: str
+    until: str | None
+    because: str
+
+
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """What is stated of a collector. Times are UTC, ISO 8601.
 
@@ -68,6 +84,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         ledger: None where the namespace has no ledger.
         digests: None where they were not asked for.
         retention_from: When the retention clock of the source starts: `closed_at`.
+        kept: Until when its last events are kept, by the policies in force; empty where the ledger can't be asked.
         missing: Why the statement is not complete, in words; empty when it is.
         notes: What could not be found out and makes no difference to completeness.
     """
@@ -86,6 +103,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Position | None
     digests: Digests | None
     retention_from: str
+    kept: list[Kept]
     missing: list[str]
     notes: list[str]
 

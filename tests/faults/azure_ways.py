@@ -176,7 +176,6 @@ class GrowingBlobsWay:
         self._stored.proxy.faults += [
             Fault("comp=list", 3, 503, "ServerBusy"),
             Fault("PT1H.json", 4, 503, "ServerBusy"),
-            Fault("PT1H.json", 1, 403, "AuthenticationFailed"),
             Fault("comp=list", 1, 500, "InternalError"),
         ]
 

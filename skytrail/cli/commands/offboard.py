@@ -123,6 +123,8 @@ def _show(statement: Statement, record: Record | None, wrong: list[str], output:
         say(f"CloudTrail's digests: {told.verdict}, {told.digests:,} digests, {told.log_files:,} log files")
     elif statement.format == "aws.cloudtrail":
         say("note: CloudTrail's digests were not asked: --source s3://BUCKET --source-key KEYS")
+    for each in statement.kept:
+        say(f"retention: {each.dataset}, {each.tier}: {each.decision} until {each.until or 'further'}: {each.because}")
     for note in statement.notes:
         say(f"note: {note}")
     for reason in (*statement.missing, *wrong):

@@ -10,9 +10,12 @@ import pytest
 
 from ingest.schema.errors import ConfigError
 from skytrail.offboarding.keeping import keep, kept, record_file, wrong_of
+from skytrail.offboarding.retention_clock import kept as kept_until
 from skytrail.offboarding.statement import Digests, Position, Statement, digest_of, missing_of, row_of
 from skytrail.own_keys import own_keys
 from skytrail.settings import Settings
+from storage.retention.record import State
+from storage.retention.verdict import InForce
 from storage.verify.archive import examine
 from storage.verify.findings import Kind, Summary
 from storage.verify.ledger.pins import Pins
@@ -23,6 +26,7 @@ from streams.status import SourceStatus
 from tests.storage.archive.samples import START, Clock
 from tests.storage.ledger.oracle import ledgers_tell_of_every_segment
 from tests.storage.ledger.test_notary import chains_in, notary_in, sealed
+from tests.storage.retention.samples import policy
 from tests.streams.test_status import ENDS, FORMAT, RAW, account, settled
 
 NOW = dt.datetime(2026, 11, 27, 10, tzinfo=dt.UTC)
@@ -49,6 +53,7 @@ def statement(**changes: object) -> Statement:
         "ledger": None,
         "digests": CLEAN,
         "retention_from": NOW.isoformat(),
+        "kept": [],
         "missing": [],
         "notes": [],
     }
@@ -137,6 +142,20 @@ def test_a_changed_record_fits_neither_its_hash_nor_its_entry(own: Settings) -> 
     anew = msgspec.structs.replace(hashed, sha256=digest_of(changed))
     (wrong,) = wrong_of(own, anew)
     assert "does not cite it" in wrong
+
+
+def test_the_last_events_are_kept_by_the_policy_in_force_counted_from_the_end() -> None:
+    year = policy({"name": "all", "cold": "P1Y", "hot": "P30D"})
+    state = State(policies=[InForce(NOW - dt.timedelta(days=400), year)])
+    event = NOW - dt.timedelta(days=1)
+    found = {each.tier: each for each in kept_until(state, "prod", [FORMAT, FORMAT], event, NOW)}
+    assert {tier: (each.dataset, each.decision) for tier, each in found.items()} == {
+        "hot": ("aws.cloudtrail", "KEEP"),
+        "cold": ("aws.cloudtrail", "KEEP"),
+    }
+    assert str(found["cold"].until).startswith("2027-11-2")
+    (unknown, _) = kept_until(State(), "prod", [FORMAT], None, NOW)
+    assert (unknown.decision, unknown.until) == ("UNKNOWN", None)
 
 
 def test_a_record_of_a_machine_without_keys_has_no_entry(tmp_path: Path) -> None:
