@@ -49,6 +49,14 @@ class KafkaSettings(BaseModel, extra="forbid", frozen=True):
     )
 
 
+class AuditSettings(BaseModel, extra="forbid", frozen=True):
+    """What Skytrail records of itself: searches, changes, deletions, and who did them. It can't be switched off."""
+
+    namespace: str = Field(
+        default="default", pattern=r"^[a-z0-9][a-z0-9_.]{0,99}$", description="Namespace of these records."
+    )
+
+
 class CollectorSettings(BaseModel, extra="forbid", frozen=True):
     """One collector: a transport and a format.
 

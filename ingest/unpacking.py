@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from ingest.formats.contract import Format
-from ingest.formats.recognition import AUTO, formats_of, list_keys, recognise, uncertainty
-from ingest.formats.registry import format_named
+from ingest.formats.recognition import AUTO, formats_of, list_keys, only, recognise, uncertainty
 from ingest.parsing.gzip_member import inflate
 from ingest.parsing.json_slices import is_json, split_objects
 from ingest.schema.envelope import Context, Origin
@@ -188,8 +187,8 @@ def _of_lines(body: bytes, before: str) -> Format:
     known = recognise(body)
     if not known and before:
         known = [before]
-    if len(known) == 1:
-        return format_named(known[0])
+    if found := only(known):
+        return found
     raise MalformedBody(f"recognising body: {uncertainty(known)}", mend="name the format of this source")
 
 
@@ -199,7 +198,7 @@ def _runs(records: list[bytes], body: bytes) -> list[Run]:
     runs: list[Run] = []
     for ordinal, record in enumerate(records):
         known = formats_of(record)
-        format_ = format_named(known[0]) if len(known) == 1 else None
+        format_ = only(known)
         why = "" if format_ else uncertainty(known)
         if runs and runs[-1].format is format_ and runs[-1].why == why:
             runs[-1] = replace(runs[-1], end=ordinal + 1)

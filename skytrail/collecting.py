@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from ingest.backoff import Backoff
 from ingest.collector import Collector, Counts, Identity, Limits
-from ingest.formats.recognition import chosen
+from ingest.formats.recognition import of_source
 from ingest.publisher import KafkaPublisher
 from ingest.schema.errors import ConfigError, SkytrailError
 from ingest.settings import CollectorSettings
@@ -47,7 +47,7 @@ async def run_collector(
 async def _run(name: str, settings: CollectorSettings, found: Settings, opener: Opener | None) -> Counts:
     store = open_archive(found.archive, found.archive_dir)
     place = Place(name, found.state_dir, _warn, lambda: dt.datetime.now(dt.UTC), settings.max_inflated_bytes)
-    identity = Identity(name, settings.namespace, chosen(settings.format))
+    identity = Identity(name, settings.namespace, of_source(settings.format))
     publisher = KafkaPublisher(found.kafka, raw_topic=raw_topic, dead_letter_topic=DEAD_LETTERS)
     transport = await (opener(place) if opener else open_transport(settings, place))
     with progress() as display:

@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 
 from ingest.schema.errors import ConfigError
-from ingest.settings import CollectorSettings, KafkaSettings
+from ingest.settings import AuditSettings, CollectorSettings, KafkaSettings
 from ingest.transports.registry import as_collector
 from skytrail.local.engines import default_cache
 from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, RetentionSettings, WitnessSettings
@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect and index.")
     detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")
     watch: WatchSettings = Field(default=WatchSettings(), description="The watch over sources.")
+    audit: AuditSettings = Field(default=AuditSettings(), description="Records of what Skytrail itself does.")
     collectors: dict[str, Annotated[CollectorSettings, BeforeValidator(as_collector)]] = Field(
         default={}, description="Collectors by name, started with `skytrail collect NAME`."
     )

@@ -25,7 +25,7 @@ import msgspec
 from ingest.backoff import Backoff
 from ingest.collector import Collector, Identity, Limits
 from ingest.formats.contract import Format
-from ingest.formats.recognition import chosen, formats_of, uncertainty
+from ingest.formats.recognition import chosen, formats_of, only, uncertainty
 from ingest.publisher import Publisher
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import MAX_RECORD_BYTES, Envelope, Header, Origin, pack
@@ -199,9 +199,9 @@ async def _revive(letter: DeadLetter, road: Road) -> Envelope | int | str:
         return f"the record has {len(body)} bytes, more than an envelope may carry ({MAX_RECORD_BYTES})"
     if format_ is None:
         known = formats_of(body)
-        if len(known) != 1:
+        if (told := only(known)) is None:
             return f"it is still not recognised: {uncertainty(known)}"
-        header = msgspec.structs.replace(header, format=known[0])
+        header = msgspec.structs.replace(header, format=told.name)
     ordinal = letter.position.index if letter.position else 0
     return Envelope(
         header=_at(header, header.origin.first_ordinal + ordinal),

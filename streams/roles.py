@@ -19,7 +19,7 @@ from detectors.sigma.engine import Engine, InterpretedEngine, applies
 from detectors.source_watch import alerts as source_alerts
 from ingest.formats.registry import all_formats
 from ingest.schema.errors import IndexUnavailable
-from ingest.settings import KafkaSettings
+from ingest.settings import AuditSettings, KafkaSettings
 from storage.archive.contents import of_envelope, of_letter
 from storage.archive.opening import open_archive
 from storage.archive.sealer import PartitionSealer
@@ -44,6 +44,7 @@ from streams.keep_out import keep_out
 from streams.ledger import open_notary, ready_data_keys
 from streams.naming import namer
 from streams.observing import BulkObserver
+from streams.own_actions import Tell, teller
 from streams.preparing import Limits
 from streams.refetch import Refetch
 from streams.rights_check import check_rights
@@ -83,6 +84,7 @@ class Parts:
     worker: WorkerSettings
     detection: DetectionSettings
     watch: WatchSettings
+    audit: AuditSettings
 
 
 @dataclass(slots=True)
@@ -202,7 +204,8 @@ def compose_detect(parts: Parts) -> Composed:
         detector.rules = rules
         correlator.use(rules.router)
 
-    reload_rules(composed, book, parts.detection, build, use)
+    tell = teller(runtime, "detect", "rules.reload", parts.audit.namespace)
+    reload_rules(composed, book, parts.detection, build, use, tell)
     if parts.watch.sources:
         watch_sources(composed, parts, lambda: detector.rules.engine)
 
@@ -217,7 +220,7 @@ def compose_detect(parts: Parts) -> Composed:
 
 def watch_sources(composed: Composed, parts: Parts, engine: Callable[[], Engine]) -> None:
     """Let the worker that has the first partition of the detections watch over the sources."""
-    formats = all_formats()
+    formats = {name: format_ for name, format_ in all_formats().items() if not format_.own}  # people come and go
 
     def blind(format_name: str) -> list[str]:
         source = formats[format_name].log_source if format_name in formats else None
@@ -255,6 +258,7 @@ def reload_rules(
     detection: DetectionSettings,
     build: Callable[[Rulebook], Rules],
     use: Callable[[Rulebook, Rules], None],
+    tell: Tell,
 ) -> None:
     """Watch the rule files while the role runs."""
     watched = RuleReload(
@@ -264,6 +268,7 @@ def reload_rules(
         build=build,
         use=use,
         telemetry=composed.runtime.telemetry,
+        tell=tell,
     )
 
     @composed.app.task  # type: ignore[untyped-decorator]

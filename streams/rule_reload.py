@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
@@ -46,6 +46,7 @@ class RuleReload(Generic[Built]):
         build: Callable[[Rulebook], Built],
         use: Callable[[Rulebook, Built], None],
         telemetry: Telemetry,
+        tell: Callable[[Sequence[str], Mapping[str, str]], Awaitable[None]],
     ) -> None:
         """Begin with the set in force.
 
@@ -56,6 +57,7 @@ class RuleReload(Generic[Built]):
             build: Makes of a set what evaluates it; called in a thread.
             use: Puts it in force, by assignments only; called between two batches.
             telemetry: Counts outcomes.
+            tell: Records a change, or a refusal with its reasons: versions of the set before and of the new one.
         """
         self.book = book
         self._paths = tuple(paths)
@@ -63,6 +65,7 @@ class RuleReload(Generic[Built]):
         self._build = build
         self._use = use
         self._telemetry = telemetry
+        self._tell = tell
         self._judged = self._last = state_of(self._paths)
 
     async def watch(self, interval_s: float) -> None:
@@ -107,12 +110,14 @@ class RuleReload(Generic[Built]):
         except Exception as exc:  # noqa: BLE001 - no rule file may end the worker that evaluates the others
             reasons, built = [f"loading rules: {type(exc).__name__}: {exc}"], None
         if built is None:
+            await self._tell(reasons[:SHOWN_REASONS], {"before": self.book.version})
             return self._refuse(reasons)
         self._use(book, built)
         old, self.book = self.book, book
         self._telemetry.rule_reloads.labels("reloaded").inc()
         announce(book, self._telemetry)
         log.info("rules reloaded", version=book.version, before=old.version, rules=len(book.evaluated))
+        await self._tell((), {"before": old.version, "version": book.version})
         return "reloaded"
 
     def _refuse(self, reasons: Sequence[str]) -> Outcome:

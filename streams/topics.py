@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ingest.schema.action import FORMAT_NAME
+
 PREFIX = "skytrail."
 RAW_PREFIX = "skytrail.raw."
 DETECTIONS = "skytrail.detections.v1"
@@ -29,6 +31,9 @@ ACCOUNTING = "skytrail.accounting.v1"
 SOURCE_WATCH = "skytrail.source-watch.v1"
 """Compacted: what is known of each source's habit, and of each role's backlog."""
 
+AUDIT = "skytrail.audit.v1"
+"""What Skytrail did itself: envelopes of the format of the same name, read as a raw topic by every role."""
+
 DAY_MS = 24 * 3600 * 1000
 
 
@@ -47,16 +52,23 @@ class Topic:
 
 
 def raw_topic(format_name: str) -> str:
-    """The raw topic of a format."""
-    return f"{RAW_PREFIX}{format_name}.v1"
+    """The topic of a format's envelopes."""
+    return AUDIT if format_name == FORMAT_NAME else f"{RAW_PREFIX}{format_name}.v1"
+
+
+def is_raw(topic: str) -> bool:
+    """Whether a topic holds envelopes of records."""
+    return topic == AUDIT or topic.startswith(RAW_PREFIX)
 
 
 def format_of(topic: str) -> str:
-    """The format whose raw topic this is.
+    """The format whose topic this is.
 
     Raises:
-        ValueError: Not a raw topic.
+        ValueError: Not a topic of envelopes.
     """
+    if topic == AUDIT:
+        return FORMAT_NAME
     if not (topic.startswith(RAW_PREFIX) and topic.endswith(".v1")):
         raise ValueError(f"{topic} is not a raw topic")
     return topic[len(RAW_PREFIX) : -len(".v1")]

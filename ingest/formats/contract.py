@@ -93,6 +93,8 @@ class Format(Protocol):
     log_source: LogSource
     fields: Sequence[Field]
     """Vendor fields this format writes besides the common ones."""
+    own: bool = False
+    """Records of the product about itself: no source may bring them, or anybody could write into its own audit."""
     clock_name: str = ""
     """Top-level member that holds the event's time, for reading an event that lost it; "" if there is none."""
     aliases: Mapping[str, str]

@@ -15,6 +15,7 @@ from typing import Final
 from ingest.formats.contract import Format
 from ingest.formats.registry import all_formats, format_named
 from ingest.parsing.json_slices import is_json
+from ingest.schema.errors import ConfigError
 
 AUTO: Final = "auto"
 """In the place of a format's name: each record's own."""
@@ -31,6 +32,18 @@ def chosen(name: str) -> Format | None:
         ConfigError: There is no such format.
     """
     return None if name == AUTO else format_named(name)
+
+
+def of_source(name: str) -> Format | None:
+    """The format that a source is to have; None for `auto`.
+
+    Raises:
+        ConfigError: There is no such format, or no source may bring it.
+    """
+    format_ = chosen(name)
+    if format_ and format_.own:
+        raise ConfigError(f"choosing format: {name} is what Skytrail writes about itself; no source may bring it")
+    return format_
 
 
 def formats_of(record: bytes) -> list[str]:
@@ -76,8 +89,16 @@ def recognise(beginning: bytes) -> list[str]:
     return known
 
 
+def only(known: Sequence[str]) -> Format | None:
+    """The one format of these that a source may bring; None where there is none, or more than one."""
+    found = format_named(known[0]) if len(known) == 1 else None
+    return None if found and found.own else found
+
+
 def uncertainty(known: Sequence[str]) -> str:
-    """Why something has no one format."""
+    """Why something has no one format that a source may bring."""
+    if len(known) == 1:
+        return f"it looks like {known[0]}, which no source may bring"
     return f"it looks like {' and like '.join(known)}" if known else "no format recognises it"
 
 

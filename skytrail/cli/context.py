@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from skytrail import settings as settings_module
 from skytrail.connections import connected
+from skytrail.local.engines import load
 from skytrail.settings import Settings
 
 
 class Context:
-    """Carried in Typer's context; reads the settings at first use, so that `--help` needs none."""
+    """Carried in Typer's context; reads the settings at first use, so that `--help` needs none.
+
+    Attributes:
+        told: What a command says of its outcome for the record of the action: counts, never content.
+    """
 
     def __init__(self, config: Path | None) -> None:
         """Remember which settings file was asked for."""
         self._config = config
+        self.told: dict[str, Any] = {}
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -31,6 +38,11 @@ class Context:
     def origins(self) -> dict[str, str]:
         """Where each value of the settings came from, by dotted name; what has its default is not in it."""
         return settings_module.origins(self._config)
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether there is a Kafka: an auditor's own machine, or one that only reads files, has none."""
+        return bool(self.settings.kafka.bootstrap_servers) or load(self.settings.engines_home) is not None
 
     def connected(self, *, kafka: bool = True, elasticsearch: bool = True) -> Settings:
         """The settings with addresses and identities filled in.

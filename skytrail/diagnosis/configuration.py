@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from detectors.rulebook import OWN_RULES, load
-from ingest.formats.recognition import chosen
+from ingest.formats.recognition import of_source
 from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings
 from ingest.transports.registry import inspect
@@ -88,7 +88,7 @@ def collector_check(name: str, settings: CollectorSettings) -> list[Check]:
     """Whether one collector could start, as far as its settings say."""
     label = f"collector {name}"
     try:
-        chosen(settings.format)
+        of_source(settings.format)
         check_namespace(settings.namespace)
         findings = inspect(settings)
     except ConfigError as exc:

@@ -34,7 +34,7 @@ from streams.preparing import Limits
 from streams.produce import Message, Sink, partition_for
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.signal_messages import place_signals
-from streams.topics import DETECTIONS, RAW_PREFIX, SIGNALS
+from streams.topics import DETECTIONS, SIGNALS, is_raw
 
 ROLE = "detect"
 MAX_PER_MESSAGE = 500
@@ -84,7 +84,7 @@ class DetectAgent:
         for state, number in self.rules.exceptions.states(self._runtime.now().date()).items():
             self._runtime.telemetry.exceptions.labels(state).set(number)
         correlations = self.rules.router.correlations.values()
-        lag = {key: number for key, number in self._runtime.progress.lag.items() if key[0].startswith(RAW_PREFIX)}
+        lag = {key: number for key, number in self._runtime.progress.lag.items() if is_raw(key[0])}
         if not lag or not correlations:
             return
         clock = self._clock.tick(lag, self._runtime.now(), time.monotonic())

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Worker:
     def __init__(self, directory: Path, build: Callable[[Rulebook], str] = lambda book: book.version) -> None:
         self.telemetry = Telemetry()
         self.in_force = ""
+        self.told: list[tuple[tuple[str, ...], dict[str, str]]] = []
         self.reload = RuleReload(
             load([directory]),
             [directory],
@@ -31,7 +32,11 @@ class Worker:
             build=build,
             use=self._use,
             telemetry=self.telemetry,
+            tell=self._tell,
         )
+
+    async def _tell(self, reasons: Sequence[str], details: Mapping[str, str]) -> None:
+        self.told.append((tuple(reasons), dict(details)))
 
     def _use(self, book: Rulebook, built: str) -> None:
         assert book.version == built
@@ -57,14 +62,16 @@ async def test_nothing_happens_while_nothing_changes(directory: Path) -> None:
     assert worker.in_force == ""
 
 
-async def test_a_new_rule_is_taken_once_the_set_lies_still(directory: Path) -> None:
+async def test_a_new_rule_is_taken_once_the_set_lies_still_and_that_is_recorded(directory: Path) -> None:
     worker = Worker(directory)
+    before = worker.reload.book.version
     (directory / "new.yml").write_text(RULE.replace("test-trail", "new-trail").replace("3c1f6a8e", "4c1f6a8e"))
     assert await worker.reload.look() == "unsettled"
     assert await worker.reload.look() == "reloaded"
     assert worker.in_force == worker.reload.book.version == load([directory]).version
     assert worker.reload.book.get("new-trail-stopped") is not None
     assert worker.count("reloaded") == 1
+    assert worker.told == [((), {"before": before, "version": worker.in_force})]
     assert await worker.reload.look() == "unchanged"
 
 
@@ -94,6 +101,9 @@ async def test_a_broken_set_is_refused_whole_and_the_old_one_goes_on(directory: 
     assert worker.reload.book is before
     assert worker.in_force == ""
     assert worker.count("refused") == 1
+    ((reasons, details),) = worker.told
+    assert reasons
+    assert details == {"before": before.version}
     assert await worker.reload.look() == "unchanged", "it is refused once, not at every look"
     rules(directory)
     if name == "new.yml":

@@ -14,6 +14,7 @@ from skytrail.cli.commands.search import FromOption, LimitOption, NamespaceOptio
 from skytrail.cli.context import context_of
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from skytrail.cli.times import moment
+from skytrail.recording import recorded
 from storage.index import alerts as alert_reading
 from storage.index.alerts import Alert
 from storage.index.search import Query
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="alerts")
 
 
+@recorded("alerts.list", details=("namespace", "start", "end", "rule", "status", "limit"))
 def alerts_list(
     context: typer.Context,
     namespace: NamespaceOption = None,
@@ -46,16 +48,18 @@ def alerts_list(
 
     Examples:  skytrail alerts list   |   skytrail alerts list --from 24h -o json
     """
-    settings = context_of(context).connected(kafka=False).elasticsearch
+    told, settings = context_of(context).told, context_of(context).connected(kafka=False).elasticsearch
     now = dt.datetime.now(dt.UTC)
     text = f'rule.id:"{rule}"' if rule else "*"
     asked = Query(text, namespace, None, moment(start, now), moment(end, now))
     found = asyncio.run(read_alerts(settings, asked, status, limit or None))
+    told["result_count"] = len(found)
     emit_rows(map(alert_row, found), output, columns=ALERT_COLUMNS)
     if limit and len(found) == limit:
         say(f"the first {limit} are shown; use --limit 0 for all")
 
 
+@recorded("alerts.show", target="alert_id")
 def alerts_show(
     context: typer.Context,
     alert_id: Annotated[str, typer.Argument(help="Id, as `alerts list` shows it.")],

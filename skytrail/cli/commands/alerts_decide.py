@@ -18,6 +18,7 @@ from skytrail.cli.commands.alerts import group
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
+from skytrail.recording import recorded
 from storage.index.client import connect
 from storage.index.triage import Decided, decide
 from storage.settings import ElasticsearchSettings
@@ -56,6 +57,7 @@ def register(_: typer.Typer) -> None:
     group.command("comment")(alerts_comment)
 
 
+@recorded("alerts.ack", "change", target="ids", details=("comment", "by"))
 def alerts_ack(
     context: typer.Context,
     ids: IdsArgument,
@@ -72,6 +74,7 @@ def alerts_ack(
     _decide(context, ids, _change("acknowledge", by, comment), output)
 
 
+@recorded("alerts.assign", "change", target="ids", details=("to", "comment", "by"))
 def alerts_assign(
     context: typer.Context,
     ids: IdsArgument,
@@ -87,6 +90,7 @@ def alerts_assign(
     _decide(context, ids, _change("assign", by, comment, owner=to), output)
 
 
+@recorded("alerts.close", "change", target="ids", details=("classification", "reason", "comment", "by"))
 def alerts_close(
     context: typer.Context,
     ids: IdsArgument,
@@ -111,6 +115,7 @@ def alerts_close(
     _decide(context, ids, change, output)
 
 
+@recorded("alerts.reopen", "change", target="ids", details=("comment", "by"))
 def alerts_reopen(
     context: typer.Context,
     ids: IdsArgument,
@@ -125,6 +130,7 @@ def alerts_reopen(
     _decide(context, ids, _change("reopen", by, comment), output)
 
 
+@recorded("alerts.comment", "change", target="ids", details=("comment", "by"))
 def alerts_comment(
     context: typer.Context,
     ids: IdsArgument,

@@ -20,6 +20,7 @@ from skytrail.cli.context import context_of
 from skytrail.cli.dead_letter_rows import Tally, described, flat, readable, row
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
+from skytrail.recording import recorded
 from skytrail.settings import Settings
 from storage.archive.opening import open_archive
 from streams.dead_letters import (
@@ -56,6 +57,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="dead-letters")
 
 
+@recorded("dead-letters.list", details=("stage", "reason", "namespace", "limit"))
 def letters_list(
     context: typer.Context,
     stage: StageOption = None,
@@ -78,6 +80,7 @@ def letters_list(
         say("Next: skytrail dead-letters show ID, then skytrail dead-letters redrive ID")
 
 
+@recorded("dead-letters.show", target="letter_id", details=("raw",))
 def letters_show(
     context: typer.Context,
     letter_id: LetterArgument,
@@ -107,6 +110,12 @@ def letters_show(
         emit_rows(({"what": k, "value": v} for k, v in flat(shown_letter)), output, columns=("what", "value"))
 
 
+@recorded(
+    "dead-letters.redrive",
+    "change",
+    target="ids",
+    details=("everything", "stage", "reason", "namespace", "again", "yes"),
+)
 def letters_redrive(
     context: typer.Context,
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID…]", help="Letters, by id.")] = None,

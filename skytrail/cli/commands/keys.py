@@ -11,6 +11,7 @@ import typer
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_rows, say
+from skytrail.recording import recorded
 from skytrail.settings import Settings
 from storage.archive.manifest import instant
 from storage.archive.opening import open_archive
@@ -41,6 +42,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="keys")
 
 
+@recorded("keys.init", "change", target="namespace", details=("days",))
 def keys_init(
     context: typer.Context, days: DaysOption = None, namespace: NamespaceOption = None, output: OutputOption = None
 ) -> None:
@@ -60,6 +62,7 @@ def keys_init(
     say("Next: back that directory up, and give the verifier keys (skytrail keys list) to whoever is to verify")
 
 
+@recorded("keys.rotate", "change", target="namespace", details=("days",))
 def keys_rotate(
     context: typer.Context,
     days: DaysOption = None,

@@ -18,6 +18,7 @@ from skytrail.offboarding.asking import Asking, digests_of
 from skytrail.offboarding.closing import close, ended
 from skytrail.offboarding.keeping import keep, kept, record_file, wrong_of
 from skytrail.offboarding.statement import COUNTS, Digests, Record, Statement
+from skytrail.recording import recorded
 from streams.arrivals import read_arrivals
 
 SCHEMA_VERSION = 1
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     app.command()(offboard)
 
 
+@recorded("offboard", "change", target="name")
 def offboard(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="A collector of the settings.")],

@@ -18,6 +18,7 @@ from skytrail.cli.context import context_of
 from skytrail.cli.data_key_option import DataKeysOption, chosen_keys
 from skytrail.cli.output import say
 from skytrail.cli.places import opened
+from skytrail.recording import recorded
 from storage.index.search import Hit, Query
 from storage.index.search import search as search_events
 from storage.settings import ElasticsearchSettings
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command()(prove)
 
 
+@recorded("prove", target="event")
 def prove(
     context: typer.Context,
     event: Annotated[

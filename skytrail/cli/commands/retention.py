@@ -12,6 +12,7 @@ import typer
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_rows, say
+from skytrail.recording import recorded
 from skytrail.retaining import Retaining, open_retaining
 from skytrail.settings import Settings
 from storage.retention.entries import policy_entry
@@ -67,6 +68,7 @@ def retention_check(context: typer.Context, policy: PolicyArgument = None, outpu
     say(f"{path} is sound: policy {found.name!r}, {len(found.classes)} classes, {len(found.people)} people")
 
 
+@recorded("retention.adopt", "change", target="policy")
 def retention_adopt(context: typer.Context, policy: PolicyArgument = None, output: OutputOption = None) -> None:
     """Bring a policy into force: it becomes an entry in the ledger of every namespace where another one is in force.
 

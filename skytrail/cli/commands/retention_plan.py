@@ -16,6 +16,7 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from skytrail.cli.times import moment
 from skytrail.explaining import explained
+from skytrail.recording import recorded
 from skytrail.retaining import open_retaining, planned, row_of
 from skytrail.settings import Settings
 from storage.index.client import connect
@@ -32,6 +33,7 @@ def register(_: typer.Typer) -> None:
     group.command("explain")(retention_explain)
 
 
+@recorded("retention.plan", details=("at", "policy", "archive_only", "out"))
 def retention_plan(
     context: typer.Context,
     at: Annotated[str | None, typer.Option("--at", help="As if it were this time: ISO 8601. Default: now.")] = None,
@@ -73,6 +75,7 @@ def retention_plan(
         raise typer.Exit(Exit.FINDINGS)
 
 
+@recorded("retention.explain", target="event")
 def retention_explain(
     context: typer.Context,
     event: Annotated[

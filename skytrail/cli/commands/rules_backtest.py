@@ -23,6 +23,7 @@ from skytrail.cli.rule_choice import chosen_rules
 from skytrail.cli.scan_progress import Display
 from skytrail.cli.times import moment
 from skytrail.data_keys import data_keys
+from skytrail.recording import recorded
 from skytrail.scan import outcome
 from skytrail.scan.backtest import Backtest
 from skytrail.scan.evaluate import Task
@@ -41,6 +42,7 @@ def register(_: typer.Typer) -> None:
     group.command("backtest")(rules_backtest)
 
 
+@recorded("rules.backtest", target="rule", details=("paths", "archive", "start", "end"))
 def rules_backtest(
     context: typer.Context,
     rule: Annotated[str, typer.Argument(help="Id of a rule in force, a rule file, or a directory of rules.")],

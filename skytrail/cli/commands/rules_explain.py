@@ -27,6 +27,7 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.one_event import OneEvent, from_document, from_file
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, say, shown
 from skytrail.cli.rule_choice import exceptions_for, rules_named
+from skytrail.recording import recorded
 from storage.index.search import Hit, document_by_id
 from storage.settings import ElasticsearchSettings
 
@@ -40,6 +41,7 @@ def register(_: typer.Typer) -> None:
     group.command("explain")(rules_explain)
 
 
+@recorded("rules.explain", target="rule", details=("where", "record"))
 def rules_explain(
     context: typer.Context,
     rule: Annotated[str, typer.Argument(help="Id of a rule in force, or a rule file.")],

@@ -14,6 +14,7 @@ from elasticsearch import AsyncElasticsearch
 from skytrail.cli.context import context_of
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from skytrail.cli.times import moment
+from skytrail.recording import recorded
 from storage.index.client import connect
 from storage.index.search import Hit, Query, count
 from storage.index.search import search as search_events
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command()(search)
 
 
+@recorded("search", details=("query", "namespace", "dataset", "start", "end", "only_count", "limit", "purpose"))
 def search(
     context: typer.Context,
     query: Annotated[str, typer.Argument(help="Lucene query string; * for all.")] = "*",
@@ -41,20 +43,24 @@ def search(
     end: ToOption = None,
     only_count: Annotated[bool, typer.Option("--count", help="Only how many.")] = False,
     limit: LimitOption = 100,
+    purpose: Annotated[str, typer.Option(help="Why, for the record of this search: a case, a request.")] = "",
     output: OutputOption = None,
 ) -> None:
-    """Search events by Lucene query string, newest first.
+    """Search events by Lucene query string, newest first. Who searched for what is recorded and sealed.
 
     Examples:  skytrail search 'event.action:StopLogging'   |   skytrail search '*' --count -o json
                skytrail search 'user.name:alice' --from 24h
     """
-    settings = context_of(context).connected(kafka=False).elasticsearch
+    del purpose  # goes into the record of this search
+    found = context_of(context)
+    settings = found.connected(kafka=False).elasticsearch
     now = dt.datetime.now(dt.UTC)
     asked = Query(query, namespace, dataset, moment(start, now), moment(end, now))
     if only_count:
         emit_object({"count": asyncio.run(_count(settings, asked))}, output)
         return
     hits = asyncio.run(_hits(settings, asked, limit or None))
+    found.told["result_count"] = len(hits)
     if chosen(output) in (Output.JSON, Output.JSONL):
         emit_rows(({"_index": h.index, "_id": h.id, **h.source} for h in hits), output, columns=())
     else:

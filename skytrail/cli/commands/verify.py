@@ -22,6 +22,7 @@ from skytrail.cli.pins import AuthorityOption, KeyOption, WitnessOption, read_pi
 from skytrail.cli.places import opened
 from skytrail.cli.times import moment
 from skytrail.own_keys import own_keys
+from skytrail.recording import recorded
 from storage.archive.opening import archive_at, open_archive
 from storage.verify.archive import examine
 from storage.verify.cloudtrail.keys import PinnedKeys, read_keys
@@ -61,6 +62,7 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
 
 
+@recorded("verify", target="archive")
 def verify(
     context: typer.Context,
     archive: ArchiveOption = None,

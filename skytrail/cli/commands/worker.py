@@ -52,5 +52,6 @@ def worker(context: typer.Context, role: RoleName) -> None:
         worker=settings.worker,
         detection=settings.detection,
         watch=settings.watch,
+        audit=settings.audit,
     )
     run_role(role.value, parts)

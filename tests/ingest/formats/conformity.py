@@ -22,6 +22,7 @@ TYPES = {
     "api": {"access", "admin", "allowed", "change", "creation", "deletion", "denied", "end", "info", "start", "user"},
     "authentication": {"start", "end", "info"},
     "configuration": {"access", "change", "creation", "deletion", "info"},
+    "database": {"access", "change", "error", "info"},
     "file": {"access", "change", "creation", "deletion", "info"},
     "host": {"access", "change", "end", "info", "start"},
     "iam": {"admin", "change", "creation", "deletion", "group", "info", "user"},

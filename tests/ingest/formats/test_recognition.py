@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.formats.recognition import formats_of, recognise
+from ingest.formats.recognition import formats_of, of_source, recognise
 from ingest.formats.registry import all_formats, format_named
 from ingest.parsing.json_slices import is_json
+from ingest.schema.errors import ConfigError
 from ingest.unpacking import Unpacked, unpack
 from tests.ingest.formats.conformity import Golden
 
@@ -23,9 +24,10 @@ KNOWN = [
     (name, record)
     for name, case in CASES
     for record in GOLDEN[name].records(case)
-    if is_json(record) and formats_of(record) == [name]
+    if is_json(record) and formats_of(record) == [name] and not format_named(name).own
 ]
-"""Records that tell their format, with its name."""
+"""Records that tell their format, with its name, and that a source may bring."""
+OWN = [record for name, golden in GOLDEN.items() if golden.format.own for record in golden.records(golden.cases()[0])]
 
 
 def formats_in(found: Unpacked) -> list[str | None]:
@@ -54,7 +56,7 @@ def test_marks_hide_no_record_from_its_format(name: str, case: str) -> None:
 
 
 def test_most_golden_records_tell_their_format() -> None:
-    assert {name for name, _ in KNOWN} == set(all_formats())
+    assert {name for name, _ in KNOWN} == {name for name, format_ in all_formats().items() if not format_.own}
     untold = [(name, case) for name, case in CASES if not any(map(formats_of, GOLDEN[name].records(case)))]
     assert len(untold) < len(CASES) / 20, untold
 
@@ -64,6 +66,15 @@ def test_golden_records_of_all_formats_in_one_body_go_to_their_own() -> None:
     found = unpack(body, None, LIMIT)
     assert found.records == [record for _, record in KNOWN]
     assert formats_in(found) == [name for name, _ in KNOWN]
+
+
+def test_no_source_brings_records_of_what_skytrail_did_itself() -> None:
+    (record,) = OWN
+    found = unpack(b"[" + record + b"," + KNOWN[0][1] + b"]", None, LIMIT)
+    assert formats_in(found) == [None, KNOWN[0][0]]
+    assert found.runs[0].why == "it looks like skytrail.audit, which no source may bring"
+    with pytest.raises(ConfigError, match="no source may bring it"):
+        of_source("skytrail.audit")
 
 
 @given(st.lists(st.integers(0, len(KNOWN) - 1), min_size=1, max_size=12))
