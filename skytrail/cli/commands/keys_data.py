@@ -13,6 +13,7 @@ from skytrail.cli.commands.keys import group
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_rows, say
 from skytrail.data_keys import data_keys
+from skytrail.recording import recorded
 from skytrail.retaining import open_retaining
 from skytrail.settings import Settings
 from storage.datakeys.keys import DataKeys
@@ -42,6 +43,7 @@ def data_list(context: typer.Context, output: OutputOption = None) -> None:
         say("There is no data key yet: the seal role makes the first one with the first encrypted segment")
 
 
+@recorded("keys.data.rotate", "change")
 def data_rotate(
     context: typer.Context,
     new: Annotated[
@@ -69,6 +71,7 @@ def data_rotate(
         say(f"No longer needed, but by backups of the key table: {', '.join(sorted(unused))}")
 
 
+@recorded("keys.data.shred", "deletion", target="namespace", details=("key", "request", "basis", "approver", "yes"))
 def data_shred(
     context: typer.Context,
     key: Annotated[list[str], typer.Argument(metavar="ID…", help="Ids of data keys, as `keys data list` shows them.")],
