@@ -19,7 +19,7 @@ from detectors.correlation.loading import Loaded, is_correlation, load_correlati
 from detectors.correlation.model import Correlation
 from detectors.correlation.parse import Draft, parse_correlation
 from detectors.findings import Finding
-from detectors.known_fields import fills
+from detectors.known_fields import fills, read_elsewhere
 from detectors.reason import UNKNOWN, places_of
 from detectors.rule import SEVERITIES, Rule, build_rule
 from detectors.rule_tests import TestResult, formats_of, run_tests
@@ -326,6 +326,9 @@ def _oddities(rule: Rule, formats: Sequence[Format]) -> Iterator[str]:
         )
         yield f"{why}no format has the log source {named}: the rule can never match"
         return
+    other = {read_elsewhere(one, rule.condition) for one in formats}
+    if len(other) == 1 and other != {""}:
+        yield f"events of this kind are read by {other.pop()}, under its own names: the rule can never match"
     for field in sorted(fields_of(rule.condition)):
         if not any(fills(one, field) for one in formats):
             yield f"no event of {', '.join(one.name for one in formats)} has the field {field}: that part never matches"
