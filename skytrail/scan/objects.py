@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingest.schema.errors import ConfigError, MalformedBody
+from skytrail.scan.prefetch import IN_FLIGHT
 
 SCHEME = "s3://"
 _READ_BYTES = 1024 * 1024
@@ -59,7 +60,8 @@ def _client() -> Any:
     import boto3  # noqa: PLC0415 - see above
     from botocore.config import Config  # noqa: PLC0415 - same
 
-    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+    config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=IN_FLIGHT + 1)
+    return boto3.client("s3", config=config)
 
 
 def _errors() -> tuple[type[Exception], ...]:

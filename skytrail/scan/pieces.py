@@ -21,6 +21,7 @@ from ingest.schema.envelope import Context
 from ingest.schema.errors import ConfigError, IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
 from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated, is_zstd
 from skytrail.scan.objects import SCHEME, chunks
+from skytrail.scan.prefetch import Prefetch
 from skytrail.scan.sources import Source
 from storage.archive.opening import archive_at
 from storage.archive.reader import ArchiveReader, Record
@@ -86,22 +87,24 @@ def pieces(
         keys: Gives the data keys of encrypted archives; asked where there is an archive.
     """
     numbers = itertools.count()
-    for source in sources:
-        if source.kind == "archive":
-            yield from _of_archive(source, numbers, format_name, since, keys)
-            continue
-        number = next(numbers)
-        try:
-            if source.kind == "stdin":
-                yield from _of_stream(number, source, _chunks(stdin or sys.stdin.buffer), format_name)
-            elif source.kind == "object":
-                yield from _of_stream(number, source, chunks(source.name), format_name)
-            else:
-                yield from _of_file(number, source, format_name)
-        except OSError as exc:
-            yield Piece(number, source.name, fault=f"reading file: {exc.strerror or exc}")
-        except MalformedBody as exc:
-            yield Piece(number, source.name, fault=worded(exc))
+    objects = [(source.name, source.size) for source in sources if source.kind == "object"]
+    with Prefetch(objects, chunks) as prefetch:
+        for source in sources:
+            if source.kind == "archive":
+                yield from _of_archive(source, numbers, format_name, since, keys)
+                continue
+            number = next(numbers)
+            try:
+                if source.kind == "stdin":
+                    yield from _of_stream(number, source, _chunks(stdin or sys.stdin.buffer), format_name)
+                elif source.kind == "object":
+                    yield from _of_stream(number, source, prefetch.chunks(source.name), format_name)
+                else:
+                    yield from _of_file(number, source, format_name)
+            except OSError as exc:
+                yield Piece(number, source.name, fault=f"reading file: {exc.strerror or exc}")
+            except MalformedBody as exc:
+                yield Piece(number, source.name, fault=worded(exc))
 
 
 def _of_file(number: int, source: Source, format_name: str | None) -> Iterator[Piece]:

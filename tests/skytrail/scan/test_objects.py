@@ -73,6 +73,22 @@ def test_a_damaged_object_is_named_and_the_scan_incomplete(bucket: Any) -> None:
     assert {hit["file"] for hit in hits} >= {"s3://trail/a.json.gz"}
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_many_objects_are_told_in_their_order_with_a_damaged_and_an_empty_one_among_them(
+    bucket: Any, jobs: str
+) -> None:
+    for number in range(30):
+        put(bucket, f"many/{number:02d}.json.gz", [call(number, "StopLogging")], damaged=number == 11)
+    bucket.put_object(Bucket="trail", Key="many/00-empty.json", Body=b"")
+    code, hits, told = scan("s3://trail/many/", "--jobs", jobs)
+    files = [hit["file"] for hit in hits if hit["rule_id"] == "aws-trail-stopped"]
+    assert code == Exit.INCOMPLETE
+    assert "s3://trail/many/11.json.gz" in told
+    assert [file for file in files if "/11." not in file] == [
+        f"s3://trail/many/{number:02d}.json.gz" for number in range(30) if number != 11
+    ]
+
+
 @pytest.mark.usefixtures("bucket")
 def test_an_address_that_stands_for_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="there is none"):
