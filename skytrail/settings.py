@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -220,6 +221,21 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
             raise ConfigError(
                 f"reading settings: the environment names an unknown setting {name}", mend=f"use one of {known}"
             )
+
+
+@contextmanager
+def environment_with(values: Mapping[str, str]) -> Iterator[None]:
+    """These variables for a while, for libraries that read the environment themselves."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def environment_without_settings() -> dict[str, str]:

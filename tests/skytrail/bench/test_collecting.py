@@ -1,0 +1,106 @@
+"""The measurement of transports: pairs, what is skipped, and that both contenders take all that was put."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ingest.schema.errors import ConfigError, EngineError
+from ingest.transports.contract import Place, Transport
+from ingest.transports.registry import all_transports
+from skytrail.bench import collecting
+from skytrail.bench.collecting import Load, Row, measure, ways
+from skytrail.bench.samples import SEED, everyday
+from skytrail.bench.ways_in.files import Directory
+from skytrail.bench.ways_in.files import opened as files
+
+RECORDS = 300
+
+
+def load() -> Load:
+    end = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+    return Load([one + b"\n" for one in everyday("aws.cloudtrail", RECORDS, seed=SEED, end=end)], 50, None)
+
+
+async def measured(name: str, rounds: int = 1) -> Row:
+    (row,) = await measure([name], load(), rounds, lambda _name, _done, _all: None)
+    return row
+
+
+def test_every_way_is_named_as_its_transport() -> None:
+    assert set(ways()) <= set(all_transports())
+    assert {"files", "kafka", "kinesis", "kubernetes_webhook", "s3_sqs"} <= set(ways())
+
+
+@pytest.mark.parametrize("name", ["files", "kubernetes_webhook", "s3_sqs", "kinesis"])
+async def test_transport_and_sdk_take_the_same_and_both_have_a_cost(name: str) -> None:
+    row = await measured(name)
+    assert (row.transport, row.records, row.skipped) == (name, RECORDS, "")
+    assert row.us_per_record > 0
+    assert row.sdk_us_per_record > 0
+    assert row.times_sdk > 0
+
+
+async def test_what_is_not_at_hand_is_skipped_by_name() -> None:
+    row = await measured("kafka")
+    assert row.records == 0
+    assert "skytrail up" in row.skipped
+
+
+async def test_an_unknown_transport_is_refused_with_those_that_can_be_measured() -> None:
+    with pytest.raises(ConfigError, match="shell can't be measured") as told:
+        await measured("shell")
+    assert "s3_sqs" in told.value.mend
+
+
+class Counting:
+    """A source that notes who took it, and takes some bytes less when told so."""
+
+    sdk = "none"
+
+    def __init__(self, directory: Directory, lost: int) -> None:
+        self._directory = directory
+        self._lost = lost
+        self.size = directory.size
+        self.runs: list[str] = []
+
+    async def fill(self) -> None:
+        self.runs.append("fill")
+
+    async def open(self, place: Place) -> Transport:
+        self.runs.append("transport")
+        return await self._directory.open(place)
+
+    async def alone(self) -> int:
+        self.runs.append("alone")
+        return await self._directory.alone() - self._lost
+
+
+class Way:
+    def __init__(self, lost: int = 0) -> None:
+        self.lost = lost
+        self.source: Counting
+
+    @contextlib.asynccontextmanager
+    async def opened(self, load: Load) -> AsyncIterator[Counting]:
+        async with files(load) as directory:
+            self.source = Counting(directory, self.lost)
+            yield self.source
+
+
+async def test_contenders_take_turns_and_the_source_is_filled_before_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    way = Way()
+    monkeypatch.setattr(collecting, "ways", lambda: {"counting": way})
+    await measured("counting", rounds=2)
+    turns = [run for run in way.source.runs if run != "fill"]
+    assert turns == ["alone", "transport", "transport", "alone", "alone", "transport"]
+    assert way.source.runs[::2] == ["fill"] * 6
+
+
+async def test_a_contender_that_took_less_is_an_error_and_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "ways", lambda: {"counting": Way(lost=1)})
+    with pytest.raises(EngineError, match="alone took"):
+        await measured("counting")
