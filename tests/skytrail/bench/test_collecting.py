@@ -17,7 +17,7 @@ from skytrail.bench.samples import SEED, everyday
 from skytrail.bench.ways_in.files import Directory
 from skytrail.bench.ways_in.files import opened as files
 
-RECORDS = 300
+RECORDS = 200
 
 
 def load() -> Load:
