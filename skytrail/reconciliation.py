@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from elasticsearch import AsyncElasticsearch
@@ -29,7 +29,7 @@ from streams.keep_out import keep_out
 from streams.naming import namer
 from streams.preparing import Limits
 from streams.rebuilding import Rebuilder, Rebuilt
-from streams.reconciling import Reconciling, Sides
+from streams.reconciling import Reconciling, Restore, Sides
 from streams.topics import DEAD_LETTERS
 
 _TELL_EVERY = 1000
@@ -47,6 +47,8 @@ class IndexCheck:
         now: The present.
         summary: Is brought up to date.
         progress: Is told of it.
+        restore: See `streams.reconciling.Reconciling`.
+        namespaces: Only these; empty: all that the archive or Elasticsearch has.
     """
 
     settings: Settings
@@ -55,6 +57,8 @@ class IndexCheck:
     now: dt.datetime
     summary: Summary
     progress: Progress
+    restore: Restore | None = None
+    namespaces: Collection[str] = ()
 
     def check(self) -> Iterator[Finding]:
         """Everything that differs, as it is found.
@@ -63,21 +67,21 @@ class IndexCheck:
             IndexUnavailable: Elasticsearch does not answer, or refuses.
             ConfigError: There is no login for the reader, or a filter can't be loaded.
         """
-        with asyncio.Runner() as runner:
-            findings = self._check()
-            try:
-                while (finding := runner.run(anext(findings, None))) is not None:
-                    self.summary.note(finding)
-                    yield finding
-            finally:
-                runner.run(findings.aclose())
+        yield from in_own_loop(self.findings())
 
-    async def _check(self) -> AsyncGenerator[Finding, None]:
+    async def findings(self) -> AsyncGenerator[Finding, None]:
+        """The same, within a loop that runs."""
+        async for finding in self._found():
+            self.summary.note(finding)
+            yield finding
+
+    async def _found(self) -> AsyncGenerator[Finding, None]:
         client = connect(self.settings.elasticsearch, "reader")
         try:
             await make_visible(client)
             reader = ArchiveReader(self.archive, data_keys(self.settings))
-            for namespace in sorted({*reader.namespaces(), *await namespaces(client)} - {_UNREADABLE}):
+            known = {*reader.namespaces(), *await namespaces(client)} - {_UNREADABLE}
+            for namespace in sorted(known & set(self.namespaces) if self.namespaces else known):
                 try:
                     async for finding in self._namespace(client, reader, namespace):
                         yield finding
@@ -98,6 +102,7 @@ class IndexCheck:
             functools.partial(fetch, client),
             product_mend(),
             self.now,
+            self.restore,
         )
         records = reader.records(namespace, since=since, until=until)
         before = self.summary.documents
@@ -121,6 +126,20 @@ class IndexCheck:
         filters = load(settings.detection.index_filters, settings.detection.placeholders, strict=True)
         limits = Limits.of(settings.worker.max_future_h, settings.worker.max_age_d)
         return Rebuilder(namer(settings.elasticsearch), limits, keep_out(InterpretedEngine(filters.rules)))
+
+
+def in_own_loop(findings: AsyncGenerator[Finding, None]) -> Iterator[Finding]:
+    """What an asynchronous check finds, for callers that have no loop."""
+    with asyncio.Runner() as runner:
+        try:
+            while (finding := runner.run(_next(findings))) is not None:
+                yield finding
+        finally:
+            runner.run(findings.aclose())
+
+
+async def _next(findings: AsyncGenerator[Finding, None]) -> Finding | None:
+    return await anext(findings, None)
 
 
 def _once(make: Callable[[], frozenset[Position]]) -> Callable[[], frozenset[Position]]:

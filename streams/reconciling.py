@@ -26,6 +26,8 @@ from streams.rebuilding import Rebuilt
 Key = tuple[str, int, int, int]
 Fetch = Callable[[Sequence[tuple[str, str]]], Awaitable[list[Hit | None]]]
 """Documents by index and id, in order; None where there is none."""
+Restore = Callable[[Sequence["Lost"]], Awaitable[None]]
+"""Takes records without a document; called before the records behind them are looked up."""
 YOUNG = dt.timedelta(minutes=15)
 """What came later need not be in both yet."""
 _BATCH = 500
@@ -66,6 +68,18 @@ class Sides:
     buried: Callable[[], frozenset[Position]]
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A record that should have a document and has none.
+
+    Attributes:
+        taken: The document under its id is that of other bytes, so it belongs under the second id.
+    """
+
+    rebuilt: Rebuilt
+    taken: bool
+
+
 @dataclass(slots=True)
 class Reconciling:
     """One comparison of one namespace.
@@ -76,6 +90,7 @@ class Reconciling:
         fetch: Reads documents by their ids.
         mend: Changes a document to fit the index, as the writer does.
         now: The present.
+        restore: Is given every record without a document, which then is no finding.
     """
 
     namespace: str
@@ -83,8 +98,10 @@ class Reconciling:
     fetch: Fetch
     mend: Mend
     now: dt.datetime
+    restore: Restore | None = None
     counts: Counts = field(default_factory=Counts)
     _waiting: list[Rebuilt] = field(default_factory=list)
+    _lost: list[Lost] = field(default_factory=list)
     _strangers: dict[tuple[str, str], Finding] = field(default_factory=dict)
     _lag: Counter[tuple[str, int]] = field(default_factory=Counter)
     _lag_from: dict[tuple[str, int], Position] = field(default_factory=dict)
@@ -184,6 +201,9 @@ class Reconciling:
             for expected, *found in zip(part, first, second, strict=True):
                 for finding in self._without_place(expected, [hit for hit in found if hit is not None]):
                     yield finding
+            lost, self._lost = self._lost, []
+            if self.restore is not None and lost:
+                await self.restore(lost)
 
     def _without_place(self, expected: Rebuilt, found: Sequence[Hit]) -> Iterator[Finding]:
         same = [hit for hit in found if leaf_of(hit.source) == expected.leaf]
@@ -198,6 +218,8 @@ class Reconciling:
             self.counts.duplicates += 1
         elif expected.position in self.sides.buried():
             self.counts.not_indexed += 1
+        elif self.restore is not None:
+            self._lost.append(Lost(expected, any(hit.id == expected.id for hit in found)))
         else:
             yield from self._missing(expected)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import random
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -13,8 +14,10 @@ import msgspec
 import pytest
 import pytest_asyncio
 from elasticsearch import AsyncElasticsearch, Elasticsearch
+from typer.testing import CliRunner, Result
 
 from ingest.schema.envelope import Envelope, encode
+from skytrail.cli.main import build
 from skytrail.reconciliation import IndexCheck
 from skytrail.settings import Settings
 from storage.archive.reader import ArchiveReader
@@ -86,6 +89,25 @@ class Scene:
         summary = Summary()
         check = IndexCheck(self.settings, open_store(self.root), Scope(**scope), NOW, summary, lambda _: None)
         return [f for f in check.check() if f.namespace == self.namespace], summary
+
+    def replay(self, *arguments: str) -> Result:
+        """`skytrail replay index` of this namespace."""
+        logins = {
+            f"SKYTRAIL_ELASTICSEARCH__{name.upper()}__{field}": value
+            for name in ("indexer", "reader")
+            for field, value in (
+                ("USERNAME", getattr(self.settings.elasticsearch, name).username),
+                ("PASSWORD", getattr(self.settings.elasticsearch, name).password.get_secret_value()),
+            )
+        }
+        environment = {
+            **logins,
+            "SKYTRAIL_ELASTICSEARCH__URL": self.settings.elasticsearch.url,
+            "SKYTRAIL_ARCHIVE__DIRECTORY": str(self.root),
+        }
+        self.admin.indices.refresh(index=f"logs-*-{self.namespace}-*", ignore_unavailable=True)
+        words = ["replay", "index", "--namespace", self.namespace, "-o", "json", *arguments]
+        return CliRunner().invoke(build("replay"), words, env=environment, catch_exceptions=False)
 
     def remove(self) -> None:
         names = list(self.admin.indices.get(index=f"logs-*-{self.namespace}-*").body)
@@ -172,6 +194,28 @@ def test_an_index_that_is_gone_misses_every_document(scene: Scene):
     found, _ = scene.found()
     assert {f.kind for f in found} == {Kind.MISSING}
     assert len(found) == sum(each.index == name for each in scene.rebuilt if each.position.offset < 8) + 1
+
+
+def test_an_index_that_was_dropped_is_replayed_from_the_archive(scene: Scene):
+    lost = [each for each in scene.rebuilt if each.index == scene.of(0).index]
+    scene.admin.indices.delete(index=scene.of(0).index)
+    edited = scene.of(47)
+    assert edited.index != scene.of(0).index
+    scene.admin.update(index=edited.index, id=edited.id, doc={"user": {"name": "somebody.else"}})
+    result = scene.replay("--dry-run")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["compared"]["new"], told["compared"]["altered"]) == (1, 40, 1)
+    assert not scene.admin.indices.exists(index=scene.of(0).index)
+    result = scene.replay()
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["compared"]["new"], told["compared"]["same"]) == (1, 40, 39)
+    assert [(f["kind"], f["document"]) for f in told["findings"]] == [("ALTERED", f"{edited.index}/{edited.id}")]
+    assert len(lost) == 41  # one of them came twice
+    scene.admin.delete(index=edited.index, id=edited.id, refresh=True)
+    assert scene.replay().exit_code == 0
+    scene.admin.indices.refresh(index=f"logs-*-{scene.namespace}-*")
+    found, summary = scene.found()
+    assert (found, summary.documents) == ([], 80)
 
 
 def test_a_namespace_that_the_archive_does_not_have_is_forged(scene: Scene):

@@ -25,7 +25,7 @@ from streams.keep_out import nothing
 from streams.naming import namer
 from streams.preparing import Limits
 from streams.rebuilding import Rebuilder, Rebuilt
-from streams.reconciling import Reconciling, Sides, key_of
+from streams.reconciling import Reconciling, Restore, Sides, key_of
 from streams.topics import raw_topic
 from tests.faults.material import CLOUDTRAIL, cloudtrail, header
 from tests.storage.archive.samples import Clock, open_store, sealer
@@ -78,13 +78,14 @@ class Index:
         buried: frozenset[Position] = frozenset(),
         mend: Mend = MEND,
         ingested: dt.datetime = NOW + dt.timedelta(hours=1),
+        restore: Restore | None = None,
     ) -> tuple[list[Finding], Reconciling]:
         offsets: dict[tuple[str, int], int] = {}
         for hit in self.hits():
             if (key := key_of(hit.source)) is not None:
                 offsets[key[:2]] = max(offsets.get(key[:2], -1), key[2])
         reach = Reach(offsets, ingested)
-        comparison = Reconciling("acme", Sides(reach, {(TOPIC, 0): 9}, lambda: buried), self.fetch, mend, now)
+        comparison = Reconciling("acme", Sides(reach, {(TOPIC, 0): 9}, lambda: buried), self.fetch, mend, now, restore)
         found = [each async for each in comparison.compare(self.scan(), iter(self.rebuilt))]
         return found, comparison
 

@@ -17,6 +17,7 @@ from storage.verify.ledger.pins import Pins
 from tests.storage.verify.mutations.memory import Memory
 from tests.storage.verify.mutations.subject import SEG, Subject, subject
 
+pytestmark = pytest.mark.timeout(7200)  # every byte of one artefact takes minutes
 SAMPLE = 24
 """Positions of each artefact, besides its first and last byte."""
 _VARIANTS = ("changed", "gone", "doubled")
