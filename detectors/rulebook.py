@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -51,6 +51,7 @@ class Rulebook:
         correlations: Each behind those it builds upon.
         exceptions: Filters with an end; those without one are part of the rules' conditions already.
         results: What came of the tests that rules carry, of refused rules too; empty when they were not run.
+        files: Path → text of every file that was read.
     """
 
     rules: tuple[Rule, ...]
@@ -60,6 +61,7 @@ class Rulebook:
     correlations: tuple[Correlation, ...] = ()
     exceptions: tuple[Filter, ...] = ()
     results: tuple[TestResult, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def evaluated(self) -> tuple[Rule, ...]:
@@ -160,15 +162,18 @@ class _Loader:
         self._correlations: list[Correlation] = []
         self.rules: list[Rule] = []
         self._results: list[TestResult] = []
+        self._files: dict[str, str] = {}
         self.findings: list[Finding] = []
 
     def read(self, file: Path) -> None:
         where = str(file)
         try:
-            documents = read_documents(file.read_text("utf-8"), where=where)
+            text = file.read_text("utf-8")
+            documents = read_documents(text, where=where)
         except (ConfigError, OSError, UnicodeDecodeError) as exc:
             self._note(where, "", "error", exc.what if isinstance(exc, ConfigError) else f"reading file: {exc}")
             return
+        self._files[where] = text
         if not documents:
             self._note(where, "", "warning", "the file holds no rule")
         silent = silent_in(documents)
@@ -213,6 +218,7 @@ class _Loader:
             tuple(self._correlations),
             exceptions,
             tuple(self._results),
+            self._files,
         )
 
     def _filtered(self, rules: Iterable[Rule]) -> list[Rule]:
@@ -329,12 +335,12 @@ def _oddities(rule: Rule, formats: Sequence[Format]) -> Iterator[str]:
     other = {read_elsewhere(one, rule.condition) for one in formats}
     if len(other) == 1 and other != {""}:
         yield f"events of this kind are read by {other.pop()}, under its own names: the rule can never match"
-    for field in sorted(fields_of(rule.condition)):
-        if not any(fills(one, field) for one in formats):
-            yield f"no event of {', '.join(one.name for one in formats)} has the field {field}: that part never matches"
-    for field in (*places_of(rule.reason), *rule.suppression.by):
-        if not any(fills(one, field) for one in formats):
-            yield f"the reason or suppression reads the field {field}, which no event has"
+    for name in sorted(fields_of(rule.condition)):
+        if not any(fills(one, name) for one in formats):
+            yield f"no event of {', '.join(one.name for one in formats)} has the field {name}: that part never matches"
+    for name in (*places_of(rule.reason), *rule.suppression.by):
+        if not any(fills(one, name) for one in formats):
+            yield f"the reason or suppression reads the field {name}, which no event has"
 
 
 def _broken_promises(rule: Rule, document: Mapping[str, Any], proven: set[bool] | frozenset[bool]) -> Iterator[str]:

@@ -45,6 +45,21 @@ def source_key(header: Header | None) -> str:
     return f"{header.namespace}|{header.format.replace('|', '_')}|{header.collector}"
 
 
+class Run(msgspec.Struct, frozen=True):
+    """From `first_offset` on records of a partition were evaluated by one rule set; see `streams/evaluations.py`.
+
+    Attributes:
+        version: Of the rule set.
+        since: When it evaluated the first of them, ISO 8601.
+        previous: First offset of the run before; None for the first that is written down.
+    """
+
+    first_offset: int
+    version: str
+    since: str
+    previous: int | None = None
+
+
 class Account(msgspec.Struct):
     """The count of one role over one partition.
 
@@ -53,6 +68,7 @@ class Account(msgspec.Struct):
         sources: source key → outcome → records.
         passes: Of the resolver: raw partition → raw offset → source → outcome → records, of the newest `KEPT_PASSES`
             raw messages: what the latest pass of the index role over each told.
+        run: Of the role detect: by which rule set the newest message was evaluated.
     """
 
     role: str
@@ -61,6 +77,7 @@ class Account(msgspec.Struct):
     next_offset: int = 0
     sources: dict[str, dict[str, int]] = {}
     passes: dict[str, dict[int, dict[str, dict[str, int]]]] = {}
+    run: Run | None = None
 
     @property
     def key(self) -> bytes:

@@ -29,6 +29,7 @@ from storage.index.conflicts import compare
 from storage.index.product import product_mend
 from storage.index.writer import Writer
 from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings
+from streams import rulesets
 from streams.accounts_feed import AccountsFeed
 from streams.agents.alert import AlertAgent
 from streams.agents.correlate import CorrelateAgent
@@ -247,7 +248,8 @@ def rules_builder(runtime: Runtime) -> Callable[[Rulebook], Rules]:
         engine = build_ready_engine(book.evaluated, lambda rule, _: raised.labels(rule.id).inc())
         silent = frozenset(rule.id for rule in book.bases)
         exceptions = Exceptions(book.exceptions, lambda one, _: raised.labels(one.id).inc())
-        return Rules(engine, book.version, Router(book.correlations), silent, exceptions)
+        content = rulesets.pack(rulesets.of_book(book))
+        return Rules(engine, book.version, Router(book.correlations), silent, exceptions, content)
 
     return build
 

@@ -30,6 +30,10 @@ ACCOUNTING = "skytrail.accounting.v1"
 """Compacted: the cumulative count per role and partition."""
 SOURCE_WATCH = "skytrail.source-watch.v1"
 """Compacted: what is known of each source's habit, and of each role's backlog."""
+EVALUATIONS = "skytrail.evaluations.v1"
+"""Compacted: from which offset of a raw partition on which rule set was evaluated."""
+RULESETS = "skytrail.rulesets.v1"
+"""Compacted: what a version of a rule set stands for, in parts."""
 
 AUDIT = "skytrail.audit.v1"
 """What Skytrail did itself: envelopes of the format of the same name, read as a raw topic by every role."""
@@ -88,4 +92,6 @@ def all_topics(formats: list[str]) -> list[Topic]:
         Topic(REDRIVES, compacted=True, retention_ms=-1),
         Topic(ACCOUNTING, compacted=True, retention_ms=-1),
         Topic(SOURCE_WATCH, compacted=True, retention_ms=-1),
+        Topic(EVALUATIONS, compacted=True, retention_ms=-1),
+        Topic(RULESETS, compacted=True, retention_ms=-1),
     ]

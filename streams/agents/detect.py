@@ -25,16 +25,17 @@ from detectors.exceptions import Exceptions
 from detectors.sigma.engine import Engine
 from detectors.suppression import state_key
 from ingest.document import Identified
-from streams.accounting import DEAD_LETTERED, EVALUATED, RECEIVED, source_key
+from streams.accounting import DEAD_LETTERED, EVALUATED, RECEIVED, Account, source_key
 from streams.accounts import Accounts
 from streams.evaluating import Evaluated, evaluate
+from streams.evaluations import begin, encode_run
 from streams.event_clock import EventClock
 from streams.naming import Namer
 from streams.preparing import Limits
 from streams.produce import Message, Sink, partition_for
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.signal_messages import place_signals
-from streams.topics import DETECTIONS, SIGNALS, is_raw
+from streams.topics import DETECTIONS, EVALUATIONS, RULESETS, SIGNALS, is_raw
 
 ROLE = "detect"
 MAX_PER_MESSAGE = 500
@@ -50,6 +51,7 @@ class Rules:
         router: Knows the correlations that build upon rules.
         silent: Ids of rules that only serve correlations.
         exceptions: What is known and wanted; matches that they keep back are counted, and told to nobody.
+        content: Key and value of the messages that say what the version stands for (`streams/rulesets.py`).
     """
 
     engine: Engine
@@ -57,6 +59,7 @@ class Rules:
     router: Router = dataclasses.field(default_factory=lambda: Router(()))
     silent: frozenset[str] = frozenset()
     exceptions: Exceptions = dataclasses.field(default_factory=lambda: Exceptions(()))
+    content: Sequence[tuple[bytes, bytes]] = ()
 
 
 class DetectAgent:
@@ -70,6 +73,7 @@ class DetectAgent:
         self._namer = namer
         self._limits = limits
         self._clock = EventClock()
+        self._told: set[str] = set()
 
     def forget(self) -> None:
         """After a rebalance."""
@@ -114,6 +118,9 @@ class DetectAgent:
                 newest = min(message.newest, message.header.received_at)  # a wild clock moves nobody else's
                 self._clock.saw(message.position.topic, message.position.partition, newest)
         accounts = await self._accounts.of(partitions_of(batch))
+        await self._write_down(
+            rules, begin(accounts, map(place_of, batch), rules.version, self._runtime.now().isoformat())
+        )
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
         for message in messages:
             evaluated = message.received - message.refused
@@ -128,6 +135,16 @@ class DetectAgent:
         for event in batch:
             event.ack()
         self._runtime.progress.done()
+
+    async def _write_down(self, rules: Rules, changed: Sequence[Account]) -> None:
+        """Which rule set evaluates from now on, and what it is; durable before an account names it."""
+        if not changed:
+            return
+        producer = self._runtime.producer
+        if rules.version not in self._told:
+            await producer.send(RULESETS, [(key, value, None) for key, value in rules.content])
+            self._told.add(rules.version)
+        await producer.send(EVALUATIONS, [(*encode_run(account), None) for account in changed])
 
     def _word(self, message: Evaluated, rules: Rules, found: list[Detection], signals: list[Signal]) -> None:
         """Add the detections and signals of one message."""

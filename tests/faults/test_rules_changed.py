@@ -12,6 +12,8 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from detectors.rulebook import load
+from streams.seen import read_ledger, read_spans
+from streams.topics import raw_topic
 from tests.faults.oracle import advanced
 from tests.faults.road import Road, feeding, wait_for
 
@@ -80,4 +82,14 @@ async def test_a_running_role_takes_a_sound_set_and_refuses_a_broken_one(road: R
         after = load([tmp_path]).version
         assert after != before
         assert set(await wait_for_alerts(road, "test-second")) == {after}
+        kafka = road.settings.kafka
+        ledger, spans = await read_ledger(kafka), await read_spans(kafka, [raw_topic("aws.cloudtrail")], None, None)
+        seen = {answer: {part.version for part in ledger.seen("test-second", spans) if part.seen == answer}
+                for answer in ("yes", "no")}  # fmt: skip
+        assert seen["yes"] == {after}
+        assert before in seen["no"]
+        assert ledger.sets[before].find("test-second") is None
+        told = ledger.sets[after].find("test-second")
+        assert told is not None
+        assert "DeactivateMFADevice" in ledger.sets[after].files[told.file]
     assert role.process.poll() is None, "it is the process that was started first"
