@@ -15,4 +15,4 @@ settings.load_profile("busy machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the suite."""
-    parser.addoption("--every-byte", action="store_true", help="spoil every byte of an archive, not a sample: hours")
+    parser.addoption("--exhaustive", action="store_true", help="every byte and step where a sample is taken else")

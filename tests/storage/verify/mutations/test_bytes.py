@@ -1,6 +1,6 @@
 """Any one byte of any artefact that is changed, gone or doubled is found, in the artefact where it happened.
 
-A sample by default, the same in every run; every byte with `--every-byte` (some 70,000: half an hour on one core).
+A sample by default, the same in every run; every byte with `--exhaustive` (some 70,000: half an hour on one core).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def test_a_byte_of_an_artefact(name: str, request: pytest.FixtureRequest):
     if not original:
         pytest.fail(f"{key} is empty")
     rng = random.Random(name)
-    for at, how in positions(len(original), rng, every=request.config.getoption("--every-byte")):
+    for at, how in positions(len(original), rng, every=request.config.getoption("--exhaustive")):
         body = spoilt(original, at, how, rng)
         if body == original:
             continue
@@ -96,7 +96,7 @@ def test_a_byte_of_a_pinned_key_is_refused_or_makes_it_another_key(which: str, r
     text = str(getattr(whole.pins, which)[0]).encode()
     rng = random.Random(which)
     refused = 0
-    for at, how in positions(len(text), rng, every=request.config.getoption("--every-byte")):
+    for at, how in positions(len(text), rng, every=request.config.getoption("--exhaustive")):
         try:
             key = parse_vkey(spoilt(text, at, how, rng).decode())
         except ValueError:
