@@ -16,6 +16,7 @@ from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
 from skytrail.cli.times import moment
+from skytrail.recording import recorded
 from storage.archive.opening import archive_at, open_archive
 from storage.verify.findings import Finding, Kind, Summary
 from storage.verify.scope import Scope
@@ -66,6 +67,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="replay")
 
 
+@recorded("replay.index", "change", target="archive", details=("start", "end", "namespace", "dry_run"))
 def replay_index(
     context: typer.Context,
     archive: ArchiveOption = None,
