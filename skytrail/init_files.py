@@ -149,8 +149,13 @@ def write(directory: Path, *, now: dt.datetime, hosts: Sequence[str] = (), force
     Raises:
         ConfigError: The directory can't be written, or a host is no name for a certificate.
     """
-    texts = {ENVIRONMENT_FILE: (environment(now, hosts), 0o600), SETTINGS_FILE: (settings_template(), 0o644)}
+    texts = {ENVIRONMENT_FILE: (environment(now, hosts), 0o600), SETTINGS_FILE: (new_settings(), 0o644)}
     return tuple(_put(directory / name, text, mode, force=force) for name, (text, mode) in texts.items())
+
+
+def new_settings() -> str:
+    """The text of `skytrail.toml` for a new installation: the defaults, and its archive is encrypted from the start."""
+    return settings_template().replace('# provider = "none"\n', 'provider = "file"\n', 1)
 
 
 def _put(path: Path, text: str, mode: int, *, force: bool) -> Written:

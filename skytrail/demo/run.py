@@ -25,6 +25,7 @@ from ingest.schema.errors import EngineError
 from ingest.settings import CollectorSettings
 from skytrail.collecting import checked_collector
 from skytrail.connections import with_engines
+from skytrail.data_keys import key_source
 from skytrail.demo.day import SEED, Day, generate, write_files
 from skytrail.demo.delivery import AUDIT, CLOUDTRAIL
 from skytrail.demo.processes import Processes
@@ -124,7 +125,7 @@ def start_roles(demo: Demo, processes: Processes) -> Endpoint:
     token_file.write_text(f"{CLUSTER} {token}\n")
     configuration = {
         "state_dir": str(demo.directory),
-        "archive": {"segment_max_age_s": 1.0},
+        "archive": {"segment_max_age_s": 1.0, "encryption": {"provider": "file"}},
         "collectors": {
             CLUSTER: {
                 "transport": "kubernetes_webhook",
@@ -195,7 +196,8 @@ def prove(demo: Demo, day: Day, status: Status) -> Proof:
     summary = Summary()
     with demo.phase("verify"):
         place = Directory(demo.settings.archive_dir)
-        scope = Scope(pins=Pins(keys=own_keys(demo.settings, place)), now=dt.datetime.now(dt.UTC))
+        pins = Pins(keys=own_keys(demo.settings, place))
+        scope = Scope(pins=pins, keys=key_source(demo.settings), now=dt.datetime.now(dt.UTC))
         findings = tuple(str(f) for f in examine(place, scope, summary))
     return Proof(status, summary, findings, day)
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from ingest.schema.errors import ConfigError
 from ingest.transports.registry import all_transports, as_collector
-from skytrail.init_files import ENVIRONMENT_FILE, SETTINGS_FILE, environment, webhook_certificate, write
+from skytrail.init_files import ENVIRONMENT_FILE, SETTINGS_FILE, environment, new_settings, webhook_certificate, write
 from skytrail.settings import Settings
 from skytrail.settings_template import settings_template
 
@@ -75,6 +75,14 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
 def test_the_settings_file_is_a_valid_one_that_changes_nothing() -> None:
     assert tomllib.loads(settings_template()).keys() <= Settings.model_fields.keys()
     assert Settings(**tomllib.loads(settings_template())) == Settings()
+
+
+def test_a_new_installation_encrypts_its_archive_and_has_defaults_otherwise() -> None:
+    made = Settings(**tomllib.loads(new_settings()))
+    assert made.archive.encryption.provider == "file"
+    default = Settings()
+    assert made.model_copy(update={"archive": default.archive}) == default
+    assert made.archive.model_copy(update={"encryption": default.archive.encryption}) == default.archive
 
 
 def test_every_default_can_be_uncommented_as_it_stands() -> None:

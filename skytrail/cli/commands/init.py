@@ -29,6 +29,8 @@ def init(
 ) -> None:
     """Write skytrail.toml, with every setting as a comment, and .env with generated passwords for docker-compose.yml.
 
+    One setting is on: archive.encryption.provider is `file`, so a new archive is encrypted from its first segment on.
+
     What is there already is kept, unless --force is given. `skytrail up` without --docker needs neither file.
 
     Examples:  skytrail init   |   skytrail init ./deployment --host audit.example.org   |   skytrail init --force
@@ -44,4 +46,5 @@ def init(
     if any(one.state == "kept" for one in written):
         say("What was there already is kept; --force overwrites it: engines that know the old passwords must be told.")
     say("The keys of the ledger are made by the first seal worker, or before by skytrail keys init: back them up")
+    say("So are the keys that encrypt the archive, in <state>/datakeys: without them nobody can read it")
     say("Next: skytrail up --docker (in the directory of docker-compose.yml), or skytrail up; then skytrail doctor")
