@@ -16,6 +16,7 @@ from ingest.settings import CollectorSettings
 from ingest.transports.contract import Place, Transport
 from ingest.transports.registry import as_collector, open_transport
 from skytrail.cli.output import progress, say
+from skytrail.data_keys import data_keys
 from skytrail.offboarding.closing import refuse_closed, running, until_closed
 from skytrail.settings import Settings
 from storage.archive.objects import put_object
@@ -45,7 +46,7 @@ async def run_collector(
 
 
 async def _run(name: str, settings: CollectorSettings, found: Settings, opener: Opener | None) -> Counts:
-    store = open_archive(found.archive, found.archive_dir)
+    store, keys = open_archive(found.archive, found.archive_dir), data_keys(found)
     place = Place(name, found.state_dir, _warn, lambda: dt.datetime.now(dt.UTC), settings.max_inflated_bytes)
     identity = Identity(name, settings.namespace, of_source(settings.format))
     publisher = KafkaPublisher(found.kafka, raw_topic=raw_topic, dead_letter_topic=DEAD_LETTERS)
@@ -61,7 +62,7 @@ async def _run(name: str, settings: CollectorSettings, found: Settings, opener: 
             identity,
             transport,
             publisher,
-            put_object=lambda namespace, body: put_object(store, namespace, body),
+            put_object=lambda namespace, body: put_object(store, namespace, body, keys, dt.datetime.now(dt.UTC)),
             clock=lambda: dt.datetime.now(dt.UTC),
             limits=Limits(max_inflated_bytes=settings.max_inflated_bytes),
             backoff=Backoff(on_alarm=lambda error, seconds: say(f"waiting for {seconds:.0f} s: {error}")),

@@ -22,7 +22,9 @@ from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.envelope import Position
 from ingest.schema.errors import BrokerUnavailable, StoreUnavailable, UnsupportedEnvelope
 from ingest.settings import KafkaSettings
+from storage.archive.objects import get_object
 from storage.archive.store import ArchiveStore
+from storage.datakeys.keys import DataKeys
 from streams.accounts import read_compacted
 from streams.topics import DEAD_LETTERS, REDRIVES
 
@@ -203,15 +205,16 @@ def decode_redrive(value: bytes) -> Redrive:
         raise UnsupportedEnvelope(f"decoding redrive: {exc}", where=REDRIVES) from exc
 
 
-def body_of(letter: DeadLetter, store: ArchiveStore) -> bytes:
+def body_of(letter: DeadLetter, store: ArchiveStore, keys: DataKeys | None = None) -> bytes:
     """The original bytes, from the letter or from the archive.
 
     Raises:
         StoreUnavailable: The archive does not answer, or holds no such object.
+        Refused: The object is encrypted, and its data key is not here.
     """
     if not letter.object_key:
         return letter.body
-    body = store.get(letter.object_key)
+    body = get_object(store, letter.object_key, keys)
     if body is None:
         raise StoreUnavailable(
             "reading the body of a dead letter: the archive holds no such object",

@@ -33,6 +33,7 @@ from ingest.schema.errors import BrokerUnavailable, ConfigError, StoreUnavailabl
 from ingest.unpacking import unpack
 from storage.archive.objects import put_object
 from storage.archive.store import ArchiveStore
+from storage.datakeys.keys import DataKeys
 from streams.dead_letters import Redrive, body_of
 
 BATCH_LETTERS = 500
@@ -100,6 +101,7 @@ class Road:
     Attributes:
         store: The archive: holds bodies too large for Kafka.
         dry_run: Do everything but publish and note.
+        keys: Data keys of what is encrypted there.
     """
 
     publisher: Publisher
@@ -108,6 +110,7 @@ class Road:
     inflated_limit: InflatedLimit
     clock: Callable[[], dt.datetime]
     dry_run: bool = False
+    keys: DataKeys | None = None
 
 
 async def redrive(
@@ -194,7 +197,7 @@ async def _revive(letter: DeadLetter, road: Road) -> Envelope | int | str:
         return await _collect_again(letter, header, format_, road)
     if letter.stage not in (*RECORD_STAGES, "collect"):
         return f"letters of stage {letter.stage} hold no record as received"
-    body = await asyncio.to_thread(body_of, letter, road.store)
+    body = await asyncio.to_thread(body_of, letter, road.store, road.keys)
     if len(body) > MAX_RECORD_BYTES:
         return f"the record has {len(body)} bytes, more than an envelope may carry ({MAX_RECORD_BYTES})"
     if format_ is None:
@@ -215,7 +218,7 @@ async def _collect_again(letter: DeadLetter, header: Header, format_: Format | N
 
     The ordinals of its records are counted from 0: for the later parts of a file that came in parts they begin anew.
     """
-    body = await asyncio.to_thread(body_of, letter, road.store)
+    body = await asyncio.to_thread(body_of, letter, road.store, road.keys)
     limit = road.inflated_limit(header)
     unpacked = await asyncio.to_thread(unpack, body, format_, limit)
     if unpacked.fault and len(unpacked.records) <= header.origin.first_ordinal:
@@ -226,7 +229,7 @@ async def _collect_again(letter: DeadLetter, header: Header, format_: Format | N
         Identity(header.collector, header.namespace, format_, header.context),
         _Once(_Body(_at(header, 0).origin, body, header.received_at)),
         road.publisher,
-        put_object=lambda namespace, found: put_object(road.store, namespace, found),
+        put_object=lambda namespace, found: put_object(road.store, namespace, found, road.keys, road.clock()),
         clock=road.clock,
         limits=Limits(max_inflated_bytes=limit),
         backoff=Backoff(),

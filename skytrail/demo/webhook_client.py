@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from ingest.schema.errors import SourceUnavailable
 
-TRIES = 60
+TRIES = 360  # of half a second and more: a loaded machine takes a minute to start a process
 OK, BUSY = 200, 429
 
 

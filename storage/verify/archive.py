@@ -25,7 +25,7 @@ from storage.verify.scope import Scope
 from storage.verify.stream import Stream
 from storage.verify.workers import Workers
 
-_OBJECT = re.compile(r"[0-9a-f]{64}")
+_OBJECT = re.compile(r"([0-9a-f]{64})(\.enc)?")
 
 
 def check(store_root: Path, summary: Summary | None = None, progress: Progress | None = None) -> Iterator[Finding]:
@@ -137,14 +137,15 @@ class _Archive:
         """The name of a whole object is the hash of its bytes."""
         for name in self.place.names(f"{site.namespace}/obj"):
             key = f"{site.namespace}/obj/{name}"
-            if not _OBJECT.fullmatch(name):
+            match = _OBJECT.fullmatch(name)
+            if match is None:
                 yield site.finding(Kind.INSERTED, "not an object", key=key)
                 continue
             hasher = hashlib.sha256()
             for chunk in self.place.chunks(key):
                 hasher.update(chunk)
             self.summary.objects += 1
-            if hasher.hexdigest() != name:
+            if hasher.hexdigest() != match[1]:
                 yield site.finding(Kind.ALTERED, "not the bytes its name tells", key=key)
             self.progress(self.summary)
 

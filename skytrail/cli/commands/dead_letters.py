@@ -20,6 +20,7 @@ from skytrail.cli.context import context_of
 from skytrail.cli.dead_letter_rows import Tally, described, flat, readable, row
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
+from skytrail.data_keys import data_keys
 from skytrail.recording import recorded
 from skytrail.settings import Settings
 from storage.archive.opening import open_archive
@@ -93,14 +94,14 @@ def letters_show(
     """
     settings = context_of(context).connected(elasticsearch=False)
     letter, redrives = asyncio.run(_one(settings, letter_id))
-    store = open_archive(settings.archive, settings.archive_dir)
+    store, keys = open_archive(settings.archive, settings.archive_dir), data_keys(settings)
     if raw:
-        sys.stdout.buffer.write(body_of(letter, store))
+        sys.stdout.buffer.write(body_of(letter, store, keys))
         sys.stdout.buffer.flush()
         return
     shown_letter = described(letter, redrives)
     try:
-        shown_letter |= readable(body_of(letter, store))
+        shown_letter |= readable(body_of(letter, store, keys))
     except StoreUnavailable as exc:
         shown_letter |= {"encoding": None, "body": None}
         say(f"warning: {exc}")
@@ -197,6 +198,7 @@ async def _redrive(settings: Settings, ids: Sequence[str], wanted: Wanted, *, ag
             lambda header: _inflated_limit(settings, header),
             lambda: dt.datetime.now(dt.UTC),
             dry_run=dry_run,
+            keys=data_keys(settings),
         )
         letters = _given(await _found(settings, ids)) if ids else _all(settings, wanted)
         async with aclosing(letters), aclosing(redrive(letters, road, done=done, again=again)) as results:

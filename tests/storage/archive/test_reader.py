@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from ingest.schema.envelope import Envelope, Position, encode
-from ingest.schema.errors import IntegrityError
-from storage.archive.objects import put_object
+from ingest.schema.errors import IntegrityError, Refused
+from storage.archive.objects import get_object, put_object
 from storage.archive.reader import ArchiveReader
+from storage.verify.archive import check
+from storage.verify.findings import Kind
 from tests.storage.archive.samples import (
     START,
     TOPIC,
@@ -20,6 +22,7 @@ from tests.storage.archive.samples import (
     sealer,
     stream,
 )
+from tests.storage.datakeys.samples import made_keys
 
 
 @pytest.fixture
@@ -99,3 +102,33 @@ def test_a_whole_object_is_kept_once_under_its_hash(tmp_path: Path):
     assert put_object(store, "acme", b"x" * 1000) == key
     assert key.startswith("acme/obj/")
     assert store.get(key) == b"x" * 1000
+
+
+def test_a_whole_object_is_encrypted_under_the_key_of_its_month_and_read_back(tmp_path: Path):
+    store, keys = open_store(tmp_path / "archive"), made_keys(tmp_path / "datakeys")
+    body = b"skytrail" * 1000
+    key = put_object(store, "acme", body, keys, START)
+    assert put_object(store, "acme", body, keys, START) == key
+    assert key.endswith(".enc")
+    stored = store.get(key)
+    assert stored is not None
+    assert b"skytrail" not in stored
+    assert get_object(store, key, keys) == body
+    assert list(check(tmp_path / "archive")) == []
+    with pytest.raises(Refused, match="data key"):
+        get_object(store, key)
+    (entry,) = keys.entries()
+    keys.table.remove("acme", entry.id)
+    with pytest.raises(Refused, match=entry.id):
+        get_object(store, key, keys)
+
+
+def test_a_changed_encrypted_object_is_refused_and_found(tmp_path: Path):
+    store, keys = open_store(tmp_path / "archive"), made_keys(tmp_path / "datakeys")
+    key = put_object(store, "acme", b"body", keys, START)
+    path = tmp_path / "archive" / key
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(IntegrityError):
+        get_object(store, key, keys)
+    assert [finding.kind for finding in check(tmp_path / "archive")] == [Kind.ALTERED]
