@@ -15,10 +15,14 @@ from typing import Any
 import psutil
 import pytest
 
+from skytrail.data_keys import key_source
 from skytrail.demo.day import SEED, Expected, generate
 from skytrail.local import engines
-from storage.verify.archive import check
-from storage.verify.findings import Summary
+from skytrail.settings import Settings
+from storage.verify.archive import examine
+from storage.verify.findings import Kind, Summary
+from storage.verify.places import Directory
+from storage.verify.scope import Scope
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(400)]
 
@@ -84,10 +88,18 @@ def test_ordinary_work_does_not_flood_the_analyst(shown: Any) -> None:
 
 def test_the_archive_holds_every_record(shown: Any, state_dir: Path, expected: Expected) -> None:
     assert shown["archive"]["ok"] is True
-    summary = Summary()
-    assert list(check(state_dir / "demo" / "archive", summary)) == []
+    summary, place = Summary(), Directory(state_dir / "demo" / "archive")
+    keys = key_source(Settings.model_construct(state_dir=state_dir / "demo"))
+    assert list(examine(place, Scope(keys=keys), summary)) == []
     # dead letters of the index role are sealed beside the records they repeat
     assert summary.records == shown["archive"]["records"] == expected.received + expected.dead_lettered
+
+
+def test_the_archive_is_encrypted_and_without_its_keys_only_records_stay_unchecked(shown: Any, state_dir: Path) -> None:
+    summary = Summary()
+    findings = list(examine(Directory(state_dir / "demo" / "archive"), Scope(), summary))
+    assert {finding.kind for finding in findings} == {Kind.UNCHECKED}
+    assert (summary.closed, summary.records) == (shown["archive"]["segments"], 0)
 
 
 def test_the_demo_leaves_no_process_behind(result: subprocess.CompletedProcess[str], state_dir: Path) -> None:
