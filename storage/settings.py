@@ -31,6 +31,7 @@ class ElasticsearchSettings(BaseModel, extra="forbid", frozen=True):
     alerter: Login = Field(default=Login(), description="May create alerts and write their triage state.")
     reader: Login = Field(default=Login(), description="May search.")
     analyst: Login = Field(default=Login(), description="May change the triage state of alerts.")
+    retention: Login = Field(default=Login(), description="May drop indices; used by `retention apply` alone.")
     request_timeout_s: float = Field(default=30.0, gt=0, description="Seconds per request.")
     bulk_max_bytes: int = Field(default=8 * 1024 * 1024, ge=1024 * 1024, description="Bytes per bulk request.")
     bulk_in_flight: int = Field(default=2, ge=1, le=16, description="Bulk requests at once per worker.")

@@ -18,6 +18,10 @@ from storage.index.inspection import clock_of, template_differences
 from storage.settings import ElasticsearchSettings
 
 IDENTITIES: tuple[Identity, ...] = get_args(Identity)
+_OPTIONAL: dict[Identity, str] = {
+    "analyst": "alerts can't be acknowledged or closed",
+    "retention": "`retention apply` can't drop an index",
+}
 REQUEST_TIMEOUT_S = 10.0
 SKEW_WARN_S = 2.0
 SKEW_FAIL_S = 60.0
@@ -46,9 +50,10 @@ async def check_elasticsearch(settings: ElasticsearchSettings, clock: Clock) -> 
 
 
 async def _enter(settings: ElasticsearchSettings, identity: Identity) -> Iterable[Check]:
-    if identity == "analyst" and not (settings.analyst.username or settings.analyst.api_key.get_secret_value()):
-        mend = "set elasticsearch.analyst, then `skytrail setup --superuser-password-file FILE`"
-        return [Check("elasticsearch as analyst", "warn", "no login: alerts can't be acknowledged or closed", mend)]
+    login = getattr(settings, identity)
+    if identity in _OPTIONAL and not (login.username or login.api_key.get_secret_value()):
+        mend = f"set elasticsearch.{identity}, then `skytrail setup --superuser-password-file FILE`"
+        return [Check(f"elasticsearch as {identity}", "warn", f"no login: {_OPTIONAL[identity]}", mend)]
     async with _client(settings, identity) as client:
         version = ".".join(map(str, await check_server(client)))
     return [Check(f"elasticsearch as {identity}", "ok", f"{settings.url}, version {version}")]

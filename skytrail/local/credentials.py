@@ -50,6 +50,10 @@ ROLES: dict[str, dict[str, Any]] = {
         "cluster": ["monitor"],
         "indices": [{"names": ["skytrail-alert-state"], "privileges": ["read", "index"]}],
     },
+    "retention": {
+        "cluster": ["monitor"],
+        "indices": [{"names": [_LOGS], "privileges": ["delete_index", "view_index_metadata"]}],
+    },
 }
 ADMIN = "admin"  # superuser: for tests and `skytrail doctor`, used by nothing else
 USERS = (*ROLES, ADMIN)

@@ -17,8 +17,9 @@ from elasticsearch import ApiError, AsyncElasticsearch
 from ingest.schema.errors import ConfigError, IndexUnavailable
 from storage.settings import ElasticsearchSettings, Login
 
-Identity = Literal["bootstrap", "indexer", "alerter", "reader", "analyst"]
-"""One identity per duty: installs templates, creates events, writes alerts and their state, searches, triages."""
+Identity = Literal["bootstrap", "indexer", "alerter", "reader", "analyst", "retention"]
+"""One identity per duty: installs templates, creates events, writes alerts and their state, searches, triages,
+drops indices."""
 
 Version = tuple[int, int, int]
 OLDEST_SERVER: Final[Version] = (8, 11, 0)

@@ -98,6 +98,16 @@ def duty_of(identity: Identity) -> Duty:
                     ALERT_STATE_INDEX: ("create_index", "delete", "delete_index"),
                 },
             )
+        case "retention":
+            return Duty(
+                cluster=("monitor",),
+                needs=dict.fromkeys(logs, ("delete_index", "view_index_metadata")),
+                attempts=dict.fromkeys(logs, ("search", "update", "delete documents")),
+                excess={
+                    **dict.fromkeys(logs, ("create_doc", "create_index")),
+                    ALERT_STATE_INDEX: ("read", "index", "delete", "delete_index"),
+                },
+            )
         case "bootstrap":
             return Duty(
                 cluster=("monitor", "manage_index_templates"),

@@ -85,6 +85,7 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
         because: In words.
         until: Up to when it was kept.
         policy: Hex SHA-256 of the policy in force.
+        dataset: What the index or the segments hold.
         request: The signed request with its approvals; empty where the policy asks for none.
     """
 
@@ -95,6 +96,7 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     because: str
     until: str
     policy: str
+    dataset: str
     index: str = ""
     uuid: str = ""
     documents: int = 0

@@ -9,10 +9,11 @@ from typing import Any, Final
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch
 
+from ingest.schema.errors import Refused
 from storage.archive.chain import Chain
 from storage.archive.manifest import digest, manifest_key, parse, stream_prefix
 from storage.archive.store import ArchiveStore
-from storage.index.client import explain
+from storage.index.client import error_of, explain
 from storage.index.names import parse as parse_index
 from storage.index.names import pattern
 from storage.ledger.entries import Tips
@@ -23,6 +24,7 @@ from storage.retention.plan import ChainFacts, IndexFacts, SegmentFacts
 DatasetOf = Callable[[str], str]
 """The data set of what a topic carries."""
 _MOST: Final = 10_000
+_FORBIDDEN, _NOT_FOUND = 403, 404
 
 
 async def indices(client: AsyncElasticsearch, holds: Sequence[Hold], name: str = "") -> list[IndexFacts]:
@@ -36,7 +38,7 @@ async def indices(client: AsyncElasticsearch, holds: Sequence[Hold], name: str =
     Raises:
         IndexUnavailable: Elasticsearch does not answer, or refuses.
     """
-    asked = name or pattern()
+    asked = f"{name}*" if name else pattern()  # a pattern, so that an index that is gone is no error
     try:
         told = await client.indices.stats(index=asked, metric=["docs", "store"], expand_wildcards="open")
         newest = await client.search(
@@ -50,8 +52,33 @@ async def indices(client: AsyncElasticsearch, holds: Sequence[Hold], name: str =
     return [
         _facts(found, stats, buckets.get(found, {}), holds)
         for found, stats in sorted(told["indices"].items())
-        if parse_index(found) is not None
+        if parse_index(found) is not None and name in ("", found)
     ]
+
+
+async def drop(client: AsyncElasticsearch, name: str, uuid: str) -> None:
+    """Drop an index if it is the very one; none, or another one of that name, is fine.
+
+    Args:
+        client: Of the retention identity.
+        name: Of the index.
+        uuid: Elasticsearch's own id of it.
+
+    Raises:
+        IndexUnavailable: It may be dropped or not.
+        Refused: This identity may not.
+    """
+    try:
+        told = await client.indices.get_settings(index=f"{name}*", name="index.uuid", flat_settings=True)
+        if name in told and told[name]["settings"].get("index.uuid") == uuid:
+            await client.indices.delete(index=name)
+    except ApiError as exc:
+        if exc.status_code == _FORBIDDEN:
+            raise Refused(f"dropping {name}: {error_of(exc.body)[1]}", where="elasticsearch.retention") from exc
+        if exc.status_code != _NOT_FOUND:
+            raise explain(exc, "dropping an index", name) from exc
+    except TransportError as exc:
+        raise explain(exc, "dropping an index", name) from exc
 
 
 def chains(
@@ -130,7 +157,10 @@ def _aggregations(holds: Sequence[Hold]) -> dict[str, Any]:
             "aggs": {
                 "partition": {
                     "terms": {"field": "skytrail.kafka.partition", "size": _MOST},
-                    "aggs": {"offset": {"max": {"field": "skytrail.kafka.offset"}}},
+                    "aggs": {
+                        "first": {"min": {"field": "skytrail.kafka.offset"}},
+                        "last": {"max": {"field": "skytrail.kafka.offset"}},
+                    },
                 }
             },
         },
@@ -144,7 +174,10 @@ def _aggregations(holds: Sequence[Hold]) -> dict[str, Any]:
 def _facts(name: str, stats: Any, bucket: Any, holds: Sequence[Hold]) -> IndexFacts:
     received = bucket.get("received", {}).get("value")
     reach = {
-        (topic["key"], int(partition["key"])): int(partition["offset"]["value"])
+        (topic["key"], int(partition["key"])): (
+            int(partition["first"]["value"]),
+            int(partition["last"]["value"]),
+        )
         for topic in bucket.get("topic", {}).get("buckets", [])
         for partition in topic["partition"]["buckets"]
     }

@@ -41,7 +41,7 @@ class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
         uuid: Elasticsearch's own id.
         bytes: Of its primary shards.
         received: When its newest document was written; None where it has none.
-        reach: Newest offset of its documents by topic and partition.
+        reach: Oldest and newest offset of its documents by topic and partition.
         placeless: Documents that name no place in Kafka.
         matches: Documents by id of the holds that were asked for.
     """
@@ -51,7 +51,7 @@ class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
     documents: int
     bytes: int
     received: dt.datetime | None = None
-    reach: dict[tuple[str, int], int] = {}
+    reach: dict[tuple[str, int], tuple[int, int]] = {}
     placeless: int = 0
     matches: dict[str, int] = {}
 
@@ -249,7 +249,7 @@ def _unsealed(facts: IndexFacts, sealed: dict[tuple[str, int], int]) -> str:
     """Why the archive does not vouch for an index, in words; empty if it does."""
     if facts.placeless:
         return f"{facts.placeless} documents name no place in Kafka: the archive can't vouch for them"
-    for place, offset in sorted(facts.reach.items()):
+    for place, (_, offset) in sorted(facts.reach.items()):
         if sealed.get(place, -1) < offset:
             return f"{place[0]}/{place[1]} is sealed and in the ledger up to {sealed.get(place, -1)}, not to {offset}"
     return ""

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ingest.schema.errors import ConfigError
+from storage.ledger.signing import ED25519, parse_vkey
 from storage.retention.periods import Period, as_period
 from storage.retention.regimes import Regime, check_rows, convert, read_toml, shipped
 from storage.settings import Period as IndexPeriod
@@ -154,6 +155,7 @@ def complete(policy: Policy, rows: tuple[Regime, ...], where: str) -> Policy:
         raise ConfigError("reading retention policy: two classes have the same name", where=where)
     for rule in whole.classes:
         _check_class(whole, rule, where)
+    _check_people(whole, where)
     return whole
 
 
@@ -202,6 +204,21 @@ def _check_class(policy: Policy, rule: ClassRule, where: str) -> None:
             where=where,
             mend="write them oldest first, each with another `since`",
         )
+
+
+def _check_people(policy: Policy, where: str) -> None:
+    """Refuse keys that are none, and two people with one key."""
+    known: dict[bytes, str] = {}
+    for name, text in policy.people.items():
+        try:
+            key = parse_vkey(text)
+        except ValueError as exc:
+            mend = "`skytrail people key NAME` prints it"
+            raise ConfigError(f"reading retention policy: the key of {name}: {exc}", where=where, mend=mend) from exc
+        if key.algorithm != ED25519 or key.public in known:
+            told = f"is that of {known[key.public]}" if key.public in known else "is not an Ed25519 one"
+            raise ConfigError(f"reading retention policy: the key of {name} {told}", where=where)
+        known[key.public] = name
 
 
 def _refuse_below(upper: Period | None, lower: Period | None, upper_name: str, lower_name: str, where: str) -> None:

@@ -48,6 +48,8 @@ class Kind(enum.StrEnum):
     """Its data key was destroyed, and the ledger says that it was to be: lawful."""
     KEPT = "KEPT"
     """Still there, though the ledger says that it was to be destroyed."""
+    UNLAWFUL = "UNLAWFUL"
+    """Destroyed, or to be destroyed, against the policy of the ledger, a hold, or without the approvals it asks for."""
     UNCHECKED = "UNCHECKED"
     """Could not be read or is of a later version: nothing is known about it."""
 
@@ -141,6 +143,7 @@ class Summary:
         segments: Manifests whose place in their chain was checked.
         skipped: Of these, segments outside of the asked time range: their bytes were not read.
         records: Records whose bytes were compared with what was sealed.
+        destroyed: Records that are gone as a tombstone of the ledger announced; their leaves were compared.
         bytes: Bytes of these records, uncompressed.
         closed: Encrypted segments without their data key: stored bytes, leaves and root are checked, records are not.
         objects: Whole bodies kept as objects.
@@ -162,6 +165,7 @@ class Summary:
     segments: int = 0
     skipped: int = 0
     records: int = 0
+    destroyed: int = 0
     bytes: int = 0
     closed: int = 0
     objects: int = 0

@@ -28,9 +28,11 @@ class Segment:
         site: Where it is, for the findings.
         read: The bytes of an object by its key, None where there is none.
         key: Data key of an encrypted segment; None where there is none: then what is in it is not looked at.
+        announced: Its body and headers may be gone: the ledger says so. Its leaves may not.
 
     Attributes:
         closed: It is encrypted, and its key is not here.
+        destroyed: After `check`: its body is gone as it was announced.
     """
 
     manifest: dict[str, Any]
@@ -38,6 +40,8 @@ class Segment:
     site: Site
     read: Callable[[str], bytes | None]
     key: bytes | None = None
+    announced: bool = False
+    destroyed: bool = field(init=False, default=False)
     offsets: list[tuple[int, int]] = field(init=False)
     closed: bool = field(init=False)
     _opened: Opened | None = field(init=False, default=None)
@@ -93,6 +97,9 @@ class Segment:
             yield self.site.finding(Kind.UNCHECKED, f"{name} has the unknown codec {part['codec']!r}", key=part["key"])
             return
         body = self.read(part["key"])
+        if body is None and self.announced and name != "leaves":
+            self.destroyed |= name == "body"
+            return
         if body is None:
             detail = f"the {name} of {self.manifest['n']} records are gone"
             yield self.site.finding(Kind.MISSING, detail, key=part["key"])

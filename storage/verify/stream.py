@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from storage.verify.encryption import SCHEME
-from storage.verify.findings import Finding, Kind, Site, Summary
+from storage.verify.findings import Checking, Finding, Kind, Site, Summary
 from storage.verify.ledger.entries import StreamRecord
 from storage.verify.ledger.namespace import Vouched
 from storage.verify.places import Place
@@ -125,11 +125,22 @@ class Stream:
         yield from self._links(manifest, site)
         self._last = manifest
         self._summary.segments += 1
+        announced = yield from self._announced(manifest, site)
         if self._asked(manifest["received"]):
             key = (yield from self._keys.of(encryption["key"], site)) if encryption is not None else None
-            yield Task(self._place, self._prefix, manifest, site, key)
+            yield Task(self._place, self._prefix, manifest, site, key, announced=announced)
         else:
             self._summary.skipped += 1
+
+    def _announced(self, manifest: dict[str, Any], site: Site) -> Checking[bool]:
+        """Whether a sound ledger has a tombstone of a segment; what is wrong with it."""
+        if self._vouched is None or not self._vouched.sound:
+            return False
+        lawful, seq = self._vouched.lawful, manifest["seq"]
+        if (site.topic, site.partition, seq) not in lawful.segments or site.partition is None:
+            return False
+        yield from lawful.judge(site.topic, site.partition, manifest, self._digests[seq], site)
+        return True
 
     def _asked(self, received: dict[str, str] | None) -> bool:
         """Whether a segment can hold something of the asked time range; where no time is known it can."""

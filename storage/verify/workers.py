@@ -26,6 +26,7 @@ class Task:
 
     Attributes:
         key: Its data key, where it is encrypted and the key is here.
+        announced: A tombstone of the ledger says that its records are destroyed.
     """
 
     place: Place
@@ -33,6 +34,7 @@ class Task:
     manifest: dict[str, Any]
     site: Site
     key: bytes | None = field(default=None, repr=False)
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class Result:
     bytes: int
     findings: list[Finding]
     closed: bool = False
+    destroyed: int = 0
 
     def counted(self, summary: Summary) -> Iterator[Finding]:
         """The findings, after what was read is added to a summary."""
         summary.records += self.records
         summary.bytes += self.bytes
         summary.closed += self.closed
+        summary.destroyed += self.destroyed
         yield from self.findings
 
 
@@ -56,11 +60,13 @@ def read(task: Task) -> Result:
     """Check one segment."""
     manifest = task.manifest
     try:
-        segment = Segment(manifest, task.prefix, task.site, task.place.read, task.key)
+        segment = Segment(manifest, task.prefix, task.site, task.place.read, task.key, announced=task.announced)
         findings = list(segment.check())
     except OSError as exc:
         detail = f"reading: {exc.strerror}"
         return Result(0, 0, [task.site.finding(Kind.UNCHECKED, detail, key=str(exc.filename or ""))])
+    if segment.destroyed:
+        return Result(0, 0, findings, destroyed=manifest["n"])
     if segment.closed:
         return Result(0, 0, findings, closed=True)
     return Result(manifest["n"], manifest["bytes"], findings)

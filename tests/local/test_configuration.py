@@ -85,6 +85,7 @@ def test_every_user_has_one_role_and_a_salt_of_its_own() -> None:
         "skytrail_alerter:alerter",
         "skytrail_reader:reader",
         "skytrail_analyst:analyst",
+        "skytrail_retention:retention",
         "superuser:admin",
     ]
     same = dict.fromkeys(users, "same password")

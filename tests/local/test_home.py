@@ -46,7 +46,15 @@ def test_a_state_survives_the_disk_unchanged_and_private(state: EngineState) -> 
 
 def test_passwords_are_generated_for_every_user_and_never_shown(state: EngineState) -> None:
     passwords = {*state.elasticsearch_users.values(), state.kafka_password, state.kafka_controller_password}
-    assert set(state.elasticsearch_users) == {"bootstrap", "indexer", "alerter", "reader", "analyst", "admin"}
+    assert set(state.elasticsearch_users) == {
+        "bootstrap",
+        "indexer",
+        "alerter",
+        "reader",
+        "analyst",
+        "retention",
+        "admin",
+    }
     assert len(passwords) == 8
     assert not any(password in repr(state) for password in passwords)
 

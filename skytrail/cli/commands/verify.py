@@ -209,6 +209,8 @@ def _tell(summary: Summary) -> None:
             f"ledger: {summary.entries:,} entries, {summary.checkpoints:,} checkpoints; {summary.unledgered:,} new "
             "segments are not in it yet"
         )
+    if summary.destroyed:
+        say(f"retention: {summary.destroyed:,} records are gone as the ledger announced; their leaves are as sealed")
     if summary.documents or summary.unindexed:
         say(
             f"Elasticsearch: {summary.documents:,} documents are as the archive makes them; {summary.unindexed:,} "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from storage.verify.findings import Checking, Finding, Kind, Site, Summary
 from storage.verify.ledger.entries import StreamId, StreamRecord
 from storage.verify.ledger.log import LogCheck
+from storage.verify.ledger.retention import Lawful
 from storage.verify.places import Place
 from storage.verify.scope import Scope
 
@@ -22,6 +24,7 @@ class Vouched:
         shredded: Ids of the data keys that are to be destroyed.
         last: When its newest entry was made, POSIX seconds.
         origins: Of all logs of the namespace.
+        lawful: What they say about retention.
     """
 
     sound: bool = False
@@ -29,6 +32,7 @@ class Vouched:
     shredded: set[str] = field(default_factory=set)
     last: float = 0.0
     origins: set[str] = field(default_factory=set)
+    lawful: Lawful = field(default_factory=lambda: Lawful(""))
 
 
 def check_logs(place: Place, namespace: str, scope: Scope, summary: Summary) -> Checking[Vouched]:
@@ -36,7 +40,8 @@ def check_logs(place: Place, namespace: str, scope: Scope, summary: Summary) -> 
 
     The newest epoch is read first: it vouches for the one before.
     """
-    vouched = Vouched()
+    vouched = Vouched(lawful=Lawful(namespace))
+    told: list[tuple[int, dict[str, Any]]] = []
     site = Site(namespace=namespace)
     epochs: list[str] = []
     for name in place.names(f"{namespace}/log"):
@@ -52,6 +57,7 @@ def check_logs(place: Place, namespace: str, scope: Scope, summary: Summary) -> 
             continue
         vouched.origins.add(log.head.origin)
         continued = log.told.continues
+        told = [*log.told.retention, *told]
         if number == 0:
             vouched.sound = log.sound
             vouched.streams = log.told.streams
@@ -59,6 +65,9 @@ def check_logs(place: Place, namespace: str, scope: Scope, summary: Summary) -> 
             vouched.last = max(log.told.times, default=0.0)
         else:
             yield from _same_chains(log, vouched)
+    for index, value in told:
+        vouched.lawful.take(index, value)
+    yield from vouched.lawful.findings
     if "anchor/" in place.names(namespace):
         for name in place.names(f"{namespace}/anchor"):
             if name.rstrip("/") not in epochs:

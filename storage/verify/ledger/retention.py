@@ -1,6 +1,22 @@
-"""What the ledger says about retention (docs/ledger-format.md), read without the writer's code."""
+"""What the ledger says about retention (docs/ledger-format.md, docs/retention.md), judged without the writer's code.
+
+What is gone is lawful if a tombstone announced it, no minimum was left, no hold was open, and those agreed whom the
+policy names. A release counts only with its approvals: a hold that was released otherwise is open.
+"""
 
 from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.verify.findings import Finding, Kind, Site
+from storage.verify.ledger.calendar import end_of, span_of_index
+from storage.verify.ledger.notes import parse_signature, parse_vkey
+from storage.verify.reading import canonical
 
 _TIMED = {
     "v": "number",
@@ -28,6 +44,7 @@ SHAPES: dict[str, dict[str, object]] = {
         "because": "text",
         "until": "text",
         "policy": "text",
+        "dataset": "text",
         "index": "text",
         "uuid": "text",
         "documents": "number",
@@ -39,3 +56,215 @@ SHAPES: dict[str, dict[str, object]] = {
     "deleted": {**_TIMED, "id": "text"},
 }
 KINDS = frozenset({"policy", *SHAPES})
+_FALLBACK = "P12M"
+_RAW, _DEAD_LETTERS = "skytrail.raw.", "skytrail.dead-letters.v1"
+_HEADING = "skytrail request v1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stone:
+    """A tombstone, and what was in force when it was written."""
+
+    index: int
+    value: dict[str, Any]
+    policies: list[dict[str, Any]]
+    holds: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Lawful:
+    """What the logs of a namespace say about retention, entry by entry.
+
+    Attributes:
+        segments: Topic, partition and number of what a tombstone announced.
+        indices: Names of the indices that one did.
+        findings: What is wrong with the entries themselves.
+    """
+
+    namespace: str
+    segments: dict[tuple[str, int, int], _Stone] = field(default_factory=dict)
+    indices: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    _policies: list[dict[str, Any]] = field(default_factory=list)
+    _holds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _closed: set[str] = field(default_factory=set)
+    _stones: set[str] = field(default_factory=set)
+
+    def take(self, index: int, value: dict[str, Any]) -> None:
+        """Read the next entry."""
+        match value["type"]:
+            case "policy":
+                self._policies = [*self._policies, value]
+            case "hold":
+                self._holds.setdefault(value["id"], value)
+            case "release":
+                self._release(index, value)
+            case "tombstone":
+                self._tombstone(index, value)
+            case _ if value["id"] not in self._stones:
+                self._wrong(index, f"a receipt for {value['id'][:100]!r}, which nothing announced")
+
+    def judge(self, topic: str, partition: int, manifest: dict[str, Any], digest: str, site: Site) -> Iterator[Finding]:
+        """Whether a segment that a tombstone announced might be destroyed then."""
+        stone = self.segments[topic, partition, manifest["seq"]]
+        row = next(each for each in stone.value["segments"] if each["seq"] == manifest["seq"])
+        if (row["n"], row["root"], row["manifest"]) != (manifest["n"], manifest["root"], digest):
+            yield site.finding(Kind.UNLAWFUL, f"the tombstone, entry {stone.index}, is about another segment")
+            return
+        dataset = stone.value["dataset"]
+        if not _fits(topic, dataset):
+            yield site.finding(Kind.UNLAWFUL, f"entry {stone.index} calls it {dataset!r}, which {topic} does not carry")
+        received = dt.datetime.fromisoformat(manifest["sealed_at"])
+        if manifest["received"] is not None:
+            received = max(received, dt.datetime.fromisoformat(manifest["received"]["max"]))
+        for why in self._reasons(stone, dataset, None, received):
+            yield site.finding(Kind.UNLAWFUL, f"it was to be destroyed by entry {stone.index}, {why}")
+
+    def _tombstone(self, index: int, value: dict[str, Any]) -> None:
+        if value["id"] in self._stones:
+            return
+        self._stones.add(value["id"])
+        holds = [hold for id_, hold in self._holds.items() if id_ not in self._closed]
+        stone = _Stone(index, value, self._policies, holds)
+        if why := self._disapproved(value, "expiry"):
+            self._wrong(index, f"a tombstone without its approvals: {why}")
+        for row in value["segments"]:
+            self.segments.setdefault((value["topic"], value["partition"], row["seq"]), stone)
+        if not value["index"]:
+            return
+        self.indices.add(value["index"])
+        span = span_of_index(value["index"])
+        if span is None or f"logs-{value['dataset']}-{self.namespace}-" not in value["index"]:
+            self._wrong(index, f"a tombstone of {value['index'][:100]!r}, which is no index of this namespace")
+            return
+        # Which documents a narrower hold was about nobody can tell any more.
+        narrow = ("principal", "account", "resource")
+        broad = [hold for hold in holds if not any(hold["selector"][name] for name in narrow)]
+        for why in self._reasons(_Stone(index, value, self._policies, broad), value["dataset"], *span):
+            self._wrong(index, f"the index {value['index']} was to be dropped {why}")
+
+    def _reasons(self, stone: _Stone, dataset: str, event: dt.datetime | None, received: dt.datetime) -> Iterator[str]:
+        """Why something must not have been destroyed, in words."""
+        at = dt.datetime.fromisoformat(stone.value["at"])
+        for hold in stone.holds:
+            if _spans(hold["selector"], dataset, event, received):
+                yield f"while the hold {hold['id']} was open"
+        tier = "hot" if stone.value["index"] and not dataset.startswith("skytrail.") else "cold"
+        try:
+            until, because = self._keep(stone.policies, dataset, received, at, tier)
+        except (KeyError, TypeError, ValueError) as exc:
+            yield f"by a policy that can't be read: {exc!r}"
+            return
+        if until is None:
+            yield f"although {because}"
+        elif at < until:
+            yield f"at {at:%Y-%m-%d}, although {because} until {until:%Y-%m-%d}"
+
+    def _keep(
+        self, policies: list[dict[str, Any]], dataset: str, received: dt.datetime, at: dt.datetime, tier: str
+    ) -> tuple[dt.datetime | None, str]:
+        """Up to when it had to be kept, and why."""
+        found: list[tuple[dt.datetime, str]] = []
+        current = False
+        for number, entry in enumerate(policies):
+            newest = number + 1 == len(policies)
+            if not newest and dt.datetime.fromisoformat(policies[number + 1]["at"]) <= received:
+                continue
+            rule = self._class(entry["policy"], dataset)
+            current = newest and rule is not None
+            if rule is not None:
+                found += _periods(entry["policy"], rule, received, at, tier)
+        if not current:
+            return None, f"no class of the policy in force speaks of {dataset}"
+        return max(found)
+
+    def _class(self, policy: dict[str, Any], dataset: str) -> dict[str, Any] | None:
+        for rule in policy["class"]:
+            names = any(fnmatch.fnmatchcase(self.namespace, each) for each in rule["namespaces"])
+            if names and any(fnmatch.fnmatchcase(dataset, each) for each in rule["datasets"]):
+                return dict(rule)
+        return None
+
+    def _release(self, index: int, value: dict[str, Any]) -> None:
+        if value["id"] not in self._holds:
+            self._wrong(index, f"the release of {value['id'][:100]!r}, which is no hold")
+        elif why := self._disapproved(value, "release"):
+            self._wrong(index, f"the release of {value['id'][:100]!r} counts for nothing: {why}")
+        else:
+            self._closed.add(value["id"])
+
+    def _disapproved(self, value: dict[str, Any], action: str) -> str:
+        """Why the approvals that the policy in force asks for are not there; empty if they are."""
+        if not self._policies:
+            return "" if action == "expiry" else "no policy says who may agree"
+        policy = self._policies[-1]["policy"]
+        try:
+            needed = policy["approvals"][action]
+            if not needed:
+                return ""
+            text, _, lines = value["request"].rpartition("\n\n")
+            asked = json.loads(text.removeprefix(f"{_HEADING}\n"))
+            if f"{_HEADING}\n{canonical(asked).decode()}" != text:
+                return "the request is not in its form"
+            signatures = [parse_signature(line) for line in lines.splitlines()]
+            message = f"{text}\n".encode()
+            signed = set()
+            for name, vkey in policy["people"].items():
+                key = parse_vkey(vkey)
+                signature = key.signature_in(signatures)
+                if signature is not None and key.signed_bytes(message, signature.body):
+                    signed.add(name)
+            about = asked["action"] == action and asked["namespace"] == self.namespace
+            if not about or (action == "release" and asked["subject"] != value["id"]):
+                return "the request is about something else"
+        except (KeyError, TypeError, ValueError, AttributeError) as exc:
+            return f"the request can't be read: {exc!r}"
+        if asked.get("requested_by") not in signed:
+            return "who asks did not sign"
+        agreed = len(signed) - 1
+        return "" if agreed >= needed else f"{agreed} of {needed} agreed"
+
+    def _wrong(self, index: int, detail: str) -> None:
+        site = Site(namespace=self.namespace, key=f"{self.namespace}/log/")
+        self.findings.append(site.finding(Kind.UNLAWFUL, detail, entry=index))
+
+
+def _periods(
+    policy: dict[str, Any], rule: dict[str, Any], received: dt.datetime, at: dt.datetime, tier: str
+) -> list[tuple[dt.datetime, str]]:
+    """Every period that a policy promises, as (end, reason)."""
+    found: list[tuple[dt.datetime, str]] = []
+    cold: list[tuple[dt.datetime, str]] = []
+    for row in policy["regime"]:
+        inside = row["valid_from"] <= f"{at:%Y-%m-%d}" and row.get("valid_to", "9999") > f"{received:%Y-%m-%d}"
+        if row["regime"] not in rule["regimes"] or not inside:
+            continue
+        if row.get("minimum"):
+            cold.append((end_of(received, row["minimum"]), f"{row['id']} asks for {row['minimum']}"))
+        if tier == "hot" and row.get("minimum_hot"):
+            found.append((end_of(received, row["minimum_hot"]), f"{row['id']} asks for {row['minimum_hot']} hot"))
+    if tier == "hot" and rule["hot"]:
+        return [*found, (end_of(received, rule["hot"]), f"class {rule['name']!r} keeps {rule['hot']} hot")]
+    if tier == "hot" and found:
+        return found
+    if rule["cold"]:
+        return [*found, *cold, (end_of(received, rule["cold"]), f"class {rule['name']!r} keeps {rule['cold']}")]
+    return [*found, *cold] or [(end_of(received, _FALLBACK), f"class {rule['name']!r} keeps {_FALLBACK}")]
+
+
+def _spans(selector: dict[str, Any], dataset: str, event: dt.datetime | None, received: dt.datetime) -> bool:
+    """Whether a hold can have been about something of a data set and a time."""
+    if not any(fnmatch.fnmatchcase(dataset, each) for each in selector["datasets"]):
+        return False
+    if selector["since"] and received < dt.datetime.fromisoformat(selector["since"]):
+        return False
+    return not selector["until"] or event is None or event < dt.datetime.fromisoformat(selector["until"])
+
+
+def _fits(topic: str, dataset: str) -> bool:
+    """Whether a topic can carry a data set: those of a format have its vendor in front."""
+    if topic == _DEAD_LETTERS:
+        return dataset == "skytrail.dead-letters"
+    if topic.startswith(_RAW):
+        return topic.removeprefix(_RAW).split(".")[0] == dataset.split(".", maxsplit=1)[0]
+    return dataset == topic

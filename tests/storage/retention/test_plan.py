@@ -40,7 +40,7 @@ def hold(id_: str = "case-7", **selector: Any) -> Hold:
 
 
 def index(name: str = "logs-aws.cloudtrail-acme-2026.03.01", **more: Any) -> IndexFacts:
-    return IndexFacts(name=name, uuid="u1", documents=5, **{"bytes": 1000, "reach": {PLACE: 40}, **more})
+    return IndexFacts(name=name, uuid="u1", documents=5, **{"bytes": 1000, "reach": {PLACE: (3, 40)}, **more})
 
 
 def chain(days: Sequence[str], *, ledgered: int | None = None, dataset: str = "aws.cloudtrail") -> ChainFacts:
@@ -80,7 +80,7 @@ def test_an_index_that_got_documents_late_stays_for_its_floor_from_then_on() -> 
     ("facts", "sealed", "why"),
     [
         (index(), 39, "sealed and in the ledger up to 39, not to 40"),
-        (index(reach={("other", 3): 0}), 40, "other/3 is sealed and in the ledger up to -1"),
+        (index(reach={("other", 3): (0, 0)}), 40, "other/3 is sealed and in the ledger up to -1"),
         (index(placeless=2), 40, "2 documents name no place"),
     ],
     ids=["behind", "unknown-chain", "placeless"],

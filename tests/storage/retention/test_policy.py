@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ingest.schema.errors import ConfigError
 from storage.archive.manifest import canonical
+from storage.ledger.signing import NoteSigner
 from storage.retention.policy import decode, encode, read_policy
 from storage.retention.regimes import shipped
 from tests.storage.retention.samples import policy
@@ -24,7 +26,7 @@ release = 2
 expiry = 1
 
 [people]
-alice = "alice.example.org+00000000+AQ=="
+alice = "ALICE"
 
 [[class]]
 name = "cards"
@@ -51,9 +53,12 @@ maximum = "P3Y"
 """
 
 
+ALICE = str(NoteSigner("alice.example.org", Ed25519PrivateKey.from_private_bytes(b"a" * 32)).key)
+
+
 def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "retention.toml"
-    path.write_text(text, "utf-8")
+    path.write_text(text.replace("ALICE", ALICE), "utf-8")
     return path
 
 
@@ -96,6 +101,8 @@ def test_a_policy_of_the_ledger_is_the_one_that_was_written(tmp_path: Path) -> N
         ("valid_from = 2025-01-01", "valid_from = 2025-01-01\nvalid_to = 2024-01-01", "ends before it begins"),
         ('id = "works-council-2025"', 'id = "pci-dss-4.0.1-10.5.1"', "two rows"),
         ("version = 1\n", "version = 2\n", "version|expected"),
+        ("[people]", '[people]\nbob = "ALICE"', "the key of alice is that of bob"),
+        ("ALICE", "nobody+00000000+AQ==", "the key of alice: not a verifier key"),
     ],
 )
 def test_what_contradicts_itself_is_refused_and_both_sides_are_named(

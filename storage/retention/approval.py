@@ -1,0 +1,119 @@
+"""Requests that others must agree to: a signed note (C2SP) with the signature of who asks and of those who agree.
+
+What is signed is the request itself, so nobody can be made to agree to something else. Who may sign is what the policy
+in force says; it is in the ledger, and so is the note, so a verifier can judge both later.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from ingest.schema.errors import ConfigError, Refused
+from storage.archive.manifest import canonical
+from storage.ledger.note import Note, parse
+from storage.ledger.signing import NoteSigner, VerifierKey, parse_vkey
+from storage.retention.policy import Policy
+
+HEADING = "skytrail request v1"
+_MEND = "`skytrail approve FILE --key KEY` adds a signature; the policy (people, approvals) says whose counts"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asks for.
+
+    Attributes:
+        action: `release` of a hold, or `expiry`.
+        subject: The id of the hold, or the hex SHA-256 of the plan.
+        requested_by: Name of the person in the policy.
+    """
+
+    action: Literal["release", "expiry"]
+    namespace: str
+    subject: str
+    reason: str
+    requested_by: str
+    at: str
+
+
+def ask(request: Request, signer: NoteSigner) -> bytes:
+    """The request with the signature of who asks."""
+    text = _text(request)
+    return Note(text, (signer.sign(text, 0),)).encode()
+
+
+def approve(raw: bytes, signer: NoteSigner, where: str) -> bytes:
+    """The request with one signature more.
+
+    Raises:
+        ConfigError: It is no request.
+        Refused: This key has signed it already.
+    """
+    note, _ = read(raw, where)
+    if any(signer.key.made(each) for each in note.signatures):
+        raise Refused("approving: this key has signed this request already", where=where, mend=_MEND)
+    return Note(note.text, (*note.signatures, signer.sign(note.text, 0))).encode()
+
+
+def read(raw: bytes, where: str) -> tuple[Note, Request]:
+    """A request as it was written.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        note = parse(raw)
+        request = msgspec.json.decode(note.text.removeprefix(f"{HEADING}\n"), type=Request)
+    except (ValueError, msgspec.MsgspecError) as exc:
+        raise ConfigError(f"reading a request: {exc}", where=where, mend=_MEND) from exc
+    if note.text != _text(request):
+        raise ConfigError("reading a request: it has not the form of one", where=where, mend=_MEND)
+    return note, request
+
+
+def check(raw: bytes, policy: Policy, asked: Request, needed: int, where: str) -> tuple[Request, list[str]]:
+    """The request and who agreed, when enough people of the policy did.
+
+    Args:
+        raw: The signed request.
+        policy: In force.
+        asked: What it must be about: action, namespace and subject are compared.
+        needed: How many people, besides who asks, must have signed.
+        where: For the errors.
+
+    Raises:
+        ConfigError: It is no request, or one about something else.
+        Refused: Too few signed it.
+    """
+    note, request = read(raw, where)
+    about = (request.action, request.namespace, request.subject)
+    if about != (asked.action, asked.namespace, asked.subject):
+        raise ConfigError(f"reading a request: it is about {' '.join(about)}", where=where, mend=_MEND)
+    keys = people_of(policy)
+    signed = [
+        name for name, key in sorted(keys.items()) if any(key.verifies(note.text, each) for each in note.signatures)
+    ]
+    if request.requested_by not in signed:
+        raise Refused(
+            f"checking approvals: {request.requested_by!r}, who asks, did not sign or is not among the policy's people",
+            where=where,
+            mend=_MEND,
+        )
+    agreed = [name for name in signed if name != request.requested_by]
+    if len(agreed) < needed:
+        raise Refused(
+            f"checking approvals: {needed} people besides {request.requested_by} must agree, {len(agreed)} did",
+            where=where,
+            mend=_MEND,
+        )
+    return request, agreed
+
+
+def _text(request: Request) -> str:
+    return f"{HEADING}\n{canonical(request).decode()}\n"
+
+
+def people_of(policy: Policy) -> dict[str, VerifierKey]:
+    """The keys of a policy's people; they were checked when it was read."""
+    return {name: parse_vkey(text) for name, text in policy.people.items()}
