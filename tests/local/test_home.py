@@ -55,7 +55,7 @@ def test_passwords_are_generated_for_every_user_and_never_shown(state: EngineSta
         "retention",
         "admin",
     }
-    assert len(passwords) == 8
+    assert len(passwords) == 9
     assert not any(password in repr(state) for password in passwords)
 
 
