@@ -57,7 +57,7 @@ SHAPES: dict[str, dict[str, object]] = {
 }
 KINDS = frozenset({"policy", *SHAPES})
 _FALLBACK = "P12M"
-_RAW, _DEAD_LETTERS = "skytrail.raw.", "skytrail.dead-letters.v1"
+_RAW = "skytrail.raw."
 _HEADING = "skytrail request v1"
 
 
@@ -262,9 +262,7 @@ def _spans(selector: dict[str, Any], dataset: str, event: dt.datetime | None, re
 
 
 def _fits(topic: str, dataset: str) -> bool:
-    """Whether a topic can carry a data set: those of a format have its vendor in front."""
-    if topic == _DEAD_LETTERS:
-        return dataset == "skytrail.dead-letters"
+    """Whether a topic can carry a data set: those of a format have its vendor in front, others the topic's name."""
     if topic.startswith(_RAW):
         return topic.removeprefix(_RAW).split(".")[0] == dataset.split(".", maxsplit=1)[0]
-    return dataset == topic
+    return dataset in (topic, topic.removesuffix(".v1"))
