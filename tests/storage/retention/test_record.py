@@ -79,6 +79,7 @@ def test_what_has_a_tombstone_and_no_receipt_is_unfinished(root: Path, clock: Cl
         because="x",
         until="",
         policy="ab",
+        dataset="x",
         index="logs-x-acme-2020.01",
     )
     record.enter(lambda state: [] if state.tombstones else [entry_of("acme", clock(), stone)])
