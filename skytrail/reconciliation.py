@@ -24,9 +24,10 @@ from storage.index.product import product_mend
 from storage.index.scan import fetch, namespaces, reach, scan
 from storage.index.visibility import make_visible
 from storage.verify.findings import Finding, Kind, Progress, Summary
+from storage.verify.ledger.retention import Lawful
 from storage.verify.scope import Scope
 from streams.keep_out import keep_out
-from streams.naming import namer
+from streams.naming import namer, rotating
 from streams.preparing import Limits
 from streams.rebuilding import Rebuilder, Rebuilt
 from streams.reconciling import Reconciling, Restore, Sides
@@ -49,6 +50,7 @@ class IndexCheck:
         progress: Is told of it.
         restore: See `streams.reconciling.Reconciling`.
         namespaces: Only these; empty: all that the archive or Elasticsearch has.
+        lawful: What the ledger of a namespace says about retention.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class IndexCheck:
     progress: Progress
     restore: Restore | None = None
     namespaces: Collection[str] = ()
+    lawful: Callable[[str], Lawful] = Lawful
 
     def check(self) -> Iterator[Finding]:
         """Everything that differs, as it is found.
@@ -79,11 +82,14 @@ class IndexCheck:
         client = connect(self.settings.elasticsearch, "reader")
         try:
             await make_visible(client)
-            reader = ArchiveReader(self.archive, data_keys(self.settings))
+            lawful = functools.cache(self.lawful)
+            keys = data_keys(self.settings)
+            reader = ArchiveReader(self.archive, keys, lambda namespace: lawful(namespace).segments)
             known = {*reader.namespaces(), *await namespaces(client)} - {_UNREADABLE}
             for namespace in sorted(known & set(self.namespaces) if self.namespaces else known):
                 try:
-                    async for finding in self._namespace(client, reader, namespace):
+                    dropped = frozenset(lawful(namespace).indices)
+                    async for finding in self._namespace(client, reader, namespace, dropped):
                         yield finding
                 except (IntegrityError, StoreUnavailable) as exc:
                     detail = f"the archive can't be read, so its index was not compared: {exc.what}"
@@ -92,13 +98,13 @@ class IndexCheck:
             await client.close()
 
     async def _namespace(
-        self, client: AsyncElasticsearch, reader: ArchiveReader, namespace: str
+        self, client: AsyncElasticsearch, reader: ArchiveReader, namespace: str, dropped: frozenset[str]
     ) -> AsyncGenerator[Finding, None]:
         since, until = self.scope.since, self.scope.until
         reached = await reach(client, namespace)
         comparison = Reconciling(
             namespace,
-            Sides(reached, reader.ends(namespace), _once(lambda: _buried(reader, namespace))),
+            Sides(reached, reader.ends(namespace), _once(lambda: _buried(reader, namespace)), dropped),
             functools.partial(fetch, client),
             product_mend(),
             self.now,
@@ -125,7 +131,11 @@ class IndexCheck:
         settings = self.settings
         filters = load(settings.detection.index_filters, settings.detection.placeholders, strict=True)
         limits = Limits.of(settings.worker.max_future_h, settings.worker.max_age_d)
-        return Rebuilder(namer(settings.elasticsearch), limits, keep_out(InterpretedEngine(filters.rules)))
+        return Rebuilder(
+            namer(settings.elasticsearch, rotating(settings.retention)),
+            limits,
+            keep_out(InterpretedEngine(filters.rules)),
+        )
 
 
 def in_own_loop(findings: AsyncGenerator[Finding, None]) -> Iterator[Finding]:

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable
 
 from storage.index.names import index_name, period_of
-from storage.settings import ElasticsearchSettings
+from storage.retention.policy import read_policy
+from storage.settings import ElasticsearchSettings, Period, RetentionSettings
 
 Namer = Callable[[str, str, dt.datetime], str]
 """(data set, namespace, event time) → index."""
+Rotating = Callable[[str, str, dt.date], Period | None]
+"""(namespace, data set, UTC day of the event) → the period that a policy says, if it says one."""
 
 
-def namer(settings: ElasticsearchSettings) -> Namer:
-    """Names by the configured period of each data set."""
+def unsaid(namespace: str, dataset: str, day: dt.date) -> Period | None:
+    """No policy says anything."""
+    del namespace, dataset, day
+    return None
+
+
+def rotating(retention: RetentionSettings) -> Rotating:
+    """What the policy of the settings says; read once.
+
+    Raises:
+        ConfigError: The policy is not sound.
+    """
+    if retention.policy_file is None:
+        return unsaid
+    return functools.lru_cache(maxsize=4096)(read_policy(retention.policy_file).period_of)
+
+
+def namer(settings: ElasticsearchSettings, rotation: Rotating = unsaid) -> Namer:
+    """Names by the period of the policy, else by the configured period of each data set."""
 
     def name(dataset: str, namespace: str, when: dt.datetime) -> str:
-        return index_name(dataset, namespace, when, period_of(dataset, settings.period))
+        period = rotation(namespace, dataset, when.astimezone(dt.UTC).date()) or period_of(dataset, settings.period)
+        return index_name(dataset, namespace, when, period)
 
     return name

@@ -61,11 +61,13 @@ class Sides:
         reach: Of the index.
         sealed: Newest sealed offset by topic and partition.
         buried: Places of records that are dead letters.
+        dropped: Indices of which the ledger says that they were dropped.
     """
 
     reach: Reach
     sealed: Mapping[tuple[str, int], int]
     buried: Callable[[], frozenset[Position]]
+    dropped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,7 @@ class Reconciling:
             yield from self._judged(expected, own)
         elif same:
             self.counts.duplicates += 1
-        elif expected.position in self.sides.buried():
+        elif expected.index in self.sides.dropped or expected.position in self.sides.buried():
             self.counts.not_indexed += 1
         elif self.restore is not None:
             self._lost.append(Lost(expected, any(hit.id == expected.id for hit in found)))

@@ -28,7 +28,7 @@ from storage.index.client import check_server, connect
 from storage.index.conflicts import compare
 from storage.index.product import product_mend
 from storage.index.writer import Writer
-from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings
+from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, RetentionSettings
 from streams import rulesets
 from streams.accounts_feed import AccountsFeed
 from streams.agents.alert import AlertAgent
@@ -43,7 +43,7 @@ from streams.correlation_state import CorrelationStates
 from streams.garbage import collect_seldom
 from streams.keep_out import keep_out
 from streams.ledger import open_notary, ready_data_keys
-from streams.naming import namer
+from streams.naming import namer, rotating
 from streams.observing import BulkObserver
 from streams.own_actions import Tell, teller
 from streams.preparing import Limits
@@ -86,6 +86,7 @@ class Parts:
     detection: DetectionSettings
     watch: WatchSettings
     audit: AuditSettings
+    retention: RetentionSettings
 
 
 @dataclass(slots=True)
@@ -177,7 +178,11 @@ def compose_detect(parts: Parts) -> Composed:
     announce(book, runtime.telemetry)
     accounts = runtime.accounts("detect")
     detector = DetectAgent(
-        runtime, accounts, build(book), namer=namer(parts.elasticsearch), limits=limits(parts.worker)
+        runtime,
+        accounts,
+        build(book),
+        namer=namer(parts.elasticsearch, rotating(parts.retention)),
+        limits=limits(parts.worker),
     )
     client = connect(parts.elasticsearch, "alerter")
     writer = Writer(client, observer=BulkObserver(runtime), mend=product_mend())
@@ -283,6 +288,7 @@ def compose_index(parts: Parts) -> Composed:
     size = parts.worker.envelopes_per_batch
     composed = _begin("index", parts, 8 * size)
     runtime, search = composed.runtime, parts.elasticsearch
+    name = namer(search, rotating(parts.retention))
     clients = [connect(search, "indexer"), connect(search, "reader")]
     writer = Writer(
         clients[0],
@@ -298,7 +304,7 @@ def compose_index(parts: Parts) -> Composed:
         runtime,
         accounts,
         writer,
-        namer=namer(search),
+        namer=name,
         limits=limits(parts.worker),
         keep_out=keep_out(
             InterpretedEngine(
@@ -312,7 +318,7 @@ def compose_index(parts: Parts) -> Composed:
         compare=lambda conflicts: compare(clients[1], conflicts),
         fetch=Refetch(parts.kafka),
         writer=writer,
-        namer=namer(search),
+        namer=name,
         limits=limits(parts.worker),
     )
     wait_s = parts.worker.batch_wait_s

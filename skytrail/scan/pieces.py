@@ -7,9 +7,10 @@ standard input, objects of S3 and archives can only be read in order, so their p
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,8 @@ from skytrail.scan.sources import Source
 from storage.archive.opening import archive_at
 from storage.archive.reader import ArchiveReader, Record
 from storage.datakeys.keys import DataKeys
+from storage.verify.ledger.namespace import lawful_of
+from storage.verify.places import Place, place_at
 from streams.topics import DEAD_LETTERS
 
 _HEAD_BYTES = 64 * 1024
@@ -200,7 +203,7 @@ def _of_archive(
 ) -> Iterator[Piece]:
     """Records of every raw topic and partition, each a file of its own; the format is the envelope's."""
     address = source.name if source.name.startswith(SCHEME) else str(source.path)
-    reader = ArchiveReader(archive_at(address), keys())
+    reader = ArchiveReader(archive_at(address), keys(), functools.partial(_destroyed, place_at(address)))
     formats = (format_name,) if format_name else tuple(all_formats())
     received_since = since - _MOST_AHEAD if since else None
     number, file, batch = next(numbers), source.name, list[Record]()
@@ -228,6 +231,11 @@ def _of_archive(
         yield _batch(number, file, batch)
     if fault:
         yield Piece(next(numbers), source.name, fault=fault)
+
+
+def _destroyed(place: Place, namespace: str) -> Container[tuple[str, int, int]]:
+    """The segments that the ledger of a namespace says are destroyed."""
+    return lawful_of(place, namespace).segments
 
 
 def _is_lost(record: Record, format_name: str | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 
 import msgspec
 
@@ -19,6 +19,9 @@ from storage.archive.store import ArchiveStore
 from storage.datakeys.keys import DataKeys
 
 _line_decoder = msgspec.json.Decoder(MessageLine)
+
+
+Destroyed = Callable[[str], Container[tuple[str, int, int]]]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +48,15 @@ class ArchiveReader:
     Args:
         store: Where it lies.
         keys: Data keys of encrypted segments.
+        destroyed: Topic, partition and number of the segments of a namespace that may be gone, as its ledger says.
 
     Attributes:
         erased: Records that were passed over because their data key is gone, by its id.
     """
 
-    def __init__(self, store: ArchiveStore, keys: DataKeys | None = None) -> None:
+    def __init__(self, store: ArchiveStore, keys: DataKeys | None = None, destroyed: Destroyed = lambda _: ()) -> None:
         self.erased: Counter[str] = Counter()
+        self._destroyed = destroyed
         self._store = store
         self._keys = keys
 
@@ -81,12 +86,16 @@ class ArchiveReader:
             IntegrityError: The archive is damaged.
             ConfigError: A segment is encrypted, and its data key can't be opened.
         """
+        destroyed = self._destroyed(namespace)
         for chain in self._chains(namespace):
             if topics and chain.topic not in topics:
                 continue
             for seq in range(chain.last.seq + 1 if chain.last else 0):
                 manifest = chain.manifest(seq)
                 if not _overlaps(manifest, since, until):
+                    continue
+                announced = (chain.topic, chain.partition, seq) in destroyed
+                if announced and self._store.get(manifest.body.key) is None:
                     continue
                 for record in self._readable(chain, manifest):
                     if _wanted(record.header, formats, since, until):

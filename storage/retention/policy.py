@@ -115,6 +115,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The class of these logs; None: nobody said what is to become of them."""
         return next((each for each in self.classes if each.matches(namespace, dataset)), None)
 
+    def period_of(self, namespace: str, dataset: str, day: dt.date) -> IndexPeriod | None:
+        """The period of the index of an event of a day (UTC); None where the policy says none."""
+        rule = self.class_of(namespace, dataset)
+        begun = [each for each in rule.rotation if each.since <= day] if rule else []
+        return begun[-1].period if begun else None
+
     def rows_of(self, rule: ClassRule) -> tuple[Regime, ...]:
         """Every dated row of the regimes of a class."""
         return tuple(row for row in self.regime if row.regime in rule.regimes)
@@ -157,6 +163,26 @@ def complete(policy: Policy, rows: tuple[Regime, ...], where: str) -> Policy:
         _check_class(whole, rule, where)
     _check_people(whole, where)
     return whole
+
+
+def refuse_other_past(before: Policy, after: Policy, today: dt.date) -> None:
+    """Refuse to change the rotation of days that have begun: their events would be indexed a second time.
+
+    Raises:
+        ConfigError: Naming the class.
+    """
+    known = {rule.name: rule for rule in before.classes}
+    for rule in after.classes:
+        old = known.get(rule.name)
+        if old is None:
+            continue
+        was, becomes = ([each for each in of.rotation if each.since <= today] for of in (old, rule))
+        if [(each.since, each.period) for each in was] != [(each.since, each.period) for each in becomes]:
+            raise ConfigError(
+                f"adopting a policy: the rotation of class {rule.name!r} would change for days that have begun",
+                where=f"policy {after.name!r}",
+                mend="keep the lines that are in force, and add one with a later `since`",
+            )
 
 
 def decode(values: object, where: str) -> Policy:

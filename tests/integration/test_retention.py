@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import functools
 import random
 import uuid
 from collections.abc import AsyncIterator
@@ -16,13 +18,16 @@ from elasticsearch import AsyncElasticsearch
 
 from ingest.schema.envelope import Envelope, encode
 from skytrail.cli.commands.retention import adopted
+from skytrail.deleting import ElasticIndices, means
 from skytrail.explaining import of_document
+from skytrail.reconciliation import IndexCheck
 from skytrail.retaining import Retaining, planned
+from skytrail.settings import Settings
 from storage.archive.chain import Chain
 from storage.archive.reader import ArchiveReader
 from storage.archive.sealer import PartitionSealer
 from storage.index.bulk import BulkItem
-from storage.index.client import connect
+from storage.index.client import Identity, connect
 from storage.index.documents import serialise
 from storage.index.install import ensure_templates
 from storage.index.product import product_mend
@@ -31,9 +36,15 @@ from storage.index.visibility import make_visible
 from storage.index.writer import Writer
 from storage.ledger.keyring import KeyRing
 from storage.ledger.notary import Notary
+from storage.retention.applying import Applier, Approved, Outcome, Result
 from storage.retention.entries import Hold, Selector, entry_of
-from storage.retention.plan import Item
+from storage.retention.plan import Item, Plan
 from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, Login
+from storage.verify.archive import check
+from storage.verify.findings import Summary
+from storage.verify.ledger.namespace import lawful_of
+from storage.verify.places import Directory
+from storage.verify.scope import Scope
 from streams.keep_out import nothing
 from streams.naming import namer
 from streams.preparing import Limits
@@ -53,6 +64,7 @@ class Scene:
     """A namespace with three sealed and indexed days, under a policy."""
 
     def __init__(self, root: Path, settings: ElasticsearchSettings) -> None:
+        self.root = root
         self.namespace = f"r{uuid.uuid4().hex[:10]}"
         self.settings = settings
         self.clock = Clock(RECEIVED)
@@ -102,7 +114,9 @@ class Scene:
 @pytest_asyncio.fixture
 async def scene(engines, tmp_path: Path) -> AsyncIterator[Scene]:
     users = engines.elasticsearch_users
-    logins = {name: Login(username=name, password=users[name]) for name in ("bootstrap", "indexer", "reader")}
+    logins = {
+        name: Login(username=name, password=users[name]) for name in ("bootstrap", "indexer", "reader", "retention")
+    }
     settings = ElasticsearchSettings(url=engines.elasticsearch_url, **logins)
     bootstrap = connect(settings, "bootstrap")
     await ensure_templates(bootstrap, settings)
@@ -160,3 +174,40 @@ async def test_one_document_is_explained_with_what_keeps_it_in_both_tiers(scene:
     held = of_document(scene.retaining, hit, dt.datetime(2030, 2, 1, tzinfo=dt.UTC))
     assert held["holds"] == ["case-7"]
     assert (held["hot"]["decision"], held["cold"]["decision"]) == ("HELD", "HELD")
+
+
+def applied(scene: Scene, plan: Plan, now: dt.datetime, dropper: Identity = "retention") -> list[Result]:
+    """What `retention apply` does, in a thread of its own as it has an event loop of its own."""
+    with asyncio.Runner() as runner:
+        reader, writer = connect(scene.settings, "reader"), connect(scene.settings, dropper)
+        indices = ElasticIndices(runner, reader, writer)
+        found = means(scene.retaining, indices, LedgerSettings(), now)
+        applier = Applier(scene.retaining.record(scene.namespace), found, Approved())
+        results = [*applier.finish(), *(result for item in plan.items for result in applier.apply(item))]
+        runner.run(reader.close())
+        runner.run(writer.close())
+        return results
+
+
+async def test_apply_drops_what_is_over_with_an_identity_that_can_do_nothing_else(scene: Scene) -> None:
+    now = dt.datetime(2025, 2, 23, tzinfo=dt.UTC)
+    scene.clock.now = now
+    plan = await planned(scene.retaining, scene.reader, now)
+    refused = await asyncio.to_thread(applied, scene, plan, now, "reader")
+    assert {result.outcome for result in refused} == {Outcome.NOT_EXECUTED}
+    assert len(await scene.items(now)) == 3
+    results = await asyncio.to_thread(applied, scene, plan, now)
+    assert {result.place: result.outcome for result in results if result.outcome is Outcome.DONE} == {
+        name(scene, 20): Outcome.DONE,
+        name(scene, 21): Outcome.DONE,
+    }
+    assert set(await scene.items(now)) == {name(scene, 22)}
+    state = scene.retaining.record(scene.namespace).now()
+    assert sorted(stone.index for stone in state.tombstones.values()) == [name(scene, 20), name(scene, 21)]
+    assert state.unfinished() == []
+    assert list(check(scene.root / "archive")) == []
+    lawful = functools.partial(lawful_of, Directory(scene.root / "archive"))
+    settings = Settings(elasticsearch=scene.settings, state_dir=scene.root)
+    of_index = IndexCheck(settings, scene.store, Scope(), now, Summary(), lambda _: None, lawful)
+    found = await asyncio.to_thread(lambda: list(of_index.check()))
+    assert [each for each in found if each.namespace == scene.namespace] == []

@@ -19,6 +19,8 @@ from skytrail.recording import recorded
 
 NEEDS_NO_RECORD = {
     "check-proof": "reads a file that somebody brings",
+    "check-certificate": "the same",
+    "people key": "makes the key of a person, no part of an installation",
     "collect": "its work is in the accounting and in every record that it brings",
     "ingest files": "the same",
     "worker": "a role: what it changes by itself it records itself",

@@ -14,6 +14,7 @@ from ingest.schema.errors import ConfigError, Refused
 from skytrail.cli.approving import KeyFileOption, signing
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_object, say
+from skytrail.recording import recorded
 from skytrail.retaining import open_retaining
 from storage.archive.manifest import instant
 from storage.retention import approval
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command()(approve)
 
 
+@recorded("approve", "change", target="request", details=("by",))
 def approve(
     context: typer.Context,
     request: Annotated[Path, typer.Argument(help="The request; your signature is added to it.")],

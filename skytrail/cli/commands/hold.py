@@ -14,6 +14,7 @@ from skytrail.cli.approving import KeyFileOption, signing
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_object, emit_rows, say
 from skytrail.cli.times import moment
+from skytrail.recording import recorded
 from skytrail.retaining import Retaining, open_retaining
 from storage.archive.manifest import instant
 from storage.retention.approval import Request, ask, check, read
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="hold")
 
 
+@recorded("hold.place", "change", target="hold", details=("namespace", "reason", "by"))
 def hold_place(
     context: typer.Context,
     hold: IdArgument,
@@ -73,6 +75,7 @@ def hold_place(
     say(f"hold {hold} is entry {state.indices['hold', hold][1]} of the ledger of {namespace}")
 
 
+@recorded("hold.list", details=("namespace",))
 def hold_list(
     context: typer.Context,
     namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Only this one.")] = None,
@@ -88,6 +91,7 @@ def hold_list(
     emit_rows(_rows(retaining, wanted, released=released), output, columns=COLUMNS)
 
 
+@recorded("hold.request", "change", target="hold", details=("namespace", "reason", "by"))
 def hold_request(
     context: typer.Context,
     hold: IdArgument,
@@ -116,6 +120,7 @@ def hold_request(
     say(f"{out}: {needed} others must agree: skytrail approve {out} -n {namespace} --by NAME --key FILE")
 
 
+@recorded("hold.release", "change", target="request", details=("namespace",))
 def hold_release(
     context: typer.Context,
     request: Annotated[Path, typer.Argument(help="The request, signed by everybody who has to.")],

@@ -16,7 +16,7 @@ from skytrail.recording import recorded
 from skytrail.retaining import Retaining, open_retaining
 from skytrail.settings import Settings
 from storage.retention.entries import policy_entry
-from storage.retention.policy import Policy, read_policy
+from storage.retention.policy import Policy, read_policy, refuse_other_past
 from storage.retention.record import State, policy_digest
 from storage.retention.regimes import Regime, shipped
 
@@ -92,6 +92,8 @@ def adopted(retaining: Retaining, namespace: str, policy: Policy) -> dict[str, A
         nonlocal outcome
         if state.policy is not None and policy_digest(state.policy) == digest:
             return []
+        if state.policy is not None:
+            refuse_other_past(state.policy, policy, dt.datetime.now(dt.UTC).date())
         outcome = "in force"
         return [policy_entry(namespace, dt.datetime.now(dt.UTC), policy)]
 

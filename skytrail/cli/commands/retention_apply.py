@@ -18,6 +18,7 @@ from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
 from skytrail.deleting import ElasticIndices, means, trusted
+from skytrail.recording import recorded
 from skytrail.retaining import open_retaining
 from skytrail.settings import Settings
 from storage.archive.manifest import digest, instant
@@ -36,6 +37,7 @@ def register(_: typer.Typer) -> None:
     group.command("request")(retention_request)
 
 
+@recorded("retention.apply", "delete", target="plan", details=("request",))
 def retention_apply(
     context: typer.Context,
     plan: PlanArgument,
@@ -71,6 +73,7 @@ def retention_apply(
         raise typer.Exit(Exit.INCOMPLETE)
 
 
+@recorded("retention.request", "change", target="plan", details=("namespace", "reason", "by"))
 def retention_request(
     context: typer.Context,
     plan: PlanArgument,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import itertools
 import os
 from collections import Counter
@@ -28,6 +29,7 @@ from storage.verify.archive import examine
 from storage.verify.cloudtrail.keys import PinnedKeys, read_keys
 from storage.verify.cloudtrail.trail import Trail
 from storage.verify.findings import Finding, Progress, Summary
+from storage.verify.ledger.namespace import lawful_of
 from storage.verify.ledger.pins import NOTHING
 from storage.verify.scope import Scope
 
@@ -143,7 +145,10 @@ def _index_part(context: typer.Context, archive: str | None, scope: Scope, now: 
     # Who verifies without Elasticsearch does not wait for all that is needed to make documents.
     from skytrail.reconciliation import IndexCheck  # noqa: PLC0415
 
-    return lambda tell: IndexCheck(settings, store, scope, now, summary, tell).check()
+    place = opened(archive or settings.archive_place)
+    return lambda tell: IndexCheck(
+        settings, store, scope, now, summary, tell, functools.partial(lawful_of, place)
+    ).check()
 
 
 def _archive_part(context: typer.Context, archive: str | None, scope: Scope, summary: Summary) -> Part:

@@ -53,5 +53,6 @@ def worker(context: typer.Context, role: RoleName) -> None:
         detection=settings.detection,
         watch=settings.watch,
         audit=settings.audit,
+        retention=settings.retention,
     )
     run_role(role.value, parts)

@@ -76,6 +76,23 @@ def check_logs(place: Place, namespace: str, scope: Scope, summary: Summary) -> 
     return vouched
 
 
+def lawful_of(place: Place, namespace: str) -> Lawful:
+    """What a sound ledger of a namespace says about retention; nothing where there is none.
+
+    Raises:
+        OSError: The archive can't be read.
+    """
+    if f"{namespace}/" not in place.names("") or "log/" not in place.names(namespace):
+        return Lawful(namespace)
+    checking = check_logs(place, namespace, Scope(), Summary())
+    while True:
+        try:
+            next(checking)
+        except StopIteration as end:
+            vouched: Vouched = end.value
+            return vouched.lawful if vouched.sound else Lawful(namespace)
+
+
 def _same_chains(old: LogCheck, newest: Vouched) -> Iterator[Finding]:
     """An earlier epoch has no other segments than the newest one."""
     for stream, known in old.told.streams.items():

@@ -88,6 +88,15 @@ class Tiles:
             raise WrongTile(Kind.ALTERED, f"no bundle of {stored} entries", self.key(BUNDLES, number))
         return entries[:width]
 
+    def all_entries(self) -> Iterator[tuple[int, bytes]]:
+        """Every entry with its index.
+
+        Raises:
+            WrongTile: A bundle is missing, or none.
+        """
+        for number in range(-(-self.size // WIDTH)):
+            yield from enumerate(self.entries(number), number * WIDTH)
+
     def hashes(self, level: int, number: int) -> list[bytes]:
         """The hashes of a tile.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from storage.verify.ledger.notes import VerifierKey, as_witness, time_of
+from storage.verify.ledger.notes import Checkpoint, VerifierKey, as_witness, time_of
 from storage.verify.ledger.pins import Pins
 from storage.verify.ledger.signatures import signed_by
 from storage.verify.ledger.stamps import stamp_time
@@ -43,7 +43,12 @@ def check_proof(proof: Proof, pins: Pins, record: bytes | None = None) -> Checke
     """
     checked = Checked()
     checked.wrong.extend(_included(proof, record))
-    checkpoint = proof.ledger.checkpoint
+    check_checkpoint(proof.ledger.checkpoint, proof.stamps, pins, checked)
+    return checked
+
+
+def check_checkpoint(checkpoint: Checkpoint, stamps: Sequence[tuple[str, bytes]], pins: Pins, checked: Checked) -> None:
+    """Check who vouches for a checkpoint: keys of the log, witnesses, time stamps; brings `checked` up to date."""
     pinned = pins.of(checkpoint.origin)
     checked.keys.extend(key for key in pinned if signed_by(checkpoint, key))
     if not checked.keys:
@@ -59,8 +64,7 @@ def check_proof(proof: Proof, pins: Pins, record: bytes | None = None) -> Checke
         else:
             checked.wrong.append(f"the cosignature of {witness.name} is wrong")
     checked.wrong.extend(f"not cosigned by {name}" for name, _ in known)
-    _stamps(proof, pins, checked)
-    return checked
+    _stamps(checkpoint, stamps, pins, checked)
 
 
 def _included(proof: Proof, record: bytes | None) -> Iterator[str]:
@@ -102,14 +106,14 @@ def leaf_number(positions: list[list[int]], offset: int, index: int) -> int | No
     return None
 
 
-def _stamps(proof: Proof, pins: Pins, checked: Checked) -> None:
-    for name, reply in proof.stamps:
-        time, kind, wrong = stamp_time(reply, proof.ledger.checkpoint.raw, pins.authorities)
+def _stamps(checkpoint: Checkpoint, stamps: Sequence[tuple[str, bytes]], pins: Pins, checked: Checked) -> None:
+    for name, reply in stamps:
+        time, kind, wrong = stamp_time(reply, checkpoint.raw, pins.authorities)
         if kind is None and time is not None:
             checked.stamped[name] = time
         elif time is not None and not pins.authorities:
             checked.unchecked.append(f"time stamp {name}: {wrong}")
         else:
             checked.wrong.append(f"time stamp {name}: {wrong}")
-    if pins.authorities and not proof.stamps:
+    if pins.authorities and not stamps:
         checked.wrong.append("there is no time stamp in it")

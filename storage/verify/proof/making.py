@@ -138,10 +138,10 @@ def _in_ledger(place: Place, namespace: str, entry: bytes) -> tuple[Inclusion, S
         root = f"{namespace}/log/{epoch}/"
         published = parse_checkpoint(place.read(f"{root}checkpoint") or b"")
         try:
-            index = _index(Tiles(place, root, published.size), leaf_hash(entry), entry)
+            index = index_of(Tiles(place, root, published.size), leaf_hash(entry), entry)
             if index is None:
                 continue
-            best, stamps = _best(place, f"{namespace}/anchor/{epoch}", index, published)
+            best, stamps = best_checkpoint(place, f"{namespace}/anchor/{epoch}", index, published)
             path = tuple(Tiles(place, root, best.size).path(index))
         except WrongTile as exc:
             raise Unprovable(f"{exc.key}: {exc}; run `skytrail verify`") from exc
@@ -151,7 +151,7 @@ def _in_ledger(place: Place, namespace: str, entry: bytes) -> tuple[Inclusion, S
     raise Unprovable(f"the segment is not in the ledger of {namespace} yet; try again in a minute")
 
 
-def _index(tiles: Tiles, leaf: bytes, entry: bytes) -> int | None:
+def index_of(tiles: Tiles, leaf: bytes, entry: bytes) -> int | None:
     """Where an entry is in a log; it is looked for outwards from where its time says."""
     blocks = -(-tiles.size // WIDTH)
     for number in _outwards(_near(tiles, entry, blocks), blocks):
@@ -188,7 +188,7 @@ def _outwards(start: int, end: int) -> Iterator[int]:
             yield start - step
 
 
-def _best(place: Place, folder: str, index: int, published: Checkpoint) -> tuple[Checkpoint, Stamps]:
+def best_checkpoint(place: Place, folder: str, index: int, published: Checkpoint) -> tuple[Checkpoint, Stamps]:
     """Of the first checkpoints that were anchored over an entry, and the published one, the one that proves most."""
     found: list[tuple[Checkpoint, Stamps]] = [(published, ())]
     sizes = sorted(int(name) for name in _folders(place, folder) if name.isdecimal() and int(name) > index)
