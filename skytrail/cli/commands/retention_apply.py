@@ -37,7 +37,7 @@ def register(_: typer.Typer) -> None:
     group.command("request")(retention_request)
 
 
-@recorded("retention.apply", "delete", target="plan", details=("request",))
+@recorded("retention.apply", "deletion", target="plan", details=("request",))
 def retention_apply(
     context: typer.Context,
     plan: PlanArgument,
