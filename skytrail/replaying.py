@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import AsyncGenerator, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from skytrail.reconciliation import IndexCheck, in_own_loop
@@ -13,6 +13,7 @@ from storage.index.client import connect
 from storage.index.product import product_mend
 from storage.index.writer import Writer
 from storage.verify.findings import Finding, Progress, Summary
+from storage.verify.ledger.retention import Lawful
 from storage.verify.scope import Scope
 from streams.restoring import Restoring
 from streams.runtime import utc_now
@@ -29,6 +30,7 @@ class IndexReplay:
         now: The present.
         namespaces: Only these; empty: all.
         dry_run: Write nothing.
+        lawful: What the ledger of a namespace says about retention: what was dropped by it is not brought back.
 
     Attributes:
         restoring: What was lacking, and what became of it.
@@ -40,6 +42,7 @@ class IndexReplay:
     now: dt.datetime
     namespaces: Collection[str] = ()
     dry_run: bool = False
+    lawful: Callable[[str], Lawful] = Lawful
     restoring: Restoring = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +69,15 @@ class IndexReplay:
                 mend=product_mend(),
             )
         check = IndexCheck(
-            self.settings, self.archive, self.scope, self.now, summary, progress, self.restoring, self.namespaces
+            self.settings,
+            self.archive,
+            self.scope,
+            self.now,
+            summary,
+            progress,
+            self.restoring,
+            self.namespaces,
+            self.lawful,
         )
         try:
             async for finding in check.findings():

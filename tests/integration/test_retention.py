@@ -208,6 +208,6 @@ async def test_apply_drops_what_is_over_with_an_identity_that_can_do_nothing_els
     assert list(check(scene.root / "archive")) == []
     lawful = functools.partial(lawful_of, Directory(scene.root / "archive"))
     settings = Settings(elasticsearch=scene.settings, state_dir=scene.root)
-    of_index = IndexCheck(settings, scene.store, Scope(), now, Summary(), lambda _: None, lawful)
+    of_index = IndexCheck(settings, scene.store, Scope(), now, Summary(), lambda _: None, lawful=lawful)
     found = await asyncio.to_thread(lambda: list(of_index.check()))
     assert [each for each in found if each.namespace == scene.namespace] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ from skytrail.cli.commands.verify import COLUMNS, as_dict
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
+from skytrail.cli.places import opened
 from skytrail.cli.times import moment
 from skytrail.recording import recorded
 from storage.archive.opening import archive_at, open_archive
 from storage.verify.findings import Finding, Kind, Summary
+from storage.verify.ledger.namespace import lawful_of
 from storage.verify.scope import Scope
 
 SCHEMA_VERSION = 1
@@ -103,7 +106,8 @@ def replay_index(
         def tell(counts: Summary) -> None:
             display.update(task, note=f"{counts.documents:,} compared, {replay.restoring.counts.total():,} lacking")
 
-        replay = IndexReplay(settings, store, scope, now, frozenset(namespace or ()), dry_run=dry_run)
+        lawful = functools.partial(lawful_of, opened(archive or settings.archive_place))
+        replay = IndexReplay(settings, store, scope, now, frozenset(namespace or ()), dry_run=dry_run, lawful=lawful)
         shown = list(_counted(replay.run(summary, tell), kinds, limit))
     compared = Compared(
         new=replay.restoring.counts["written"],

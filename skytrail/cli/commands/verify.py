@@ -147,7 +147,7 @@ def _index_part(context: typer.Context, archive: str | None, scope: Scope, now: 
 
     place = opened(archive or settings.archive_place)
     return lambda tell: IndexCheck(
-        settings, store, scope, now, summary, tell, functools.partial(lawful_of, place)
+        settings, store, scope, now, summary, tell, lawful=functools.partial(lawful_of, place)
     ).check()
 
 
