@@ -20,7 +20,8 @@ from streams.status import Status
 from tests.faults.oracle import settled
 from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road, spawn
 
-BODIES = 60  # put before each start
+BODIES = 40  # put before each start
+FLOWING = 30  # put while it runs, until it is killed
 EACH = 8  # records of a body
 REPEATED = 5  # every so many bodies are put twice, as clouds do
 
@@ -79,9 +80,9 @@ class Collecting:
         self.started += 1
         return spawn(["--config", str(self._config()), "collect", self.name], self.road.directory / f"{name}.log")
 
-    async def put(self, rng: random.Random, sent: set[str]) -> None:
+    async def put(self, rng: random.Random, sent: set[str], bodies: int) -> None:
         """Put bodies at the source, and note the ids of their records."""
-        for _ in range(BODIES):
+        for _ in range(bodies):
             records = self.way.records(rng, EACH)
             await self.way.put(len(sent) // EACH, list(records.values()))
             sent |= records.keys()
@@ -136,16 +137,18 @@ async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False)
     collecting = Collecting(road, way)
     rng = random.Random(11)
     sent: set[str] = set()
-    await collecting.put(rng, sent)
+    await collecting.put(rng, sent, BODIES)
     there = await way.left()
     collector = collecting.start()
-    await collecting.left_at_most(int(there * rng.uniform(0.6, 0.95)))
+    await collecting.left_at_most(there - 1)
     way.trouble()
-    await collecting.left_at_most(int(there * rng.uniform(0.3, 0.6)))
+    for _ in range(FLOWING):  # so that it dies amid work, however fast it is
+        await asyncio.sleep(0.03)
+        await collecting.put(rng, sent, 1)
     collector.kill()
     collector.wait()
     assert await way.left() > 0
-    await collecting.put(rng, sent)
+    await collecting.put(rng, sent, BODIES)
     collector = collecting.start()
     await collecting.left_at_most(0)
     stated = await collecting.offboarded() if offboard else {}
