@@ -156,7 +156,8 @@ async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False)
         collector.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(collector.wait, STOP_TIMEOUT_S) == 0
     expected, status = await settled(road, collecting.namespace)
-    assert (sent - expected.uids, expected.uids - sent) == (set(), set())
+    lost, alien = sorted(sent - expected.uids), sorted(expected.uids - sent)
+    assert not (lost or alien), f"{len(lost)} lost: {lost[:3]}; {len(alien)} were never sent: {alien[:3]}"
     assert status.totals["duplicate"] > 0
     assert status.totals["dead_lettered"] == 0
     if offboard:
