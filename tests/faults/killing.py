@@ -85,7 +85,7 @@ class Collecting:
         for _ in range(bodies):
             records = self.way.records(rng, EACH)
             await self.way.put(len(sent) // EACH, list(records.values()))
-            sent |= records.keys()
+            sent.update(records)
 
     async def left_at_most(self, limit: int) -> None:
         """Wait until no more than this is not acknowledged."""
