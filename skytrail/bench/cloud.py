@@ -20,7 +20,7 @@ from skytrail.settings import environment_with
 REGION: Final = "eu-central-1"
 ACCOUNT: Final = "123456789012"
 _KEY: Final = "bench"
-_START_S: Final = 60.0
+_START_S: Final = 180.0
 
 
 @contextlib.asynccontextmanager

@@ -15,10 +15,13 @@ class FirehoseSettings(EndpointSettings, extra="forbid", frozen=True):
     access_key_file: Path = Field(
         description="File with accepted access keys, a line each: `<source-id> <key>` or `<key>`."
     )
-    max_inflated_request_bytes: int = Field(
+    max_body_bytes: int = Field(
         default=96 * 1024 * 1024,
         gt=0,
-        description="Largest request once inflated, bytes. Firehose buffers up to 64 MiB, and base64 adds a third.",
+        description="Largest request body, bytes. Firehose buffers up to 64 MiB, and base64 adds a third.",
+    )
+    max_inflated_request_bytes: int = Field(
+        default=96 * 1024 * 1024, gt=0, description="Largest request once inflated, bytes."
     )
     body_timeout_s: float = Field(default=60.0, gt=0, description="Seconds a request may take to send its body.")
     answer_within_s: float = Field(

@@ -42,10 +42,8 @@ def check(
     code = proven(checks)
     show_checks(checks, output, ok=code is Exit.OK, about={"collector": name})
     if code:
-        again = f"run `skytrail onboard check {name}` again"
-        say(
-            f"next: mend the first fail, then {again}" if code is not Exit.INCOMPLETE else f"next: see skipped; {again}"
-        )
+        first = "make possible what was skipped" if code is Exit.INCOMPLETE else "mend the first fail"
+        say(f"next: {first}, then run `skytrail onboard check {name}` again")
         raise typer.Exit(code)
 
 
