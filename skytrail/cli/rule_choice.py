@@ -61,6 +61,16 @@ class Chosen:
         return (*self.rules, *(one.rule for one in self.correlations if not one.silent))
 
 
+def rules_in_force(context: typer.Context) -> Chosen:
+    """All of them.
+
+    Raises:
+        typer.Exit: None can be loaded.
+    """
+    book = usable(load_rules(context, None))
+    return Chosen(book.rules, book.bases, book.correlations)
+
+
 def chosen_rules(context: typer.Context, name: str) -> Chosen:
     """As `rules_named`, with correlations: one by its name or id comes with all that it builds upon, silently.
 

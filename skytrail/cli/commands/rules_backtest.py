@@ -82,17 +82,17 @@ def rules_backtest(
         chosen.rules, moment(start, now), moment(end, now), bases=chosen.bases, correlations=chosen.correlations
     )
     given = [*(paths or ()), *([context_of(context).settings.archive_place] if archive else ())]
-    tally = _run(test, task, given, format_name, jobs, lambda: data_keys(context_of(context).settings))
+    tally = run_test(test, task, given, format_name, jobs, lambda: data_keys(context_of(context).settings))
     changes = outcome.compare(expected, test.alerts) if expected is not None else None
-    _emit(test, changes, output, per_day=per_day)
+    emit_outcome(test, changes, output, per_day=per_day)
     totals = test.totals
     say(f"{totals['alerts']:,} alerts from {totals['matches']:,} matches of {len(chosen.telling):,} rules")
     if save:
         say(f"{outcome.write(save, [one.id for one in chosen.telling], test.alerts.values()):,} alerts saved in {save}")
-    _end(tally, changes)
+    end_with(tally, changes)
 
 
-def _run(
+def run_test(
     test: Backtest,
     task: Task,
     given: Sequence[str],
@@ -122,7 +122,7 @@ def _run(
     return run.tally
 
 
-def _emit(test: Backtest, changes: Mapping[str, Change] | None, output: OutputOption, *, per_day: bool) -> None:
+def emit_outcome(test: Backtest, changes: Mapping[str, Change] | None, output: OutputOption, *, per_day: bool) -> None:
     """Write a row per rule, or per rule and day."""
     if per_day:
         rows = (
@@ -146,7 +146,7 @@ def _compared(test: Backtest, changes: Mapping[str, Change]) -> Iterator[dict[st
         yield {**row, "new": change.new, "gone": change.gone, "same": change.same, "changes": change.listed}
 
 
-def _end(tally: Tally, changes: Mapping[str, Change] | None) -> None:
+def end_with(tally: Tally, changes: Mapping[str, Change] | None) -> None:
     """End with the exit code; differences come before what could not be checked, unless nothing could be read.
 
     Raises:

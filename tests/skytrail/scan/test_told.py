@@ -1,0 +1,65 @@
+"""What the role detect alerts on is in Elasticsearch under the keys that a back-test of the same records gives."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from detectors.alert import alert_document
+from detectors.rulebook import OWN_RULES, load
+from detectors.sigma.engine import InterpretedEngine
+from detectors.suppression import GroupState, Opened, state_key, step
+from ingest.schema.envelope import Position, encode, pack
+from skytrail.cli.main import build
+from skytrail.scan import outcome
+from skytrail.scan.told import told_of
+from storage.index.alerts import Alert
+from streams.agents.detect import word_matches
+from streams.evaluating import evaluate
+from streams.preparing import Limits
+from tests.faults.material import CLOUDTRAIL, cloudtrail, header
+
+NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
+RULES = OWN_RULES / "aws"
+
+
+def alerts_of_the_role(records: list[bytes]) -> list[Alert]:
+    """What the roles detect and alert make of records."""
+    rules = {rule.id: rule for rule in load([RULES], prove=False).rules}
+    message = encode(pack(header("unit", CLOUDTRAIL), records)[0])
+    found = evaluate(message, Position("t", 0, 0), NOW, Limits.of(24, 3660), InterpretedEngine(tuple(rules.values())))
+    assert found.source is not None
+    views, identified = found.views, found.identified
+    detections = word_matches(
+        found.matches, views, identified, found.source, ruleset_version="1", index_of=lambda _: "logs"
+    )
+    states: dict[tuple[str, str, str], GroupState] = {}
+    alerts = []
+    for detection in detections:
+        key = state_key(detection)
+        states[key], result = step(states.get(key), detection)
+        if isinstance(result, Opened):
+            document = alert_document(rules[detection.rule_id], detection, result.alert_id, NOW)
+            alerts.append(Alert(result.alert_id, "logs", document, {}))
+    return alerts
+
+
+def test_alerts_of_the_role_are_those_of_a_back_test_of_the_same_records(tmp_path: Path) -> None:
+    records = cloudtrail(random.Random(3), 400, NOW)
+    trail, saved = tmp_path / "trail.ndjson", tmp_path / "saved.jsonl"
+    trail.write_bytes(b"\n".join(records))
+    there = {told.key: told for told in map(told_of, alerts_of_the_role(records))}
+    assert len(there) > 3
+    arguments = ["rules", "backtest", str(RULES), str(trail), "--save", str(saved), "-o", "json"]
+    environment = {"SKYTRAIL_STATE_DIR": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "none")}
+    result = CliRunner().invoke(build(), arguments, env=environment, catch_exceptions=False)
+    assert result.exit_code == 0
+    changes = outcome.compare(there, outcome.read(saved))
+    alone = {rule_id: change for rule_id, change in changes.items() if change.new or change.gone}
+    correlations = {one.id for one in load([RULES], prove=False).correlations}
+    assert alone.keys() <= correlations, json.dumps([each.listed for each in alone.values()])
+    assert sum(change.same for change in changes.values()) == len(there)
