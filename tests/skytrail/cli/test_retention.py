@@ -160,3 +160,10 @@ def test_explain_tells_what_keeps_a_record_and_until_when(place: Path) -> None:
     assert found["cold"]["tombstone"] is None
     with pytest.raises(ConfigError, match="the archive has none there"):
         at(place, "explain", f"{TOPIC}/0/999/0")
+
+
+def test_nothing_destroyed_is_an_empty_list_and_has_no_certificate(place: Path) -> None:
+    at(place, "adopt")
+    assert json.loads(at(place, "destroyed", "-o", "json").stdout) == []
+    with pytest.raises(ConfigError, match="there is no tombstone"):
+        at(place, "certificate", "t", "-n", "acme", "--out", str(place / "c.proof"))
