@@ -1,0 +1,52 @@
+"""A report as one page of HTML that needs nothing else, and its tables as CSV. Everything from logs is escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from skytrail.reports.report import Report, Section
+
+_BARS = 20
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_pages = Environment(
+    loader=PackageLoader("skytrail.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+def html(report: Report, digest: str) -> bytes:
+    """The page.
+
+    Args:
+        report: It.
+        digest: Hex SHA-256 of its JSON, printed on the page.
+    """
+    bars = {section.name: list(bars_of(section)) for section in report.sections}
+    return _pages.get_template("report.html.j2").render(report=report, digest=digest, bars=bars).encode()
+
+
+def bars_of(section: Section) -> Iterator[tuple[str, Any, float]]:
+    """(Label, number, share of the largest) of the rows with the largest numbers, at most 20."""
+    if not section.chart:
+        return
+    at = section.columns.index(section.chart)
+    rows = sorted((row for row in section.rows if row[at]), key=lambda row: -row[at])[:_BARS]
+    for row in rows:
+        yield " ".join(str(cell) for cell in row[: min(at, 3)]), row[at], row[at] / rows[0][at]
+
+
+def table(section: Section) -> bytes:
+    """A section's table as CSV (RFC 4180); what a spreadsheet would take for a formula is quoted as text."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(section.columns)
+    writer.writerows([_cell(cell) for cell in row] for row in section.rows)
+    return text.getvalue().encode()
+
+
+def _cell(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
