@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from detectors.correlation.correlator import SEGMENT_MS, Correlator, Found
@@ -18,6 +19,11 @@ class Alone:
         self._correlator = Correlator(router)
         self._router = router
         self._newest = 0
+
+    @property
+    def notes(self) -> Counter[str]:
+        """Counts of what was left out, as `Correlator.notes`."""
+        return self._correlator.notes
 
     def follow(self, signals: Iterable[Signal]) -> list[Detection]:
         """The detections some signals lead to, those of correlations upon correlations included."""

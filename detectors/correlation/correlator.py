@@ -74,7 +74,13 @@ class _Before:
     group: Group
     weight: int
     late: int
+    repeats: int
     cut: int
+
+    @classmethod
+    def of(cls, group: Group, weight: int) -> _Before:
+        state = group.state
+        return cls(group, weight, state.late, state.repeats, state.cut)
 
 
 class Correlator:
@@ -83,8 +89,8 @@ class Correlator:
     Attributes:
         clock: Event time that everything is settled by; 0 while unknown.
         changed: Groups whose state changed, or was forgotten, since the owner last looked.
-        notes: Counts of what was left out: `late`, `cut` (beyond the limit of a group), `forgotten` (groups beyond
-            the budget), `unknown` (signals for correlations that are not loaded).
+        notes: Counts of what was left out: `late`, `repeats` and `cut` (beyond the limit of a group), `forgotten`
+            (groups beyond the budget), `unknown` (signals for correlations that are not loaded).
     """
 
     def __init__(self, router: Router, *, budget: Budget | None = None) -> None:
@@ -165,8 +171,7 @@ class Correlator:
         groups = self._groups.setdefault(key[0], {})
         known = groups.pop(key, None)
         group = groups[key] = known or new_group(correlation)
-        state = group.state
-        return _Before(group, 0 if known is None else state.weight, state.late, state.cut)
+        return _Before.of(group, 0 if known is None else group.state.weight)
 
     def _since(self, key: Key, before: _Before) -> None:
         """Account for what changed in a group."""
@@ -174,6 +179,7 @@ class Correlator:
         self.changed.add(key)
         self._weigh(group.correlation, state.weight - before.weight)
         self.notes["late"] += state.late - before.late
+        self.notes["repeats"] += state.repeats - before.repeats
         self.notes["cut"] += state.cut - before.cut
         if not before.weight:
             self._remember(key, group)
@@ -214,7 +220,7 @@ class Correlator:
 
     def _settle(self, key: Key, group: Group, found: Found) -> None:
         if self.clock:
-            before = _Before(group, group.state.weight, group.state.late, group.state.cut)
+            before = _Before.of(group, group.state.weight)
             self._tell(key, group.correlation, settle(group, self.clock), found)
             self._since(key, before)
         self._schedule(key, group)

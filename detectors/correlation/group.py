@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from operator import attrgetter
 
+from detectors.correlation import pruning
 from detectors.correlation.gauges import Gauge, gauge_for
 from detectors.correlation.model import NUMERIC, TEMPORAL, Correlation
 from detectors.correlation.state import Entry, GroupState, Signal
@@ -61,20 +62,41 @@ class Group:
         del self.state.entries[start:end]
 
     def cut(self) -> list[Entry]:
-        """Give up what is beyond the limit: the oldest, or the farthest ahead where most lie in the future.
+        """Give up what is beyond the limit: what repeats others, then the oldest that the next match does not need.
 
-        Only when it is an eighth too much, so that a flood does not cost a deletion per signal. An event time in the
-        future is a wrong clock or a lie; a flood of them must not push out what is true.
+        Where most lie in the future it is the farthest ahead instead: an event time in the future is a wrong clock or
+        a lie, and a flood of them must not push out what is true. Only when it is an eighth too much, so that a flood
+        does not cost a deletion per signal.
         """
         state, limit = self.state, self.correlation.limit
-        excess = len(state.entries) - limit
-        if excess <= limit // 8:
+        if len(state.entries) - limit <= limit // 8:
             return []
+        spare = pruning.repeats(self.correlation, state.entries)
+        state.repeats += len(spare)
+        lost = self._drop_places(spare)
+        excess = len(state.entries) - limit
+        if excess <= 0:
+            return lost
+        everything = range(len(state.entries))
         ahead = len(state.entries) - bisect_right(state.entries, state.newest, key=at_of)
-        start = len(state.entries) - excess if ahead > limit // 2 else 0
-        lost = state.entries[start : start + excess]
-        self.drop(start, start + excess)
+        if ahead > limit // 2:
+            given_up = list(everything[-excess:])
+        else:
+            wanted = pruning.needed(self.correlation, state.entries)
+            given_up = sorted(sorted(everything, key=wanted.__contains__)[:excess])
         state.cut += excess
+        return lost + self._drop_places(given_up)
+
+    def _drop_places(self, places: list[int]) -> list[Entry]:
+        """Forget the entries at some places, which ascend."""
+        lost = [self.state.entries[place] for place in places]
+        end = len(places)
+        while end:  # neighbours go together, from the last
+            start = end - 1
+            while start and places[start - 1] == places[start] - 1:
+                start -= 1
+            self.drop(places[start], places[end - 1] + 1)
+            end = start
         return lost
 
     def saw(self, signal: Signal) -> None:

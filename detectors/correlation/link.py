@@ -167,7 +167,7 @@ def _limit(draft: Draft) -> int:
     """Signals kept per group: more than any condition asks for."""
     wanted = KEPT_NUMBERS if draft.kind in NUMERIC else KEPT
     if draft.kind in ("event_count", "value_count") and draft.threshold:
-        wanted = max(wanted, 2 * int(draft.threshold.bound))
+        wanted = max(wanted, 2 * int(draft.threshold.largest))
     if draft.rate:
         wanted = max(200, 4 * draft.rate.minimum)
     if wanted > MAX_KEPT:

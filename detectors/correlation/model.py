@@ -49,13 +49,21 @@ TEMPORAL: frozenset[str] = frozenset(("temporal", "temporal_ordered"))
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A number compared with a bound."""
+    """A number compared with a bound, or with several.
+
+    Attributes:
+        others: Further comparisons that must hold as well (`{gt: 100, lte: 200}`).
+    """
 
     order: Order
     bound: float
+    others: tuple[Threshold, ...] = ()
 
     def holds(self, number: float) -> bool:
         """Whether the number passes."""
+        return self._passes(number) and all(other.holds(number) for other in self.others)
+
+    def _passes(self, number: float) -> bool:
         match self.order:
             case ">=":
                 return number >= self.bound
@@ -73,7 +81,12 @@ class Threshold:
     @property
     def grows(self) -> bool:
         """Whether a larger number can only make it true."""
-        return self.order in (">", ">=")
+        return self.order in (">", ">=") and all(other.grows for other in self.others)
+
+    @property
+    def largest(self) -> float:
+        """The largest bound."""
+        return max(self.bound, *(other.largest for other in self.others)) if self.others else self.bound
 
 
 @dataclass(frozen=True, slots=True)

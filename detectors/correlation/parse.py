@@ -127,8 +127,12 @@ def _standard(document: Mapping[str, Any], body: Mapping[str, Any], where: str) 
     condition = body.get("condition")
     if isinstance(condition, str):  # read apart, since names may have hyphens; pySigma sees that there is one
         own["correlation"].pop("condition")
+    first, *others = _comparisons(condition)
+    if isinstance(condition, Mapping):
+        own["correlation"]["condition"] = first
     try:
         rule = SigmaCorrelationRule.from_dict(own)
+        further = [SigmaCorrelationCondition.from_dict(other) for other in others]
     except (SigmaError, TypeError, ValueError, AttributeError, KeyError) as exc:
         raise _refusal(where, _place_of(exc), str(exc) or type(exc).__name__) from exc
     kind: Kind = msgspec.convert(rule.type.name.lower(), Kind)
@@ -150,15 +154,29 @@ def _standard(document: Mapping[str, Any], body: Mapping[str, Any], where: str) 
     compared = rule.condition
     assert isinstance(compared, SigmaCorrelationCondition)  # a condition in words was kept from pySigma above
     if kind in TEMPORAL:
+        if further:
+            raise _refusal(where, "condition", "a temporal type takes one comparison, gte or gt, or words")
         given = condition if isinstance(condition, str) else compared
         return replace(draft, alternatives=_alternatives(given, names, where))
-    return _compared(draft, compared, where)
+    return _compared(draft, [compared, *further], where)
 
 
-def _compared(draft: Draft, condition: SigmaCorrelationCondition, where: str) -> Draft:
-    """The draft with its number and fields."""
-    threshold = Threshold(_ORDERS[condition.op.name], condition.count)
-    if not math.isfinite(threshold.bound):
+def _comparisons(condition: Any) -> list[Any]:
+    """A condition as one for each operator that it has, lower bounds first: pySigma reads one at a time."""
+    if not isinstance(condition, Mapping):
+        return [condition]
+    operators = [key for key in condition if str(key).upper() in _ORDERS and key == str(key).lower()]
+    rest = {key: value for key, value in condition.items() if key not in operators}
+    operators.sort(key=lambda key: key not in ("gte", "gt"))
+    return [{**rest, operator: condition[operator]} for operator in operators] or [condition]
+
+
+def _compared(draft: Draft, conditions: Sequence[SigmaCorrelationCondition], where: str) -> Draft:
+    """The draft with its numbers and fields; conditions differ in their comparison only."""
+    condition = conditions[0]
+    thresholds = [Threshold(_ORDERS[each.op.name], each.count) for each in conditions]
+    threshold = replace(thresholds[0], others=tuple(thresholds[1:]))
+    if not all(math.isfinite(each.bound) for each in thresholds):
         raise _refusal(where, "condition", "the number must be finite")
     fields = _texts(condition.fieldref, where, "condition.field") if condition.fieldref else ()
     if draft.kind == "event_count" and fields:

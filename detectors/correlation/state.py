@@ -85,7 +85,8 @@ class GroupState(msgspec.Struct, kw_only=True, omit_defaults=True):
         settled: Up to and with this time everything is decided (not for correlations that decide at once).
         face: The latest signal, for the alert of a decision that no signal triggers.
         pending: `new_terms`: signals that wait for the day before theirs to be over.
-        cut: Signals beyond the limit, no longer kept.
+        repeats: Signals that said what others say, no longer kept: an alert may list fewer members.
+        cut: Other signals beyond the limit, no longer kept: an alert may be missed.
         late: Signals that came too late to count.
         terms: `new_terms`: value → last day it was used.
         counts: `rate`: bucket → signals in it, for those that are over.
@@ -98,6 +99,7 @@ class GroupState(msgspec.Struct, kw_only=True, omit_defaults=True):
     settled: int = 0
     face: Signal | None = None
     pending: list[Signal] = []
+    repeats: int = 0
     cut: int = 0
     late: int = 0
     terms: dict[str, int] = {}

@@ -11,9 +11,11 @@ every order of arrival, with any repetitions:
 * no member is told twice of one alert;
 * correlations that decide at once tell an alert with the signal that completes it.
 
-It holds as long as a group has at most `limit` signals within timespan + lateness; beyond, the oldest are given up and
-counted in `GroupState.cut`. What comes later than that is counted in `GroupState.late` and left out. The sentence and
-the context of an alert tell what was known when it was opened.
+It holds as long as a group has at most `limit` signals within timespan + lateness. Beyond, those go first that repeat
+what others say (`pruning.py`): they can complete nothing, but an alert may list fewer members (`GroupState.repeats`).
+Then the oldest are given up that the next match does not need; `GroupState.cut` counts them. What comes later than the
+lateness is counted in `GroupState.late` and left out. The sentence and the context of an alert tell what was known when
+it was opened.
 """
 
 from __future__ import annotations

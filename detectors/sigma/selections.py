@@ -36,7 +36,8 @@ Placeholders = Mapping[str, Sequence[str]]
 
 _MEND = "correct the rule; docs/rules.md tells what is evaluated"
 _OF_THE_KEY: Final = frozenset({"expand", "all", "neq", "cased"})  # wherever they stand among the modifiers
-_PLACEHOLDER = re.compile(r"%([^%\\]+)%")
+_PLACEHOLDER = re.compile(r"\\.|%([^%\\]+)%", re.DOTALL)
+"""A placeholder, or what a backslash escapes: no placeholder begins with an escaped `%`."""
 _OF_PLACES: Final = frozenset({"startswith", "endswith"})
 
 
@@ -154,7 +155,7 @@ class _Key:
             return [ast.Regex("".join(chosen)) for chosen in self._expanded(written, re2.escape, str)]
         return [
             ast.Text(tuple(itertools.chain.from_iterable(chosen)))
-            for chosen in self._expanded(written, parts_of, parts_of)
+            for chosen in self._expanded(written, parts_of, lambda text: parts_of(_percents(text)))
         ]
 
     def _expanded(self, written: str, given: Any, other: Any) -> list[tuple[Any, ...]]:
@@ -168,6 +169,8 @@ class _Key:
         choices: list[list[Any]] = []
         total, end = 1, 0
         for found in _PLACEHOLDER.finditer(written):
+            if found[1] is None:
+                continue
             values = self.placeholders.get(found[1])
             if not values:
                 raise UnfitValueError(
@@ -180,6 +183,11 @@ class _Key:
                 raise UnfitValueError(f"its placeholders make more than {MAX_ALTERNATIVES} values")
         choices.append([other(written[end:])])
         return list(itertools.product(*choices))
+
+
+def _percents(text: str) -> str:
+    """A text without the backslashes that kept a `%` from beginning a placeholder; other escapes stay."""
+    return _PLACEHOLDER.sub(lambda found: "%" if found[0] == r"\%" else found[0], text)
 
 
 def _bounded(drafts: list[Value]) -> list[Value]:

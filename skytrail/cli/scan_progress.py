@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -85,10 +85,22 @@ class Display:
         """One line that says what the scan came to."""
         for rule_id, count in sorted(tally.raised.items()):
             say(f"rule {rule_id} raised on {count:,} events and was off for them")
+        for why, consequence in _LEFT_OUT.items():
+            if number := tally.left_out[why]:
+                say(f"correlations could not keep {number:,} matches {consequence}")
         if self._untold:
             say(f"not evaluated: {self._untold:,} more; the summary counts all")
         if not self._quiet:
             say(summary_line(tally, seconds))
+
+
+_LEFT_OUT: Final = {
+    "repeats": "that repeat others: alerts may count fewer",
+    "cut": "beyond what a group holds: alerts may count fewer, or be missing",
+    "forgotten": "of whole groups, of which there are too many: alerts may be missing",
+    "late": "that came out of order: alerts may be missing",
+}
+"""What it means for the alerts that correlations left something out, by reason as in `Correlator.notes`."""
 
 
 def summary_line(tally: Tally, seconds: float) -> str:

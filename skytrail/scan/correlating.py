@@ -11,6 +11,7 @@ import datetime as dt
 import heapq
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import IO, Any, Final
@@ -33,7 +34,11 @@ _decoder = msgspec.msgpack.Decoder(Signal)
 
 
 class Correlating:
-    """Collects the signals of a scan; `close` gives back the files."""
+    """Collects the signals of a scan; `close` gives back the files.
+
+    Attributes:
+        left_out: What correlations could not keep, by reason as in `Correlator.notes`; stands when all hits are taken.
+    """
 
     def __init__(self, correlations: Iterable[Correlation], *, in_memory: int = IN_MEMORY) -> None:
         """Begin with none.
@@ -42,6 +47,7 @@ class Correlating:
             correlations: Each behind those it builds upon.
             in_memory: Signals that are held before they are written to a file.
         """
+        self.left_out: Counter[str] = Counter()
         self._router = Router(correlations)
         self._in_memory = in_memory
         self._held: list[Signal] = []
@@ -77,6 +83,7 @@ class Correlating:
         for signal in heapq.merge(*map(_read, self._files), self._held, key=_order):
             yield from self._new(alone.follow([signal]), told)
         yield from self._new(alone.finish(), told)
+        self.left_out = +alone.notes
 
     def close(self) -> None:
         """Delete what was written. Harmless when repeated."""

@@ -47,6 +47,7 @@ class Tally:
         undated: Records that were evaluated without normalised fields.
         matches: Hits by level.
         raised: Rule id → records on which the rule raised.
+        left_out: Matches that correlations could not keep, by reason as in `Correlator.notes`.
         bytes: Bytes on disk that are done.
     """
 
@@ -58,6 +59,7 @@ class Tally:
     undated: int = 0
     matches: Counter[str] = field(default_factory=Counter)
     raised: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
 
     @property
@@ -107,6 +109,7 @@ class Scan:
             for hit in self._correlating.hits():
                 self.tally.matches[hit.rule.level] += 1
                 yield hit
+            self.tally.left_out = self._correlating.left_out
 
     def _on_records(self, pieces: Iterable[Piece]) -> Generator[Hit]:
         with contextlib.closing(self._parts(pieces)) as parts:
@@ -189,5 +192,6 @@ def summary(tally: Tally, seconds: float) -> dict[str, object]:
         "not_normalised": tally.undated,
         "matches": dict(sorted(tally.matches.items())),
         "rules_raised": dict(sorted(tally.raised.items())),
+        "correlation_matches_left_out": dict(sorted(tally.left_out.items())),
         "seconds": round(seconds, 3),
     }

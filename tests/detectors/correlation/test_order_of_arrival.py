@@ -19,6 +19,7 @@ LATENESS_S = 300
 KINDS: dict[str, dict[str, Any]] = {
     "event_count": {"condition": {"gte": 3}},
     "fewer events": {"condition": {"lt": 3}},
+    "from two to three events": {"condition": {"gt": 1, "lte": 3}},
     "exactly two events": {"condition": {"eq": 2}},
     "value_count": {"type": "value_count", "condition": {"field": "f", "gte": 3}},
     "few values": {"type": "value_count", "condition": {"field": "f", "lte": 2}},

@@ -17,7 +17,8 @@ COUNT = {"gte": 3}
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("an unknown type", {"type": "often", "condition": COUNT}, "correlation.type", "often"),
     ("no condition", {}, "correlation.condition", "condition"),
-    ("two comparisons", {"condition": {"gte": 3, "lt": 9}}, "correlation.condition", "exactly one"),
+    ("a second comparison of a text", {"condition": {"gte": 3, "lt": "x"}}, "correlation.condition", "x"),
+    ("a range of rules", {"type": "temporal", "condition": {"gte": 1, "lt": 3}}, "correlation.condition", "temporal"),
     ("an unknown comparison", {"condition": {"above": 3}}, "correlation.condition", "condition"),
     ("a text for a number", {"condition": {"gte": "many"}}, "correlation.condition", "many"),
     ("a misspelt key", {"condition": COUNT, "timeframe": "5m"}, "correlation.timeframe", "timespan"),
@@ -82,6 +83,18 @@ def test_a_chain_can_group_only_by_what_the_one_below_groups_by_or_carries() -> 
 
 def test_a_threshold_that_no_memory_holds_is_refused() -> None:
     assert "remember more than" in str(linked([draft("x", condition={"gte": 10_000_000})]).refused[0].error)
+
+
+def test_a_condition_may_have_several_comparisons_and_all_must_hold() -> None:
+    one = correlation(condition={"lte": 20, "gt": 10})
+    assert one.threshold
+    assert [number for number in (10, 11, 20, 21) if one.threshold.holds(number)] == [11, 20]
+    assert (one.threshold.bound, one.at_once) == (10, False)
+    assert correlation(condition={"gte": 5, "gt": 10}).at_once
+    assert correlation(condition={"gte": 5, "lt": 3000}).limit == 6000
+    fields = {"field": "f", "percentile": 90}
+    share = correlation(type="value_percentile", condition={**fields, "gte": 3, "neq": 7})
+    assert (share.fields, share.percentile) == (("f",), 90)
 
 
 def test_words_become_alternatives() -> None:

@@ -162,6 +162,8 @@ CONSTRUCTS = (
     Construct({"a|fieldref|neq": "b"}, ("you",), ("me",), beside={"b": "me"}, **NEGATED),
     # placeholders
     Construct({"a|expand": "%admins%"}, ("Alice", "ops-7"), ("bob", "%admins%")),
+    Construct({"a|expand": r"\%plain%other%"}, ("%plainb",), (r"\%plainb", "%plain%other%", "plainb")),
+    Construct({"a|expand": r"x\%%other%\\%other%"}, (r"x%b\b",), (r"x\%b\b", "x%b%other%")),
     Construct({"a|expand": ["%admins%", "bob"]}, ("alice", "bob"), ("eve",)),
     Construct({"a|contains|expand": "arn:%admins%:"}, ("x arn:ops-1: y",), ("arn:bob:",)),
     Construct({"a|expand|contains|all": ["%admins%", "d"]}, ("alice d", "ops- d"), ("alice", "d")),
