@@ -6,6 +6,7 @@ of ours that lacks what we promise of every rule of ours. Everything else that i
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from detectors.findings import Finding
 from detectors.known_fields import fills, read_elsewhere
 from detectors.reason import UNKNOWN, places_of
 from detectors.rule import SEVERITIES, Rule, build_rule
+from detectors.rule_files import rule_files
 from detectors.rule_tests import TestResult, formats_of, run_tests
 from detectors.sigma.ast import fields_of
 from detectors.sigma.filters import Filter, filtered, is_filter, parse_filter
@@ -33,7 +35,6 @@ from ingest.formats.registry import all_formats
 from ingest.schema.errors import ConfigError
 
 OWN_RULES = Path(__file__).with_name("rules")
-SUFFIXES = (".yml", ".yaml")
 MIN_RUNBOOK_STEPS = 2
 
 _NONE: Placeholders = MappingProxyType({})
@@ -95,7 +96,7 @@ def load(
     """Load every rule in files and directories.
 
     Args:
-        paths: Files, or directories that are walked for `*.yml` and `*.yaml`.
+        paths: Files, or directories that are walked for `*.yml` and `*.yaml` (see `rule_files`).
         placeholders: Values for the modifier `expand`.
         strict: Whether a rule that must be left out is an error of the whole load.
         formats: By name; None: all there are.
@@ -108,7 +109,9 @@ def load(
     known = all_formats() if formats is None else formats
     loader = _Loader(placeholders, known, today, prove=prove)
     for path in paths:
-        for file in _files(path):
+        if not path.exists():
+            raise ConfigError("loading rules: there is no such file or directory", where=str(path))
+        for file in rule_files(path):
             loader.read(file)
     book = loader.book()
     if strict and book.errors:
@@ -126,15 +129,6 @@ def lint(
 ) -> list[Finding]:
     """Everything that is wrong or odd about the rules in some paths; arguments as for `load`."""
     return list(load(paths, placeholders, formats=formats, today=today).findings)
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.exists():
-        raise ConfigError("loading rules: there is no such file or directory", where=str(path))
-    if path.is_dir():
-        yield from sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
-    else:
-        yield path
 
 
 def _version(rules: Sequence[Rule | Filter]) -> str:
@@ -167,33 +161,44 @@ class _Loader:
 
     def read(self, file: Path) -> None:
         where = str(file)
-        try:
+        with self._apart(where, ""):
             text = file.read_text("utf-8")
             documents = read_documents(text, where=where)
-        except (ConfigError, OSError, UnicodeDecodeError) as exc:
-            self._note(where, "", "error", exc.what if isinstance(exc, ConfigError) else f"reading file: {exc}")
-            return
-        self._files[where] = text
-        if not documents:
-            self._note(where, "", "warning", "the file holds no rule")
-        silent = silent_in(documents)
-        for document in documents:
-            try:
-                if is_correlation(document):
-                    draft = parse_correlation(document, where=where)
-                    self._drafts.append(replace(draft, silent=bool(silent & set(draft.names))))
-                    continue
-                if is_filter(document):
-                    self._filters.append(parse_filter(document, where=where, placeholders=self._placeholders))
-                    continue
-                parsed = parse(document, where=where, placeholders=self._placeholders)
-                rule = build_rule(parsed, where=where)
-            except ConfigError as exc:
-                self._refuse(where, _name_of(document), exc)
-            except Exception as exc:  # noqa: BLE001 - no file may keep the other rules from being loaded; it is told
-                self._note(where, _name_of(document), "error", f"reading rule: {type(exc).__name__}: {exc}")
-            else:
-                self._judge(rule, parsed, base=bool(silent & {rule.id, rule.uuid}))
+            self._files[where] = text
+            if not documents:
+                self._note(where, "", "warning", "the file holds no rule")
+            silent = silent_in(documents)
+            for document in documents:
+                with self._apart(where, _name_of(document)):
+                    self._take(document, where, silent)
+
+    @contextlib.contextmanager
+    def _apart(self, where: str, name: str) -> Iterator[None]:
+        """Whatever is raised keeps only what is read here from being loaded; it is told with its place."""
+        try:
+            yield
+        except ConfigError as exc:
+            self._refuse(where, name, exc)
+        except (OSError, UnicodeDecodeError) as exc:
+            self._note(where, name, "error", f"reading file: {exc}")
+        except Exception as exc:  # noqa: BLE001 - no file may keep the other rules from being loaded
+            self._note(where, name, "error", f"reading rule: {type(exc).__name__}: {exc}")
+
+    def _take(self, document: Any, where: str, silent: frozenset[str]) -> None:
+        """Keep what one document holds.
+
+        Raises:
+            ConfigError: Nothing that can be evaluated.
+        """
+        if is_correlation(document):
+            draft = parse_correlation(document, where=where)
+            self._drafts.append(replace(draft, silent=bool(silent & set(draft.names))))
+        elif is_filter(document):
+            self._filters.append(parse_filter(document, where=where, placeholders=self._placeholders))
+        else:
+            parsed = parse(document, where=where, placeholders=self._placeholders)
+            rule = build_rule(parsed, where=where)
+            self._judge(rule, parsed, base=bool(silent & {rule.id, rule.uuid}))
 
     def book(self) -> Rulebook:
         """The set, once every file is read."""
@@ -201,7 +206,12 @@ class _Loader:
         for found in load_correlations(self._drafts, (*self.rules, *self._bases), self._formats, prove=self._prove):
             if not isinstance(found, Loaded):
                 self._refuse(found[0].where, found[0].name, found[1])
-            elif not self._judge_correlation(found, refused):
+                refused.update(found[0].names)
+                continue
+            sound = False
+            with self._apart(found.correlation.rule.source, found.correlation.id):
+                sound = self._judge_correlation(found, refused)
+            if not sound:
                 refused.add(found.correlation.id)
         used = {name for one in self._correlations for name in one.rules}
         bases = [rule for rule in self._bases if rule.id in used]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,14 +18,15 @@ from typing import Generic, Literal, TypeVar
 
 import structlog
 
-from detectors.rulebook import SUFFIXES, Rulebook
+from detectors.rule_files import rule_files
+from detectors.rulebook import Rulebook
 from ingest.schema.errors import ConfigError
 from streams.telemetry import Telemetry
 
 SHOWN_REASONS = 10  # in the log line of a refusal
 Outcome = Literal["unchanged", "unsettled", "reloaded", "refused"]
-State = frozenset[tuple[str, int, int]]
-"""Path, time of modification (ns) and size of every rule file."""
+State = frozenset[tuple[str, str, int, int]]
+"""Path, the file it leads to, time of modification (ns) and size of every rule file: a swapped link is a change."""
 Built = TypeVar("Built")
 
 log = structlog.get_logger("skytrail.rules")
@@ -154,17 +156,16 @@ def announce(book: Rulebook, telemetry: Telemetry) -> None:
 
 def state_of(paths: Iterable[Path]) -> State:
     """What the file system says of the rule files; files that vanish meanwhile are not in it."""
-    return frozenset(_files(paths))
+    return frozenset(_seen(paths))
 
 
-def _files(paths: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
+def _seen(paths: Iterable[Path]) -> Iterator[tuple[str, str, int, int]]:
     for path in paths:
         with contextlib.suppress(OSError):
-            for file in path.rglob("*") if path.is_dir() else (path,):
-                if file.suffix in SUFFIXES or file == path:
-                    with contextlib.suppress(OSError):
-                        found = file.stat()
-                        yield str(file), found.st_mtime_ns, found.st_size
+            for file in rule_files(path):
+                with contextlib.suppress(OSError):
+                    found = file.stat()
+                    yield str(file), os.path.realpath(file), found.st_mtime_ns, found.st_size
 
 
 def _objections(old: Rulebook, new: Rulebook) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from detectors.correlation.model import NUMERIC, TEMPORAL, Correlation
-from detectors.correlation.parse import MEND, Draft
+from detectors.correlation.parse import MEND, Draft, refusal_of
 from detectors.rule import Rule, build_rule
 from detectors.sigma.ast import Or
 from detectors.sigma.parse import ParsedSigma
@@ -82,8 +82,8 @@ class _Linker:
             targets = [self._target(draft, reference, above) for reference in draft.references]
             if id(draft) not in self.refused:
                 self.done[id(draft)] = _joined(draft, targets)
-        except ConfigError as exc:
-            self.refused[id(draft)] = Refused(draft, exc)
+        except Exception as exc:  # noqa: BLE001 - no correlation may keep the others from being loaded
+            self.refused[id(draft)] = Refused(draft, refusal_of(draft, exc))
         return self.done.get(id(draft))
 
     def _target(self, draft: Draft, reference: str, above: tuple[Draft, ...]) -> Rule | Correlation:

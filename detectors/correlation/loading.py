@@ -9,7 +9,7 @@ from typing import Any
 from detectors.correlation.alerts import PLACES, field_places
 from detectors.correlation.link import link
 from detectors.correlation.model import Correlation
-from detectors.correlation.parse import Draft, parse_correlation
+from detectors.correlation.parse import Draft, parse_correlation, refusal_of
 from detectors.correlation.rule_tests import run_correlation_tests, tests_of
 from detectors.known_fields import fills
 from detectors.reason import SHORTHANDS
@@ -77,12 +77,13 @@ def load_correlations(
         bases = [plain[name] for name in dict.fromkeys(n for c in (*below, one) for n in c.rules) if name in plain]
         try:
             tests = tests_of(draft.document, draft.where)
-        except ConfigError as exc:
-            yield draft, exc
+            results = run_correlation_tests(one, tests, below, bases, formats) if prove else []
+            oddities = tuple(_oddities(one, plain, formats))
+        except Exception as exc:  # noqa: BLE001 - no correlation may keep the others from being loaded
+            yield draft, refusal_of(draft, exc)
             continue
-        results = run_correlation_tests(one, tests, below, bases, formats) if prove else []
         proven = frozenset(test.fires for test in tests)
-        yield Loaded(one, draft.document, tuple(results), tuple(_oddities(one, plain, formats)), proven)
+        yield Loaded(one, draft.document, tuple(results), oddities, proven)
     for refused in linked.refused:
         yield refused.draft, refused.error
 

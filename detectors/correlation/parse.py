@@ -95,6 +95,13 @@ class _RateForm(msgspec.Struct, forbid_unknown_fields=True):
     quantile: float = 0.95
 
 
+def refusal_of(draft: Draft, error: Exception) -> ConfigError:
+    """The error to tell when a correlation can't be used, whatever was raised."""
+    if isinstance(error, ConfigError):
+        return error
+    return ConfigError(f"reading correlation: {type(error).__name__}: {error}", where=draft.where, mend=MEND)
+
+
 def parse_correlation(document: Mapping[str, Any], *, where: str) -> Draft:
     """Read a document with the key `correlation`.
 

@@ -148,6 +148,8 @@ def _spelled_out(condition: str, names: Sequence[str]) -> str:
 
 def _read(document: Mapping[str, Any], names: Sequence[str], written: Sequence[str], where: str) -> SigmaRule:
     """The rule in pySigma's types, each search identifier replaced by its number."""
+    if not isinstance(document.get("id"), str | None):
+        raise ConfigError("reading rule: a text is wanted, a UUID", where=f"{where}: id", mend=_MEND)
     numbered = {name: number for number, name in enumerate(names)}
     try:
         rule = SigmaRule.from_dict(

@@ -2,7 +2,8 @@
 
 * Bounds: size, depth, and the number of nodes that anchors and aliases would expand to ("billion laughs"). They are
   checked on libyaml's events and on the unexpanded node graph, before anything is built.
-* A key that stands twice is refused: one of the two would be lost silently.
+* A key that stands twice is refused: one of the two would be lost silently. So is one that is no text: in JSON, which
+  events are, there is none.
 * Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): `No`, `on` and `12:30` stay
   texts, times stay texts, and so do digits with a leading zero (account ids).
 """
@@ -20,6 +21,7 @@ MAX_BYTES = 1024 * 1024  # of one rule file
 MAX_DEPTH = 64
 MAX_NODES = 50_000  # of one file, aliases expanded
 
+_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 _MEND = "correct the YAML; `skytrail rules lint` names the line"
 
 
@@ -81,7 +83,7 @@ def _check_depth(text: str) -> None:
 
 
 def _check_graph(root: yaml.Node) -> None:
-    """Refuse a double key, a cycle, and a graph whose tree, aliases written out, has more than `MAX_NODES` nodes."""
+    """Refuse a double key, one that is no text, a cycle, and more than `MAX_NODES` nodes with aliases written out."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -109,9 +111,10 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
         return []
     seen = set()
     for key, _ in node.value:
-        name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
-        if name in seen:
+        if key.tag not in _KEY_TAGS:
+            said = f"the key {key.value}" if isinstance(key, yaml.ScalarNode) else "a list or map as key"
+            raise yaml.YAMLError(f"{said} is no text, write it in quotes, {key.start_mark}")
+        if key.value in seen:
             raise yaml.YAMLError(f"the key {key.value!r} stands twice, {key.start_mark}")
-        if name:
-            seen.add(name)
+        seen.add(key.value)
     return [part for pair in node.value for part in pair]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -14,9 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from detectors.correlation.link import MAX_CHAIN
+from detectors.correlation.link import MAX_CHAIN, link
+from detectors.correlation.parse import parse_correlation
+from detectors.rule import build_rule
 from detectors.rulebook import Rulebook, load
 from detectors.sigma.compiled.engine import CompiledEngine
+from detectors.sigma.parse import parse
+from ingest.formats.contract import Format
 from ingest.formats.registry import format_named
 from skytrail.cli.exits import Exit
 from skytrail.cli.main import build
@@ -61,6 +65,18 @@ REFUSED = {
     ),
     "an unknown level": (with_selection(SELECTION).replace("level: high", "level: extreme"), "none of informational"),
     "an endless window": (with_line("suppression: {by: [a], window_seconds: 99999999999999}"), "not between"),
+    "a number as key": (with_selection("{5: A}"), "the key 5 is no text"),
+    "a number as key in a test": (
+        with_line("tests: [{name: a, fires: true, event: {requestParameters: {443: open}}}]"),
+        "the key 443 is no text",
+    ),
+    "a number as key of something else": (with_line("custom: {5: x}"), "the key 5 is no text"),
+    "a number as key of a filter": (
+        "title: f\nlogsource: {product: aws}\nfilter: {rules: any, s: {5: x}, condition: s}\n",
+        "the key 5 is no text",
+    ),
+    "a number as key of a correlation": (counting("bad", "test-trail-stopped") + "custom: {5: x}\n", "the key 5 is"),
+    "a number as id": (with_selection(SELECTION).replace("id: 4c1f6a8e-0a5a-4f6e-9b0a-2f3f9c8d7e61", "id: 5"), "at id"),
     "no rule": ("- a\n", "a map is wanted"),
     "a failing test": (
         with_line("tests: [{name: a miss, fires: true, event: " + json.dumps(call(1)) + "}]"),
@@ -68,6 +84,14 @@ REFUSED = {
     ),
     "itself": (counting("bad", "bad"), "it refers to itself: bad → bad"),
     "a circle": (counting("bad", "worse") + "---\n" + counting("worse", "bad"), "bad → worse → bad"),
+    "a lateness without end": (
+        counting("bad", "test-trail-stopped").replace("gte: 2}", "gte: 2}, lateness: 99999999999999999999d"),
+        "longer than 400 days at correlation.lateness",
+    ),
+    "a timespan without end": (
+        counting("bad", "test-trail-stopped").replace("5m", "99999999999999999999d"),
+        "longer than 400 days at correlation.timespan",
+    ),
     "nothing": (counting("bad", "no-such-rule"), "there is no rule no-such-rule"),
     "an endless chain": ("---\n".join(counting(f"c{n}", f"c{n + 1}") for n in range(1200)), f"more than {MAX_CHAIN}"),
 }
@@ -183,6 +207,56 @@ def test_whatever_a_file_holds_the_other_rules_are_loaded(
     book = load([directory])
     assert {"test-trail-stopped", "test-buckets-listed"} <= {rule.id for rule in book.evaluated}
     assert "test-trail-stopped" in found_by(book)
+
+
+class Faulty:
+    """CloudTrail's format, with a fault on some events."""
+
+    def __init__(self) -> None:
+        self._sound = format_named("aws.cloudtrail")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sound, name)
+
+    def read(self, record: bytes) -> Any:
+        if b"poison" in record:
+            raise ZeroDivisionError("poison")
+        return self._sound.read(record)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        with_line("tests: [{name: a, fires: true, event: {x: poison}}]"),
+        counting("bad", "test-trail-stopped") + "tests: [{name: a, fires: true, events: [{x: poison}]}]\n",
+    ],
+    ids=["a rule", "a correlation"],
+)
+def test_whatever_is_raised_about_a_rule_it_is_named_and_the_others_run(tmp_path: Path, text: str) -> None:
+    directory = rules(tmp_path)
+    (directory / "broken.yml").write_text(text)
+    (directory / "upon.yml").write_text(counting("upon", "bad"))
+    book = load([directory], formats={"aws.cloudtrail": cast("Format", Faulty())})
+    told = {Path(finding.file).name: finding.message for finding in book.errors}
+    assert told.keys() == {"broken.yml", "upon.yml"}
+    assert "ZeroDivisionError: poison" in told["broken.yml"]
+    assert found_by(book) == ["test-trail-stopped", "test-buckets-listed"]
+
+
+def test_whatever_is_raised_when_a_correlation_is_linked_the_others_are_linked() -> None:
+    class Hostile:
+        def __str__(self) -> str:
+            raise ZeroDivisionError("poison")
+
+    rule = build_rule(parse(yaml.safe_load(RULE), where="rule.yml"), where="rule.yml")
+    documents = [yaml.safe_load(counting(name, rule.id)) for name in ("bad", "good")]
+    documents[0]["custom"] = Hostile()
+    drafts = [parse_correlation(document, where="file.yml") for document in documents]
+    linked = link(drafts, {rule.id: rule})
+    assert [one.id for _, one in linked.pairs] == ["good"]
+    assert [(one.draft.name, one.error.what) for one in linked.refused] == [
+        ("bad", "reading correlation: ZeroDivisionError: poison")
+    ]
 
 
 def test_lint_names_every_broken_rule_at_once_with_exit_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

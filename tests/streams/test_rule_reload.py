@@ -83,6 +83,38 @@ async def test_a_set_that_still_changes_waits(directory: Path) -> None:
     assert await worker.reload.look() == "reloaded"
 
 
+def mount(directory: Path, stamp: str, content: str) -> None:
+    """Puts a rule file where Kubernetes puts the key of a ConfigMap: behind a link to a directory that is swapped.
+
+    https://pkg.go.dev/k8s.io/kubernetes/pkg/volume/util#AtomicWriter
+    """
+    version = directory / f"..{stamp}"
+    (version / "deeper").mkdir(parents=True)
+    for name in ("mine.yml", "deeper/other.yml"):
+        (version / name).write_text(content if name == "mine.yml" else content.replace("test-", "other-"))
+        os.utime(version / name, (1, 1))  # versions differ by nothing but where the link leads
+    swap = directory / "..data_tmp"
+    swap.symlink_to(version.name)
+    swap.rename(directory / "..data")
+    for name in ("mine.yml", "deeper"):
+        if not (directory / name).is_symlink():
+            (directory / name).symlink_to(f"..data/{name}")
+    for old in directory.glob("..2*"):
+        if old != version:
+            shutil.rmtree(old)
+
+
+async def test_a_config_map_of_kubernetes_is_read_once_and_its_swap_is_noticed(tmp_path: Path) -> None:
+    nameless = RULE.replace("id: 3c1f6a8e-0a5a-4f6e-9b0a-2f3f9c8d7e61\n", "")
+    mount(tmp_path, "2026_11_27_1", nameless)
+    worker = Worker(tmp_path)
+    assert worker.reload.book.errors == ()
+    assert [rule.id for rule in worker.reload.book.rules] == ["other-trail-stopped", "test-trail-stopped"]
+    mount(tmp_path, "2026_11_27_2", nameless.replace("StopLogging", "StopLoggins"))
+    assert [await worker.reload.look(), await worker.reload.look()] == ["unsettled", "reloaded"]
+    assert worker.count("refused") == 0
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -29,7 +29,10 @@ REFUSED: list[tuple[str, str, str]] = [
     ("a large file", "# " + "x" * 1_100_000, "bytes"),
     ("an object of Python", "!!python/object/apply:os.system [id]", "constructor"),
     ("an unknown anchor", "a: *nothing", "undefined alias"),
-    ("a key that is a map", "? {a: 1}\n: 2", "unhashable"),
+    ("a key that is a map", "? {a: 1}\n: 2", "a list or map as key"),
+    ("a key that is a number", "a:\n  443: open", "the key 443 is no text, write it in quotes"),
+    ("a key that is a boolean", "true: 1", "the key true is no text"),
+    ("a key that is nothing", "~: 1", "is no text"),
 ]
 
 
