@@ -8,7 +8,7 @@ Two ways to decide, and why both give the same alerts whatever the order of arri
 * **Settled.** For all others (`lt`, `eq`, averages, `not`), a match is decided when no signal that is late by less than
   `lateness` can change the answer any more, once.
 
-`new_terms` and `rate` compare with days or buckets that are over; they wait for the lateness of those only.
+`rate` compares with buckets that are over, and waits for the lateness of those only. `new_terms` is settled.
 
 An alert is a *cell*: the matches of one group that satisfy the condition within one stretch of `cell_ms`, aligned to
 1970. Its id follows from rule, version, namespace, group and cell, its members are the signals in the satisfying

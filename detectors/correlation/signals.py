@@ -80,7 +80,7 @@ class Router:
             for rule in one.rules:
                 self._by_rule.setdefault(rule, []).append(one)
         self._places = {one.id: tuple(dict.fromkeys(self._wanted(one))) for one in self.correlations.values()}
-        self._sent: tuple[set[Any], set[Any]] = (set(), set())
+        self._sent: tuple[dict[Any, tuple[int, str]], dict[Any, tuple[int, str]]] = ({}, {})
 
     def signals(
         self,
@@ -214,17 +214,18 @@ class Router:
         if not one.terms:
             return values
         day = facts.at // DAY_MS
-        return tuple(v for v in values if self._is_news((one.id, facts.namespace, by, v), day)) or None
+        return tuple(v for v in values if self._is_news((one.id, facts.namespace, by, v, day), facts)) or None
 
-    def _is_news(self, term: tuple[Any, ...], day: int) -> bool:
-        """Whether a term was not sent for this day before; spares the topic what changes nothing."""
-        key = (term, day)
+    def _is_news(self, term: tuple[Any, ...], facts: _Facts) -> bool:
+        """Whether a term was not sent for its day before, or only by a later use; spares the topic the rest."""
         young, old = self._sent
-        if key in young or key in old:
+        use = (facts.at, facts.member)
+        known = young.get(term) or old.get(term)
+        if known is not None and known <= use:
             return False
-        young.add(key)
+        young[term] = use
         if len(young) > MAX_REMEMBERED // 2:
-            self._sent = (set(), young)
+            self._sent = ({}, young)
         return True
 
 

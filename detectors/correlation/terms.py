@@ -1,8 +1,8 @@
 """Steps of `new_terms`: the first time in some days that a group uses a value. Pure.
 
 Counted in whole days of UTC: a value is new on day d when the group did not use it on the `history_days` days before,
-and is told once a day at most, on days from the group's first day + `learning_days` on. So only days that are over
-matter, and a match is decided at once, except in the first minutes of a day: the day before may still get signals.
+and is told once a day at most, by its earliest use, on days from the group's first day + `learning_days` on. A match
+waits for the lateness: an earlier use, or one of the day before, may still arrive.
 """
 
 from __future__ import annotations
@@ -18,35 +18,43 @@ FORGET_DAYS = 400  # of silence, after which a group has to be learnt again
 
 
 def take_term(group: Group, signal: Signal) -> list[Alert]:
-    """Add a signal; `settle_terms` decides on it."""
+    """Add a signal; `settle_terms` decides on it. Of the uses of a value on a day the earliest waits.
+
+    Where too many wait the oldest are decided early: an alert may then name a later use, but none is lost.
+    """
     state, day = group.state, signal.at // DAY_MS
-    waiting = {(one.at // DAY_MS, value) for one in state.pending for value in one.values}
-    fresh = tuple(
-        value
-        for value in dict.fromkeys(map(str, signal.values))
-        if state.terms.get(value, -1) < day and (day, value) not in waiting
-    )
-    if fresh:
-        state.pending.append(msgspec.structs.replace(signal, values=fresh))
-        state.pending.sort(key=_by_time)
-        cut = max(0, len(state.pending) - group.correlation.limit)
-        del state.pending[:cut]
-        state.cut += cut
     state.newest = max(state.newest, min(signal.at, signal.seen))
     state.first = min(state.first, day) if state.first is not None else None
-    return []
+    unused = [value for value in dict.fromkeys(map(str, signal.values)) if state.terms.get(value, -1) < day]
+    if not unused:
+        return []
+    waiting = {(one.at // DAY_MS, value): one for one in state.pending for value in map(str, one.values)}
+    fresh = tuple(v for v in unused if (day, v) not in waiting or _by_time(signal) < _by_time(waiting[day, v]))
+    if fresh:
+        for one in {id(known): known for v in fresh if (known := waiting.get((day, v)))}.values():
+            state.pending.remove(one)
+            left = tuple(value for value in one.values if str(value) not in fresh)
+            if left:
+                state.pending.append(msgspec.structs.replace(one, values=left))
+        state.pending.append(msgspec.structs.replace(signal, values=fresh))
+        state.pending.sort(key=_by_time)
+    return _decide(group, max(0, len(state.pending) - group.correlation.limit))
 
 
 def settle_terms(group: Group, clock: int) -> list[Alert]:
-    """Decide the waiting matches of days before which everything has arrived."""
+    """Decide the waiting matches before which everything has arrived."""
+    until = clock - group.correlation.lateness_ms
+    return _decide(group, sum(signal.at < until for signal in group.state.pending))
+
+
+def _decide(group: Group, number: int) -> list[Alert]:
+    """Decide on the oldest waiting matches."""
     correlation, state = group.correlation, group.state
     rules = correlation.terms
-    day = (clock - correlation.lateness_ms) // DAY_MS  # up to here, the days before are over
-    ready = [signal for signal in state.pending if signal.at // DAY_MS <= day]
-    if rules is None or not ready:
+    if rules is None or not number:
         return []
     terms, alerts = state.terms, []
-    for signal in ready:
+    for signal in state.pending[:number]:
         mine = signal.at // DAY_MS
         state.first = mine if state.first is None else min(state.first, mine)
         for value in map(str, signal.values):
@@ -55,7 +63,7 @@ def settle_terms(group: Group, clock: int) -> list[Alert]:
             if mine - state.first >= rules.learning_days and (last is None or mine - last > rules.history_days):
                 alerts.append(_alert(correlation, signal, value))
     state.cut += _bound(terms, (state.newest // DAY_MS) - rules.history_days)
-    state.pending = [signal for signal in state.pending if signal.at // DAY_MS > day]
+    del state.pending[:number]
     return alerts
 
 
@@ -63,7 +71,7 @@ def next_term_settlement(group: Group) -> int | None:
     """Clock at which the oldest waiting match can be decided."""
     if not group.state.pending:
         return None
-    return group.state.pending[0].at // DAY_MS * DAY_MS + group.correlation.lateness_ms
+    return group.state.pending[0].at + group.correlation.lateness_ms + 1
 
 
 def forget_after_ms(rules: Terms) -> int:

@@ -67,13 +67,17 @@ def _sequence(
 
 
 def _new_terms(one: Correlation, signals: list[Signal]) -> set[frozenset[str]]:
-    """Days, not members: which of a day's signals is told is not promised."""
+    """The earliest use of each new value on its day."""
     assert one.terms
-    uses = {(s.at // DAY_MS, str(v)) for s in signals for v in s.values}
+    uses: dict[tuple[int, str], tuple[int, str]] = {}
+    for s in signals:
+        for v in s.values:
+            use, term = (s.at, s.member), (s.at // DAY_MS, str(v))
+            uses[term] = min(uses.get(term, use), use)
     first = min((day for day, _ in uses), default=0)
     return {
-        frozenset((f"{day} {value}",))
-        for day, value in uses
+        frozenset((member,))
+        for (day, value), (_, member) in uses.items()
         if day - first >= one.terms.learning_days
         and not any((day - back, value) in uses for back in range(1, one.terms.history_days + 1))
     }

@@ -147,3 +147,13 @@ def test_an_attack_that_goes_on_is_one_alert_a_cell() -> None:
     alerts = told(run([one], [signal(one, minute * 60) for minute in range(120)]))
     assert 2 <= len(alerts) <= 3
     assert set().union(*alerts.values()) == {f"a{minute * 60}" for minute in range(120)}
+
+
+def test_where_too_many_new_terms_wait_the_oldest_are_decided_early_and_none_is_lost() -> None:
+    one = correlation(type="new_terms", timespan=None, condition={"field": "f"}, learning="0d")
+    group = new_group(one)
+    signals = [signal(one, n / 10, member=f"m{n}", values=(f"v{n}",)) for n in range(one.limit + 50)]
+    early = [alert for each in signals for alert in step(group, each)]
+    assert len(early) == 50
+    assert len(early) + len(settle(group, START + 10**8)) == len(signals)
+    assert group.state.cut == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.correlation.model import DAY_MS, Correlation
+from detectors.correlation.model import Correlation
+from detectors.correlation.signals import Router
 from detectors.correlation.state import GroupState, Signal
 from detectors.detection import Detection
 from tests.detectors.correlation.building import START, chain, correlation, correlator, draft, run, signal, told
@@ -35,6 +37,13 @@ KINDS: dict[str, dict[str, Any]] = {
     "in words": {"type": "temporal", "rules": ["a", "b", "c"], "condition": "a and (b or c)"},
     "in words, ordered": {"type": "temporal_ordered", "rules": ["a", "b", "c"], "condition": "a and (b or c)"},
     "not": {"type": "temporal", "rules": ["a", "b"], "condition": "a and not b"},
+    "new_terms": {"type": "new_terms", "timespan": None, "condition": {"field": "f"}, "learning": "0d"},
+    "rate": {
+        "type": "rate",
+        "condition": {"factor": 2, "minimum": 2, "quantile": 0.8},
+        "history": "20m",
+        "learning": "5m",
+    },
     "not either": {"type": "temporal", "rules": ["a", "b", "c"], "condition": "a and not (b or c)"},
 }
 
@@ -122,22 +131,21 @@ def test_new_terms_are_told_once_a_day_whatever_the_order(data: st.DataObject) -
     signals = [signal(one, h * 3600, member=f"m{n}", values=(v,)) for n, (h, v, _) in enumerate(raw)]
     delayed = zip(signals, raw, strict=True)
     late = [s for s, _ in sorted(delayed, key=lambda pair: pair[0].at + pair[1][2] * 1000)]
-    days = {
-        m.alert: f"{int(m.at.timestamp() * 1000) // DAY_MS} {by_member(signals, m.member)}" for m in run([one], late)
-    }
-    assert {frozenset((day,)) for day in days.values()} == expected(one, signals)
-    in_order = told(run([one], sorted(signals, key=lambda s: s.at)))
-    assert days.keys() == in_order.keys()
-    assert [len(members) for members in in_order.values()] == [1] * len(in_order)
+    in_order = told(run([one], sorted(signals, key=lambda s: (s.at, s.member))))
+    assert told(run([one], late)) == in_order
+    assert set(map(frozenset, in_order.values())) == expected(one, signals)
+
+
+def test_of_two_uses_of_a_new_value_the_earlier_is_told_whichever_arrives_first() -> None:
+    one = correlation(type="new_terms", timespan=None, condition={"field": "f"}, learning="0d")
+    early, late = (signal(one, at, member=name, values=("v",)) for at, name in ((0, "early"), (600, "late")))
+    for arrived in ([early, late], [late, early]):
+        assert list(told(run([one], arrived)).values()) == [{"early"}]
 
 
 def written(state: GroupState | None) -> GroupState:
     """A state as another worker gets it."""
     return msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=GroupState)
-
-
-def by_member(signals: list[Signal], member: str) -> str:
-    return str(next(s.values[0] for s in signals if s.member == member))
 
 
 @settings(max_examples=150, deadline=None)
@@ -196,3 +204,13 @@ def test_a_restart_from_the_kept_states_and_a_replay_tell_nothing_twice(data: st
     after = second.follow(late).detections
     whole = told(run([one], late))
     assert told([*before, *after]) == whole
+
+
+def test_an_earlier_use_is_sent_after_a_later_one_and_nothing_else_twice() -> None:
+    router = Router([correlation(type="new_terms", timespan=None, condition={"field": "f"})])
+    facts = _facts_at(600, "late"), _facts_at(600, "late"), _facts_at(0, "early"), _facts_at(601, "later")
+    assert [router._is_news(("term",), each) for each in facts] == [True, False, True, False]
+
+
+def _facts_at(at: int, member: str) -> Any:
+    return SimpleNamespace(at=at, member=member)
