@@ -243,6 +243,9 @@ class _Loader:
 
     def _judge_filter(self, one: Filter, rules: Sequence[Rule]) -> None:
         kind = "filter" if one.expires is None else "exception"
+        first = next(other for other in self._filters if other.id == one.id)
+        if first is not one:
+            self._note(one.source, one.id, "warning", f"the name is that of the {kind} in {first.source}, too")
         if not any(one.covers(rule) for rule in rules):
             self._note(one.source, one.id, "warning", f"the {kind} is about no rule that is loaded with it")
         known = {identity for rule in rules for identity in (rule.id, rule.uuid)}
@@ -259,7 +262,7 @@ class _Loader:
         self._results += found.results
         errors = [*self._doubles(rule), *_failures(found.results)]
         errors += [f"it builds upon {name}, which was refused" for name in sorted(one.chained & refused)]
-        warnings = [*found.oddities, *_gaps(found.results)]
+        warnings = [*_given_up(found.document), *found.oddities, *_gaps(found.results)]
         if not one.silent:
             promises = _broken_promises(rule, found.document, found.proven)
             (errors if rule.own else warnings).extend(promises)
@@ -275,7 +278,12 @@ class _Loader:
         results = run_tests(rule, self._formats) if self._prove else []
         self._results += results
         errors = [*self._doubles(rule), *_failures(results)]
-        warnings = [*parsed.warnings, *_oddities(rule, formats_of(rule, self._formats)), *_gaps(results)]
+        warnings = [
+            *_given_up(parsed.document),
+            *parsed.warnings,
+            *_oddities(rule, formats_of(rule, self._formats)),
+            *_gaps(results),
+        ]
         if not base:  # what raises no alert needs nothing that an alert shows; its correlation is tested
             promises = _broken_promises(rule, parsed.document, {test.fires for test in rule.tests})
             (errors if rule.own else warnings).extend(promises if _is_for_us(rule, parsed.document) else ())
@@ -323,6 +331,12 @@ def _failures(results: Sequence[TestResult]) -> Iterator[str]:
 def _is_for_us(rule: Rule, document: Mapping[str, Any]) -> bool:
     """Whether it was written for Skytrail; a rule of a public collection has none of our attributes, and needs none."""
     return rule.own or any(name in document for name in _OUR_ATTRIBUTES)
+
+
+def _given_up(document: Mapping[str, Any]) -> Iterator[str]:
+    status = str(document.get("status")).lower()
+    if status in ("deprecated", "unsupported"):
+        yield f"its status is {status}, and it is in force all the same: take its file away if it should not be"
 
 
 def _gaps(results: Iterable[TestResult]) -> Iterator[str]:

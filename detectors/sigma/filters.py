@@ -10,6 +10,7 @@ https://sigmahq.io/sigma-specification/specification/sigma-filters-specification
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,10 @@ from ingest.schema.errors import ConfigError
 
 _MEND = "docs/rules.md#filters-and-exceptions shows one"
 _NEEDED = ("owner", "justification")
+_OF_EXCEPTIONS = (*_NEEDED, "namespaces")
+_META = """title id name related taxonomy status description license author references date modified logsource fields
+falsepositives level tags scope filter expires"""
+_KNOWN = frozenset(_META.split()).union(_OF_EXCEPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,10 @@ def parse_filter(document: Mapping[str, Any], *, where: str, placeholders: Place
     """Read a filter or an exception.
 
     Raises:
-        ConfigError: It is none that can be evaluated, or an exception without owner or justification.
+        ConfigError: It is none that can be evaluated, or an exception without owner or justification; it has an
+            unknown attribute, or one of exceptions and no end: a typo in `expires` would mute for ever.
     """
+    _refuse_unread(document, where)
     body = document.get("filter")
     if not isinstance(body, Mapping):
         raise ConfigError("reading filter: `filter` is no map", where=f"{where}: filter", mend=_MEND)
@@ -112,6 +119,23 @@ def parse_filter(document: Mapping[str, Any], *, where: str, placeholders: Place
         source=where,
         tags=_tags(body, where),
     )
+
+
+def _refuse_unread(document: Mapping[str, Any], where: str) -> None:
+    for key in document:
+        if key not in _KNOWN:
+            near = difflib.get_close_matches(str(key), _KNOWN, n=1)
+            hint = f"; do you mean `{near[0]}`?" if near else ""
+            raise ConfigError(f"reading filter: the key is unknown{hint}", where=f"{where}: {key}", mend=_MEND)
+    for key in _OF_EXCEPTIONS:
+        if key in document and document.get("expires") is None:
+            raise ConfigError(
+                f"reading filter: {key} is of exceptions, which have an end: `expires`",
+                where=f"{where}: {key}",
+                mend=_MEND,
+            )
+    if "expires" in document and document["expires"] is None:
+        raise ConfigError("reading exception: it has no last day", where=f"{where}: expires", mend=_MEND)
 
 
 def filtered(rule: Rule, by: Filter) -> Rule:

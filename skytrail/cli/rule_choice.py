@@ -49,11 +49,16 @@ def usable(book: Rulebook, *, strict: bool = False) -> Rulebook:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Rules to be run together; attributes as in `Rulebook`."""
+    """Rules to be run together; attributes as in `Rulebook`.
+
+    Attributes:
+        whole: Whether none of those that were asked for was refused.
+    """
 
     rules: tuple[Rule, ...]
     bases: tuple[Rule, ...] = ()
     correlations: tuple[Correlation, ...] = ()
+    whole: bool = True
 
     @property
     def telling(self) -> tuple[Rule, ...]:
@@ -68,7 +73,7 @@ def rules_in_force(context: typer.Context) -> Chosen:
         typer.Exit: None can be loaded.
     """
     book = usable(load_rules(context, None))
-    return Chosen(book.rules, book.bases, book.correlations)
+    return Chosen(book.rules, book.bases, book.correlations, whole=not book.errors)
 
 
 def chosen_rules(context: typer.Context, name: str) -> Chosen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from detectors.rule_files import rule_files
+from ingest.formats.registry import all_formats
 
 
 def files(*names: str, under: Path) -> None:
@@ -45,3 +46,11 @@ def test_a_link_that_leads_nowhere_is_there_for_who_reads_it(tmp_path: Path) -> 
     (tmp_path / "gone.md").symlink_to("nothing.md")
     (tmp_path / "loop.yml").symlink_to("loop.yml")
     assert named(tmp_path) == ["gone.yml", "loop.yml"]
+
+
+def test_the_page_of_rules_names_the_log_source_of_every_format() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+    for one in all_formats().values():
+        product, service = one.log_source.product, one.log_source.service
+        rows = [row for row in page.splitlines() if row.endswith(f"| `{one.name}` |")]
+        assert any(f"`product: {product}`, `service: {service}`" in row for row in rows), one.name

@@ -136,6 +136,8 @@ WARNED: list[tuple[str, str, str]] = [
         SOUND.split("tests:", maxsplit=1)[0].replace("product: aws", "product: tape"),
         "can never match",
     ),
+    ("a rule given up", SOUND + "status: Deprecated\n", "its status is deprecated"),
+    ("a rule that is not supported", SOUND + "status: unsupported\n", "its status is unsupported"),
     ("a status of the future", SOUND + "status: shiny\n", "shiny"),
     ("no test that misses", SOUND.split("  - name: another", maxsplit=1)[0], "does not"),
     ("no level", SOUND.replace("level: low\n", ""), "level"),

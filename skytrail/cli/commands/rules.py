@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from detectors.findings import Finding
+from detectors.rule_files import rule_files
 from detectors.rulebook import OWN_RULES, Rulebook, load
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
@@ -60,19 +63,21 @@ def rules_list(context: typer.Context, paths: PathsArgument = None, output: Outp
 
 
 def rules_lint(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
-    """Say what is wrong or odd about rules; exit 2 when one is refused.
+    """Say what is wrong or odd about rules; exit 2 when one is refused, or a path holds no rule file.
 
     Examples:  skytrail rules lint   |   skytrail rules lint ./my-rules -o json
     """
     book = load(_paths(context, paths), _placeholders(context), today=dt.datetime.now(dt.UTC).date())
-    emit_rows(map(dataclasses.asdict, book.findings), output, columns=("severity", "file", "rule", "message"))
-    say(f"{_counted(book)} loaded, {len(book.errors)} refused, {len(book.findings)} findings")
-    if book.errors:
+    empty = _without_rules(_paths(context, paths))
+    findings = [*book.findings, *empty]
+    emit_rows(map(dataclasses.asdict, findings), output, columns=("severity", "file", "rule", "message"))
+    say(f"{_counted(book)} loaded, {len(book.errors)} refused, {len(findings)} findings")
+    if book.errors or empty:
         raise typer.Exit(Exit.BAD_INPUT)
 
 
 def rules_test(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
-    """Run the tests that rules carry; exit 2 when one fails or a rule is refused.
+    """Run the tests that rules carry; exit 2 when one fails, a rule is refused, or a path holds no rule file.
 
     Examples:  skytrail rules test   |   skytrail rules test ./my-rules/new.yml
     """
@@ -80,10 +85,11 @@ def rules_test(context: typer.Context, paths: PathsArgument = None, output: Outp
     failed = sum(not result.ok for result in book.results)
     rows = ({**dataclasses.asdict(result), "ok": result.ok} for result in book.results)
     count = emit_rows(rows, output, columns=("ok", "rule", "name", "expected", "fired", "problem"))
-    for finding in book.errors:
+    empty = _without_rules(_paths(context, paths))
+    for finding in (*book.errors, *empty):
         say(str(finding))
     say(f"{count} tests of {_counted(book)}, {failed} failed; {len(book.errors)} findings kept rules out")
-    if failed or book.errors:
+    if failed or book.errors or empty:
         raise typer.Exit(Exit.BAD_INPUT)
 
 
@@ -112,6 +118,12 @@ def rules_exceptions(context: typer.Context, paths: PathsArgument = None, output
     columns = ("id", "rules", "tags", "namespaces", "owner", "justification", "expires", "in_force")
     count = emit_rows(rows, output, columns=columns)
     say(f"{count} exceptions, {sum(not one.in_force(today) for one in book.exceptions)} of them expired")
+
+
+def _without_rules(paths: Iterable[Path]) -> list[Finding]:
+    """A finding for each path without a rule file: who lints it believes that there are rules."""
+    why = "no rule file (*.yml, *.yaml) lies here"
+    return [Finding(str(path), "", "error", why) for path in paths if next(rule_files(path), None) is None]
 
 
 def _counted(book: Rulebook) -> str:

@@ -67,7 +67,8 @@ def rules_backtest(
     Correlations are judged over all of the input, in the order of time; each of their matches is an alert. `actions`
     counts an action once, however many of its stages and repetitions match; `undated` matches have no readable time and
     are in no alert. json and jsonl have the counts per day and principal. With --expect an alert is new, gone or the
-    same: by its rule, the time of its first match and what it folds on. Exit codes as for `scan`; 1 on a difference.
+    same: by its rule, the time of its first match and what it folds on. Exit codes as for `scan`, 5 when a
+    rule of the path was refused, too; 1 on a difference.
 
     Examples:  skytrail rules backtest my-rules/new.yml ./logs --from 30d
                skytrail rules backtest aws-root-used --archive --from 90d -o json
@@ -89,7 +90,7 @@ def rules_backtest(
     say(f"{totals['alerts']:,} alerts from {totals['matches']:,} matches of {len(chosen.telling):,} rules")
     if save:
         say(f"{outcome.write(save, [one.id for one in chosen.telling], test.alerts.values()):,} alerts saved in {save}")
-    end_with(tally, changes)
+    end_with(tally, changes, all_rules=chosen.whole)
 
 
 def run_test(
@@ -146,13 +147,13 @@ def _compared(test: Backtest, changes: Mapping[str, Change]) -> Iterator[dict[st
         yield {**row, "new": change.new, "gone": change.gone, "same": change.same, "changes": change.listed}
 
 
-def end_with(tally: Tally, changes: Mapping[str, Change] | None) -> None:
+def end_with(tally: Tally, changes: Mapping[str, Change] | None, *, all_rules: bool = True) -> None:
     """End with the exit code; differences come before what could not be checked, unless nothing could be read.
 
     Raises:
         typer.Exit: It is not 0.
     """
-    code = verdict(tally, None)
+    code = verdict(tally, None, all_rules=all_rules)
     if changes is not None:
         new, gone, same = (sum(getattr(one, kind) for one in changes.values()) for kind in ("new", "gone", "same"))
         say(f"compared with what was expected: {new:,} new, {gone:,} gone, {same:,} the same")

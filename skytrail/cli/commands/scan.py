@@ -84,7 +84,8 @@ def scan(
 
     A match is told per record and rule, in the order of files and records; then the alerts of correlations, each once,
     with the record that completed it. Records without a readable time are evaluated, and match whatever the time range;
-    no correlation sees them. What can't be read is named and counted.
+    no correlation sees them. What can't be read is named and counted. Ends with 5 when something was not read, or not
+    evaluated, or when a rule was refused; with 2 when nothing could be read or no rule is left.
 
     Examples:  skytrail scan ./logs   |   skytrail scan 'AWSLogs/**/*.json.gz' --min-level high -o csv
                skytrail scan s3://my-trail/AWSLogs/123456789012/CloudTrail/eu-central-1/2026/11/   |
@@ -108,7 +109,7 @@ def scan(
     display.finish(run.tally, seconds)
     if summary_file:
         summary_file.write_text(json.dumps(summary(run.tally, seconds), indent=2) + "\n", "utf-8")
-    if code := verdict(run.tally, fail_on):
+    if code := verdict(run.tally, fail_on, all_rules=not book.errors):
         raise typer.Exit(code)
 
 
@@ -141,13 +142,13 @@ def _write(run: Scan, work: Iterable[Piece], output: ScanOutput) -> None:
             raise
 
 
-def verdict(tally: Tally, fail_on: Level | None) -> Exit:
-    """How a scan ends: findings before anything that was not checked."""
+def verdict(tally: Tally, fail_on: Level | None, *, all_rules: bool) -> Exit:
+    """How a scan ends: findings before anything that was not checked, be it records or rules that were refused."""
     if fail_on and any(SEVERITIES[level] >= fail_on.severity for level in tally.matches):
         return Exit.FINDINGS
     if tally.nothing_read:
         return Exit.BAD_INPUT
-    return Exit.OK if tally.complete else Exit.INCOMPLETE
+    return Exit.OK if tally.complete and all_rules else Exit.INCOMPLETE
 
 
 def cores() -> int:

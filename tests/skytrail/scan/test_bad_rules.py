@@ -51,7 +51,7 @@ def test_a_broken_rule_is_named_and_the_others_go_on(tmp_path: Path, trail: Path
     (directory / name).write_text(BROKEN[name])
     began = time.monotonic()
     result = RUNNER.invoke(build(), ["scan", str(trail), "--rules", str(directory)], catch_exceptions=False)
-    assert result.exit_code == Exit.OK
+    assert result.exit_code == Exit.INCOMPLETE
     assert name in result.stderr
     assert len(result.stdout.splitlines()) == 2
     assert time.monotonic() - began < 30
@@ -64,6 +64,36 @@ def test_strict_stops_before_anything_is_read(tmp_path: Path, trail: Path) -> No
     result = RUNNER.invoke(build(), arguments, catch_exceptions=False)
     assert result.exit_code == Exit.BAD_INPUT
     assert result.stdout == ""
+
+
+def test_a_backtest_with_a_refused_rule_is_incomplete(tmp_path: Path, trail: Path) -> None:
+    directory = rules(tmp_path / "rules")
+    arguments = ["rules", "backtest", str(directory), str(trail)]
+    assert RUNNER.invoke(build("rules"), arguments, catch_exceptions=False).exit_code == Exit.OK
+    (directory / "syntax.yml").write_text(BROKEN["syntax.yml"])
+    assert RUNNER.invoke(build("rules"), arguments, catch_exceptions=False).exit_code == Exit.INCOMPLETE
+
+
+@pytest.mark.parametrize("verb", ["lint", "test"])
+def test_a_path_without_a_rule_file_and_a_link_that_leads_nowhere_are_said(tmp_path: Path, verb: str) -> None:
+    def told(path: Path) -> tuple[int, str]:
+        result = RUNNER.invoke(build("rules"), ["rules", verb, str(path)], catch_exceptions=False)
+        return result.exit_code, result.stdout + result.stderr
+
+    directory = tmp_path / "rules"
+    directory.mkdir()
+    (directory / "notes.md").write_text("")
+    code, said = told(directory)
+    assert code == Exit.BAD_INPUT
+    assert "no rule file (*.yml, *.yaml) lies here" in said
+    (directory / "X.YML").write_text(RULE)
+    code, said = told(directory)
+    assert code == Exit.OK
+    assert "1 rules" in said
+    (directory / "gone.yml").symlink_to("nothing.yml")
+    code, said = told(directory)
+    assert code == Exit.BAD_INPUT
+    assert "gone.yml" in said
 
 
 def test_without_any_rule_there_is_nothing_to_scan_with(tmp_path: Path, trail: Path) -> None:
