@@ -85,7 +85,7 @@ def chosen_rules(context: typer.Context, name: str) -> Chosen:
     """
     if Path(name).exists() or name.endswith((".yml", ".yaml")):
         book = usable(load_rules(context, [Path(name)]))
-        return Chosen(book.rules, book.bases, book.correlations)
+        return Chosen(book.rules, book.bases, book.correlations, whole=not book.errors)
     book = load_rules(context, None)
     wanted = next((one.id for one in book.correlations if name in (one.id, one.rule.uuid)), None)
     if wanted is None:

@@ -147,7 +147,7 @@ def _compared(test: Backtest, changes: Mapping[str, Change]) -> Iterator[dict[st
         yield {**row, "new": change.new, "gone": change.gone, "same": change.same, "changes": change.listed}
 
 
-def end_with(tally: Tally, changes: Mapping[str, Change] | None, *, all_rules: bool = True) -> None:
+def end_with(tally: Tally, changes: Mapping[str, Change] | None, *, all_rules: bool) -> None:
     """End with the exit code; differences come before what could not be checked, unless nothing could be read.
 
     Raises:
