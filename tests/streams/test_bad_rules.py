@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from structlog.testing import capture_logs
@@ -111,6 +112,11 @@ async def test_a_rule_whose_tests_fail_after_a_change_does_not_come_into_force(t
     directory = rules(tmp_path / "rules")
     telemetry = Telemetry()
     used: list[Rulebook] = []
+    told: list[tuple[str, ...]] = []
+
+    async def tell(reasons: Sequence[str], _: Mapping[str, str]) -> None:
+        told.append(tuple(reasons))
+
     reload = RuleReload(
         load([directory]),
         [directory],
@@ -118,10 +124,12 @@ async def test_a_rule_whose_tests_fail_after_a_change_does_not_come_into_force(t
         build=lambda book: book,
         use=lambda book, _: used.append(book),
         telemetry=telemetry,
+        tell=tell,
     )
     (directory / "failing.yml").write_text(FAILING)
     with capture_logs() as logs:
         assert await reload.look(at_once=True) == "refused"
+    assert len(told) == 1
     assert "did not fire" in logs[0]["reasons"][0]
     assert used == []
     assert value(telemetry, "skytrail_rule_reloads_total", outcome="refused") == 1
