@@ -81,13 +81,13 @@ def data_shred(
     approver: Annotated[list[str], typer.Option(help="Who approved it; two different people, so give it twice.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Without, it is only said what would be done.")] = False,
 ) -> None:
-    """Destroy data keys: nobody can read again what a namespace received in those months.
+    r"""Destroy data keys: nobody can read again what a namespace received in those months.
 
     First a `shred` entry is made in the ledger and published, then the keys are deleted from the key table; stopped
     between the two, run it again. `verify` then says ERASED, and still checks bytes, tree and ledger. Backups of the
     key table, Elasticsearch and Kafka are yours to clear: docs/runbook.md. The names are recorded, not proven.
 
-    Examples:  skytrail keys data shred 2024-11-1a2b3c4d -n acme --request DPO-17 --basis 'GDPR art. 17(1)(e)'
+    Examples:  skytrail keys data shred 2024-11-1a2b3c4d -n acme --request DPO-17 --basis 'GDPR art. 17(1)(e)' \
                --approver 'A. Ames' --approver 'B. Bode' --yes
     """
     settings = context_of(context).settings
