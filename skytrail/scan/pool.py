@@ -128,7 +128,8 @@ class Pool:
         ours, theirs = self._context.Pipe()
         inherited = [*(hand.pipe for hand in self._hands), ours] if _METHOD == "fork" else []
         process = self._context.Process(target=_work, args=(theirs, inherited, self._make), daemon=True)
-        process.start()
+        with _interrupts_later():
+            process.start()
         theirs.close()
         return _Hand(process, ours)
 
@@ -167,6 +168,19 @@ class Pool:
         self._hands.remove(dead)
         self._hands.append(self._start())
         return Part(last=True, fault=f"evaluating records: the process {how}; is there enough memory?")
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Hold Ctrl-C back while a process is forked: Python swallows what is raised in its hooks around a fork."""
+    if _METHOD != "fork":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(pipe: Connection, inherited: Iterable[Connection], make: Make) -> None:

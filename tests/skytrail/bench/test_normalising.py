@@ -1,5 +1,7 @@
 """The cost of a record relative to parsing it; absolute times would judge the machine."""
 
+from collections.abc import Callable
+
 import pytest
 
 from skytrail.bench.normalising import EVERYDAY, Row, measure
@@ -14,6 +16,7 @@ ALARM = {
     "complete + serialise (role index)": 65,
 }
 """Times the cost of parsing; about twice what a quiet machine shows."""
+TURNS = 3
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +24,39 @@ def rows() -> list[Row]:
     return list(measure(FORMATS, 400, 5))
 
 
+def everyday(rows: list[Row], name: str) -> dict[str, Row]:
+    return {row.stage: row for row in rows if (row.format, row.records) == (name, EVERYDAY)}
+
+
+def steadily(rows: list[Row], name: str, wrong: Callable[[dict[str, Row]], dict[str, float]]) -> dict[str, float]:
+    """What is wrong in each of some measurements: what else runs on the machine only ever adds time."""
+    found = wrong(everyday(rows, name))
+    for _ in range(TURNS):
+        if not found:
+            break
+        again = wrong(everyday(list(measure([name], 400, 5)), name))
+        found = {stage: value for stage, value in found.items() if stage in again}
+    return found
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_stage_costs_more_than_twice_what_it_should_in_terms_of_parsing(rows: list[Row], name: str) -> None:
-    found = {row.stage: row.times_parsing for row in rows if (row.format, row.records) == (name, EVERYDAY)}
-    assert found.pop("parse only") == 1
-    assert {stage: times for stage, times in found.items() if times > ALARM[stage]} == {}
+    def too_dear(found: dict[str, Row]) -> dict[str, float]:
+        times = {stage: row.times_parsing for stage, row in found.items()}
+        assert times.pop("parse only") == 1
+        return {stage: value for stage, value in times.items() if value > ALARM[stage]}
+
+    assert steadily(rows, name, too_dear) == {}
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_view_beside_the_document_does_not_parse_again(rows: list[Row], name: str) -> None:
-    found = {row.stage: row.us_per_event for row in rows if (row.format, row.records) == (name, EVERYDAY)}
-    apart = found["complete"] + found["view"]
-    assert found["complete + view (role detect, before its rules)"] < apart
+    def as_dear_as_apart(found: dict[str, Row]) -> dict[str, float]:
+        apart = found["complete"].us_per_event + found["view"].us_per_event
+        together = found["complete + view (role detect, before its rules)"].us_per_event
+        return {} if together < apart else {"together": together}
+
+    assert steadily(rows, name, as_dear_as_apart) == {}
 
 
 @pytest.mark.parametrize("name", FORMATS)
