@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from elasticsearch import AsyncElasticsearch
@@ -14,6 +15,7 @@ from skytrail.retaining import Retaining, dataset_of
 from storage.archive.chain import Chain
 from storage.archive.manifest import digest, instant, manifest_key, stream_prefix
 from storage.archive.store import ArchiveStore
+from storage.index.client import connect
 from storage.index.inspection import clock_of
 from storage.index.visibility import make_visible
 from storage.ledger.cosigning import witness_key
@@ -22,7 +24,7 @@ from storage.retention import inventory
 from storage.retention.applying import Means
 from storage.retention.plan import IndexFacts
 from storage.retention.record import State
-from storage.settings import LedgerSettings
+from storage.settings import ElasticsearchSettings, LedgerSettings
 from storage.verify.findings import Site
 from storage.verify.reading import MANIFEST_SHAPE, document
 from storage.verify.segment import Segment
@@ -58,6 +60,19 @@ class ElasticIndices:
         await make_visible(self.reader)
         found = await inventory.indices(self.reader, state.open_holds(), name)
         return next((facts for facts in found if facts.name == name), None)
+
+
+@contextmanager
+def elastic_indices(settings: ElasticsearchSettings) -> Iterator[ElasticIndices]:
+    """Elasticsearch with the identities that look and drop, for a thread without a loop."""
+    with asyncio.Runner() as runner:
+        reader = connect(settings, "reader")
+        dropper = connect(settings, "retention")
+        try:
+            yield ElasticIndices(runner, reader, dropper)
+        finally:
+            runner.run(reader.close())
+            runner.run(dropper.close())
 
 
 def means(retaining: Retaining, indices: ElasticIndices, ledger: LedgerSettings, now: dt.datetime) -> Means:

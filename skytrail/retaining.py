@@ -81,11 +81,7 @@ def open_retaining(settings: Settings, clock: Callable[[], dt.datetime], *, allo
     Raises:
         ConfigError: There is no archive with a ledger, or no keys for it.
     """
-    # Appending lets go of superseded tiles, so even who destroys nothing needs the right to delete.
-    store = open_archive(settings.archive, settings.archive_dir, allow_delete=allow_delete)
-    keys = KeyRing(settings.keys_file)
-    told = told_settings(settings.ledger, settings.archive)
-    found = Retaining(store, Notary(store, keys, settings.ledger, told, clock, lambda _: None))
+    found = retaining_of(settings, clock, allow_delete=allow_delete)
     if not found.namespaces():
         raise ConfigError(
             "opening the ledger: this archive has none",
@@ -93,6 +89,19 @@ def open_retaining(settings: Settings, clock: Callable[[], dt.datetime], *, allo
             mend="start a seal worker (`skytrail worker seal`): it makes one with the first segment",
         )
     return found
+
+
+def retaining_of(settings: Settings, clock: Callable[[], dt.datetime], *, allow_delete: bool) -> Retaining:
+    """The archive and its ledgers, if there are any yet.
+
+    Raises:
+        ConfigError: The archive can't be opened.
+    """
+    # Appending lets go of superseded tiles, so even who destroys nothing needs the right to delete.
+    store = open_archive(settings.archive, settings.archive_dir, allow_delete=allow_delete)
+    keys = KeyRing(settings.keys_file)
+    told = told_settings(settings.ledger, settings.archive)
+    return Retaining(store, Notary(store, keys, settings.ledger, told, clock, lambda _: None))
 
 
 def preview_of(state: State, policy: Policy, now: dt.datetime) -> State:

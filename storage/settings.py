@@ -31,7 +31,9 @@ class ElasticsearchSettings(BaseModel, extra="forbid", frozen=True):
     alerter: Login = Field(default=Login(), description="May create alerts and write their triage state.")
     reader: Login = Field(default=Login(), description="May search.")
     analyst: Login = Field(default=Login(), description="May change the triage state of alerts.")
-    retention: Login = Field(default=Login(), description="May drop indices; used by `retention apply` alone.")
+    retention: Login = Field(
+        default=Login(), description="May drop indices; used by `retention apply` and the role rotate alone."
+    )
     request_timeout_s: float = Field(default=30.0, gt=0, description="Seconds per request.")
     bulk_max_bytes: int = Field(default=8 * 1024 * 1024, ge=1024 * 1024, description="Bytes per bulk request.")
     bulk_in_flight: int = Field(default=2, ge=1, le=16, description="Bulk requests at once per worker.")
@@ -135,6 +137,19 @@ class RetentionSettings(BaseModel, extra="forbid", frozen=True):
 
     policy_file: Path | None = Field(
         default=None, description="The policy, a TOML file (docs/retention.md). Without one nothing is ever removed."
+    )
+    rotate_interval_s: float = Field(default=3600.0, gt=0, description="Seconds between two rounds of the role rotate.")
+    disk_interval_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds between two looks of the role rotate at the disks of Elasticsearch; a failed round is "
+        "tried again then.",
+    )
+    disk_warning_percent: float = Field(
+        default=75.0,
+        gt=0,
+        le=100,
+        description="From this part of a disk of Elasticsearch on the role rotate warns, and rotates at once.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Records of what a worker does by itself: a changed rule set, a refused one."""
+"""Records of what a worker does by itself: a changed or refused rule set, what rotation destroyed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from ingest.action_journal import COLLECTOR
-from ingest.schema.action import FORMAT_NAME, Action, encode
+from ingest.schema.action import FORMAT_NAME, Action, Kind, encode
 from ingest.schema.envelope import Envelope, Header, Origin
 from ingest.schema.envelope import encode as encode_envelope
 from streams.runtime import Runtime
@@ -18,14 +18,15 @@ Tell = Callable[[Sequence[str], Mapping[str, str]], Awaitable[None]]
 """Given why it was refused (nothing: it was done) and what is to be known of it."""
 
 
-def teller(runtime: Runtime, role: str, name: str, namespace: str) -> Tell:
-    """Records one kind of change that a role makes.
+def teller(runtime: Runtime, role: str, name: str, namespace: str, kind: Kind = "change") -> Tell:
+    """Records one kind of thing that a role does.
 
     Args:
         runtime: Of the role: its clock and its way to the brokers.
         role: Name of the role.
         name: Of the action: `rules.reload`.
         namespace: Under which it is indexed and sealed.
+        kind: Whether it changes or destroys.
     """
 
     async def tell(reasons: Sequence[str], details: Mapping[str, str]) -> None:
@@ -37,7 +38,7 @@ def teller(runtime: Runtime, role: str, name: str, namespace: str) -> Tell:
             host=socket.gethostname(),
             program=role,
             name=name,
-            kind="change",
+            kind=kind,
             outcome="failure" if reasons else "success",
             reason="; ".join(reasons),
             target=details.get("version", ""),

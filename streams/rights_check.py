@@ -14,6 +14,7 @@ TIMEOUT_S = 10.0
 IDENTITIES: dict[str, tuple[Identity, ...]] = {
     "index": ("indexer", "reader"),
     "detect": ("alerter",),
+    "rotate": ("retention", "reader"),
 }
 """Elasticsearch identities per role; the sealer has none and probes its archive instead."""
 

@@ -36,6 +36,7 @@ from streams.agents.correlate import CorrelateAgent
 from streams.agents.detect import DetectAgent, Rules
 from streams.agents.index import IndexAgent
 from streams.agents.resolve import ResolveAgent
+from streams.agents.rotate import RotateAgent, Rounds
 from streams.agents.seal import SealAgent
 from streams.anchoring import keep_anchored
 from streams.app import attach, build_app
@@ -60,6 +61,7 @@ from streams.topics import (
     CORRELATION_STATE,
     DEAD_LETTERS,
     DETECTIONS,
+    ROTATION,
     SIGNALS,
     raw_topic,
 )
@@ -73,7 +75,11 @@ Close = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a role is composed of, besides Kafka."""
+    """What a role is composed of, besides Kafka.
+
+    Attributes:
+        rounds: Opens what rotates; asked for by that role alone.
+    """
 
     kafka: KafkaSettings
     elasticsearch: ElasticsearchSettings
@@ -87,6 +93,7 @@ class Parts:
     watch: WatchSettings
     audit: AuditSettings
     retention: RetentionSettings
+    rounds: Callable[[], Rounds]
 
 
 @dataclass(slots=True)
@@ -338,6 +345,24 @@ def compose_index(parts: Parts) -> Composed:
     return composed
 
 
+def compose_rotate(parts: Parts) -> Composed:
+    """The rotator: on a timer, one worker lets go of what the adopted policy no longer keeps."""
+    composed = _begin("rotate", parts, 4)
+    runtime, settings = composed.runtime, parts.retention
+    tell = teller(runtime, "rotate", "retention.rotate", parts.audit.namespace, "deletion")
+    agent = RotateAgent(runtime, parts.rounds(), settings, tell, lambda: not composed.app.should_stop)
+    attach(composed.app, "rotate", [ROTATION], agent.handle, size=1, wait_s=parts.worker.batch_wait_s)
+    composed.on_assigned.append(agent.forget)
+
+    @composed.app.task  # type: ignore[untyped-decorator]
+    async def rotate_in_time() -> None:
+        while not composed.app.should_stop:
+            await asyncio.sleep(min(CLOCK_INTERVAL_S, settings.disk_interval_s))
+            await agent.look()
+
+    return composed
+
+
 def limits(worker: WorkerSettings) -> Limits:
     """Believable event times."""
     return Limits.of(worker.max_future_h, worker.max_age_d)
@@ -361,4 +386,5 @@ COMPOSERS: dict[str, Callable[[Parts], Composed]] = {
     "seal": compose_seal,
     "detect": compose_detect,
     "index": compose_index,
+    "rotate": compose_rotate,
 }

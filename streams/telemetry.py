@@ -36,6 +36,7 @@ class Telemetry:
         )
         self._declare_sources()
         self._declare_ledger()
+        self._declare_rotation()
         self.lag = Gauge(
             "skytrail_kafka_consumer_lag_messages",
             "Messages not yet done",
@@ -155,5 +156,37 @@ class Telemetry:
             "Seconds from the receipt of a batch's oldest record to the checkpoint that includes it",
             namespace,
             buckets=WINDOW_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _declare_rotation(self) -> None:
+        """What the worker that rotates did and has left, and how full Elasticsearch is."""
+        self.rotation_rounds = Counter(
+            "skytrail_rotation_rounds", "Rounds of rotation by outcome", ("outcome",), registry=self.registry
+        )
+        self.rotation_time = Gauge(
+            "skytrail_rotation_round_timestamp_seconds", "When a round last came to its end", registry=self.registry
+        )
+        self.rotation_results = Counter(
+            "skytrail_rotation_results",
+            "Indices and groups of segments by outcome",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.rotation_left = Gauge(
+            "skytrail_rotation_left", "What the last round left, by what it waits for", ("why",), registry=self.registry
+        )
+        self.rotation_overdue = Gauge(
+            "skytrail_rotation_overdue_seconds",
+            "For how long the oldest of what is left has been over",
+            registry=self.registry,
+        )
+        self.disk_used = Gauge(
+            "skytrail_es_disk_used_ratio", "Part of a node's disk in use", ("node",), registry=self.registry
+        )
+        self.disk_warning = Gauge(
+            "skytrail_es_disk_warning",
+            "1 while a node's disk is above the watermark",
+            ("node",),
             registry=self.registry,
         )

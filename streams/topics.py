@@ -35,6 +35,9 @@ EVALUATIONS = "skytrail.evaluations.v1"
 RULESETS = "skytrail.rulesets.v1"
 """Compacted: what a version of a rule set stands for, in parts."""
 
+ROTATION = "skytrail.rotation.v1"
+"""Compacted: what the worker that rotates last told; who has its first partition rotates."""
+
 AUDIT = "skytrail.audit.v1"
 """What Skytrail did itself: envelopes of the format of the same name, read as a raw topic by every role."""
 
@@ -94,4 +97,5 @@ def all_topics(formats: list[str]) -> list[Topic]:
         Topic(SOURCE_WATCH, compacted=True, retention_ms=-1),
         Topic(EVALUATIONS, compacted=True, retention_ms=-1),
         Topic(RULESETS, compacted=True, retention_ms=-1),
+        Topic(ROTATION, compacted=True, retention_ms=-1),
     ]

@@ -27,7 +27,7 @@ from storage.archive.store import ArchiveStore
 from storage.retention.approval import Request, check
 from storage.retention.entries import Destroyed, Receipt, Tombstone, chunks, entry_of
 from storage.retention.inventory import segment_facts
-from storage.retention.plan import Action, IndexFacts, Item, index_item, segment_verdict
+from storage.retention.plan import Action, IndexFacts, Item, index_item, last_copy, segment_verdict
 from storage.retention.record import Record, State, policy_digest
 from storage.retention.verdict import DESTROYS, Verdict
 
@@ -234,35 +234,17 @@ class Applier:
             if name in state.tombstones:
                 return []
             made = make(state)
-            why = made if isinstance(made, str) else self._disapproved(state)
-            if why or isinstance(made, str):
+            if isinstance(made, str):
+                why = made
+                return []
+            if last_copy(made.dataset, index=bool(made.index)):
+                why = disapproved(self._record.namespace, self._approved, state)
+            if why:
                 return []
             return [entry_of(self._record.namespace, self._means.clock(), made)]
 
         stone = self._record.enter(enter).tombstones.get(name)
         return _skipped(place, name, why) if stone is None else self._execute(stone)
-
-    def _disapproved(self, state: State) -> str:
-        """Why the people whom the policy names have not agreed; empty if they have, or need not."""
-        assert state.policy is not None
-        needed = state.policy.approvals.expiry
-        if not needed:
-            return ""
-        if not self._approved.request:
-            return f"{needed} people must agree to this plan: `skytrail retention request`, then `skytrail approve`"
-        asked = Request(
-            action="expiry",
-            namespace=self._record.namespace,
-            subject=self._approved.plan,
-            reason="",
-            requested_by="",
-            at="",
-        )
-        try:
-            check(self._approved.request.encode(), state.policy, asked, needed, "the request for this plan")
-        except SkytrailError as exc:
-            return str(exc)
-        return ""
 
     def _execute(self, stone: Tombstone) -> Result:
         """Delete what a tombstone announced, and write the receipt."""
@@ -323,6 +305,22 @@ class Applier:
 
     def _sealed(self) -> dict[tuple[str, int], int]:
         return {place: tip.last_offset for place, tip in self._record.log.state().tips.items()}
+
+
+def disapproved(namespace: str, approved: Approved, state: State) -> str:
+    """Why the people whom the policy names have not agreed to destroy for good; empty if they have, or need not."""
+    assert state.policy is not None
+    needed = state.policy.approvals.expiry
+    if not needed:
+        return ""
+    if not approved.request:
+        return f"{needed} people must agree to this plan: `skytrail retention request`, then `skytrail approve`"
+    asked = Request(action="expiry", namespace=namespace, subject=approved.plan, reason="", requested_by="", at="")
+    try:
+        check(approved.request.encode(), state.policy, asked, needed, "the request for this plan")
+    except SkytrailError as exc:
+        return str(exc)
+    return ""
 
 
 def _policy(state: State) -> str:

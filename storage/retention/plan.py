@@ -24,6 +24,14 @@ OWN = "skytrail."
 """Data sets that only Elasticsearch has: alerts. Dropping their index destroys them, so the archive's periods hold."""
 
 
+NEWEST = "the newest segment of a chain stays: the sealer goes on from it"
+
+
+def last_copy(dataset: str, *, index: bool) -> bool:
+    """Whether it would be gone for good: segments, and indices of what only Elasticsearch has."""
+    return not index or dataset.startswith(OWN)
+
+
 class Action(StrEnum):
     """What would be done."""
 
@@ -167,7 +175,7 @@ def index_item(facts: IndexFacts, state: State, sealed: dict[tuple[str, int], in
     start = dt.datetime.combine(name.start, dt.time(), dt.UTC)
     received = max(end, facts.received or end)
     subject = Subject(namespace=name.namespace, dataset=name.dataset, event=end, received=received)
-    tier: Tier = "cold" if name.dataset.startswith(OWN) else "hot"
+    tier: Tier = "cold" if last_copy(name.dataset, index=True) else "hot"
     holds = [
         hold.id
         for hold in state.open_holds()
@@ -258,7 +266,7 @@ def _unsealed(facts: IndexFacts, sealed: dict[tuple[str, int], int]) -> str:
 def _blocked(facts: ChainFacts, segment: SegmentFacts) -> str:
     if segment.seq > facts.ledgered[1]:
         return "it is not in the ledger"
-    return "the newest segment of a chain stays: the sealer goes on from it" if segment.seq == facts.last else ""
+    return NEWEST if segment.seq == facts.last else ""
 
 
 def _action(verdict: Verdict, blocked: str, otherwise: Action) -> Action:

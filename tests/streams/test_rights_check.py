@@ -14,11 +14,11 @@ from streams.status import ROLES
 
 AWAY = ElasticsearchSettings(
     url="http://127.0.0.1:9",
-    **{duty: Login(username=duty, password=SecretStr("x")) for duty in ("indexer", "alerter", "reader")},
+    **{duty: Login(username=duty, password=SecretStr("x")) for duty in ("indexer", "alerter", "reader", "retention")},
 )
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", [*ROLES, "rotate"])
 def test_an_elasticsearch_that_is_away_does_not_keep_a_role_from_starting(role: str) -> None:
     began = time.monotonic()
     check_rights(role, AWAY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +16,16 @@ from skytrail.cli.commands.retention import group
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
-from skytrail.deleting import ElasticIndices, means, trusted
+from skytrail.deleting import elastic_indices, means, trusted
 from skytrail.recording import recorded
 from skytrail.retaining import open_retaining
 from skytrail.settings import Settings
 from storage.archive.manifest import digest, instant
-from storage.index.client import connect
-from storage.retention.applying import Applier, Approved, Outcome, Result
+from storage.retention.applying import Approved, Outcome, Result
 from storage.retention.approval import Request, ask, read
+from storage.retention.offers import read_plan
 from storage.retention.plan import Plan
+from storage.retention.rotation import carry_out
 
 COLUMNS = ("outcome", "place", "tombstone", "detail")
 PlanArgument = Annotated[Path, typer.Argument(help="What `retention plan --out` wrote.")]
@@ -103,44 +103,13 @@ def retention_request(
     say(f"{out}: {needed} others must agree: skytrail approve {out} --by NAME --key FILE")
 
 
-def read_plan(path: Path) -> tuple[bytes, Plan]:
-    """A stored plan and its bytes.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    mend = "`skytrail retention plan --out FILE` writes one"
-    try:
-        body = path.read_bytes()
-        plan = msgspec.json.decode(body, type=Plan)
-    except OSError as exc:
-        raise ConfigError(f"reading a plan: {exc.strerror}", where=str(path), mend=mend) from exc
-    except msgspec.MsgspecError as exc:
-        raise ConfigError(f"reading a plan: {exc}", where=str(path), mend=mend) from exc
-    if plan.encode() != body:
-        raise ConfigError("reading a plan: it was changed after it was made", where=str(path), mend=mend)
-    return body, plan
-
-
 def _carried_out(settings: Settings, plan: Plan, sha256: str, requests: dict[str, str]) -> Iterator[Result]:
     retaining = open_retaining(settings, lambda: dt.datetime.now(dt.UTC), allow_delete=True)
-    with asyncio.Runner() as runner:
-        reader = connect(settings.elasticsearch, "reader")
-        dropper = connect(settings.elasticsearch, "retention")
-        try:
-            now = runner.run(trusted(retaining, reader, dt.datetime.now(dt.UTC)))
-            indices = ElasticIndices(runner, reader, dropper)
-            carried = means(retaining, indices, settings.ledger, now)
-            for namespace in retaining.namespaces():
-                approved = Approved(sha256, requests.get(namespace, ""))
-                applier = Applier(retaining.record(namespace), carried, approved)
-                yield from applier.finish()
-                for item in plan.items:
-                    if item.namespace == namespace:
-                        yield from applier.apply(item)
-        finally:
-            runner.run(reader.close())
-            runner.run(dropper.close())
+    with elastic_indices(settings.elasticsearch) as indices:
+        now = indices.runner.run(trusted(retaining, indices.reader, dt.datetime.now(dt.UTC)))
+        records = {namespace: retaining.record(namespace) for namespace in retaining.namespaces()}
+        approved = {namespace: Approved(sha256, requests.get(namespace, "")) for namespace in records}
+        yield from carry_out(records, means(retaining, indices, settings.ledger, now), plan, approved)
 
 
 def _request(path: Path) -> tuple[str, str]:

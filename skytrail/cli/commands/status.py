@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Iterator
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from ingest.formats.registry import all_formats
@@ -15,6 +17,7 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
 from storage.index.client import connect
 from storage.index.visibility import make_visible
+from streams.rotation import FAILED, RotationReport, read_rotation
 from streams.status import Status, read_status, wait_until_caught_up
 from streams.topic_admin import ensure_topics
 from streams.topics import all_topics
@@ -51,7 +54,7 @@ def status(
         asyncio.run(_visible(context_of(context), namespace))
     else:
         found = asyncio.run(read_status(kafka, formats, namespace))
-    show(found, output)
+    show(found, output, asyncio.run(read_rotation(kafka)))
     if wait and not found.caught_up:
         say(f"not caught up after {timeout:g} s: lag {dict(found.lag)}, residue {found.totals['residue']}")
         say("next: are all roles running? `skytrail worker seal|detect|index`; their logs say what they wait for")
@@ -73,15 +76,33 @@ async def _visible(context: Context, namespace: str | None) -> None:
         await client.close()
 
 
-def show(found: Status, output: OutputOption) -> None:
+def show(found: Status, output: OutputOption, rotation: RotationReport | None = None) -> None:
     """Print a status: one object for json, one row a source otherwise."""
     if chosen(output) is Output.JSON:
-        emit_object(as_dict(found), output)
+        told = None if rotation is None else msgspec.to_builtins(rotation)
+        emit_object({**as_dict(found), "rotation": told}, output)
         return
     emit_rows((row(s) for s in as_dict(found)["sources"]), output, columns=COLUMNS)
     say(
         f"lag (messages): {dict(found.lag)}   residue: {found.totals['residue']}   equivocations: {found.equivocations}"
     )
+    for line in warnings_of(rotation) if rotation else ():
+        say(line)
+
+
+def warnings_of(rotation: RotationReport) -> Iterator[str]:
+    """What the worker that rotates wants people to know, a line each."""
+    for disk in rotation.disks:
+        if disk.warning:
+            yield f"warning: the disk of Elasticsearch's node {disk.node} is {disk.used_percent:g} % full"
+    if rotation.outcome == FAILED:
+        yield f"warning: the last round of rotation failed: {rotation.detail}"
+    for plan in rotation.waiting:
+        yield f"rotation: {plan.items} items of {plan.namespace} wait for people to agree: {plan.path}: {plan.why}"
+    if rotation.blocked or rotation.undecided:
+        yield f"rotation: {rotation.blocked} over and kept all the same, {rotation.undecided} undecided"
+    if rotation.overdue_s:
+        yield f"rotation: the oldest of what is left has been over for {rotation.overdue_s / 86400:.1f} days"
 
 
 def as_dict(found: Status) -> dict[str, Any]:

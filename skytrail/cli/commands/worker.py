@@ -14,11 +14,12 @@ from streams.topics import all_topics
 
 
 class RoleName(StrEnum):
-    """The three roles."""
+    """The roles of workers."""
 
     SEAL = "seal"
     DETECT = "detect"
     INDEX = "index"
+    ROTATE = "rotate"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,15 +28,21 @@ def register(app: typer.Typer) -> None:
 
 
 def worker(context: typer.Context, role: RoleName) -> None:
-    """Run a role until SIGTERM: seal (archive), detect (rules, alerts) or index (Elasticsearch). Start more to scale.
+    """Run a role until SIGTERM: seal (archive), detect (rules, alerts), index (Elasticsearch). Start more to scale.
+
+    The role rotate carries out the adopted retention policy; one worker of it does, more wait to take over. It needs
+    the keys of the ledger: run it where a seal worker runs.
 
     Kafka may be away: at its start a worker waits for it and says so; later it waits, or starts again in place.
     Exit code 1: it crashed or was stuck, and must be started again by its supervisor.
 
     Examples:  skytrail worker seal   |   skytrail worker detect   |   skytrail worker index
+               skytrail worker rotate
     """
+    from skytrail.rotating import Rotating  # noqa: PLC0415 - as below
     from streams.broker_wait import prepare_topics  # noqa: PLC0415 - as below
     from streams.roles import Parts, run_role  # noqa: PLC0415 - Faust is heavy, and only workers need it
+    from streams.runtime import utc_now  # noqa: PLC0415 - same
     from streams.worker import stop_at_once  # noqa: PLC0415 - same
 
     signal.signal(signal.SIGTERM, stop_at_once)  # until Faust has its own
@@ -54,5 +61,6 @@ def worker(context: typer.Context, role: RoleName) -> None:
         watch=settings.watch,
         audit=settings.audit,
         retention=settings.retention,
+        rounds=lambda: Rotating(settings, utc_now),
     )
     run_role(role.value, parts)

@@ -320,6 +320,8 @@ def test_an_index_that_was_made_anew_under_the_name_stays(scene: Scene) -> None:
 
 def test_where_the_policy_asks_for_approvals_two_others_must_agree_to_this_very_plan(scene: Scene) -> None:
     scene.adopt(policy(RULE, people=PEOPLE, approvals={"expiry": 2}))
+    scene.apply(scene.plan())  # the index goes, the archive has all of it
+    assert scene.indices.present == {}
     plan = scene.plan()
     asked = Request(
         action="expiry",
@@ -334,8 +336,8 @@ def test_where_the_policy_asks_for_approvals_two_others_must_agree_to_this_very_
     for request in ("", one.decode(), other.decode()):
         results = scene.apply(plan, request=request)
         assert {result.outcome for result in results} == {Outcome.SKIPPED}
-    assert scene.record().now().tombstones == {}
+    assert {stone.tier for stone in scene.record().now().tombstones.values()} == {"hot"}
     two = approve(one, SIGNERS["carol"], "test").decode()
     assert {result.outcome for result in scene.apply(plan, request=two)} == {Outcome.DONE}
-    assert {stone.request for stone in scene.record().now().tombstones.values()} == {two}
+    assert {stone.request for stone in scene.record().now().tombstones.values() if stone.tier == "cold"} == {two}
     whole(scene)
