@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="The ledger of the archive.")
     retention: RetentionSettings = Field(default=RetentionSettings(), description="How long logs are kept.")
     witness: WitnessSettings = Field(default=WitnessSettings(), description="A witness that we run.")
-    worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect and index.")
+    worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect, index and rotate.")
     detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")
     watch: WatchSettings = Field(default=WatchSettings(), description="The watch over sources.")
     audit: AuditSettings = Field(default=AuditSettings(), description="Records of what Skytrail itself does.")

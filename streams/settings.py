@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 
 class WorkerSettings(BaseModel, extra="forbid", frozen=True):
-    """What the roles seal, detect and index have in common."""
+    """What the roles seal, detect, index and rotate have in common."""
 
     metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics, /livez, /readyz and /version.")
     metrics_port: dict[str, int] = Field(
