@@ -79,8 +79,7 @@ async def _visible(context: Context, namespace: str | None) -> None:
 def show(found: Status, output: OutputOption, rotation: RotationReport | None = None) -> None:
     """Print a status: one object for json, one row a source otherwise."""
     if chosen(output) is Output.JSON:
-        told = None if rotation is None else msgspec.to_builtins(rotation)
-        emit_object({**as_dict(found), "rotation": told}, output)
+        emit_object(as_dict(found, rotation), output)
         return
     emit_rows((row(s) for s in as_dict(found)["sources"]), output, columns=COLUMNS)
     say(
@@ -105,7 +104,7 @@ def warnings_of(rotation: RotationReport) -> Iterator[str]:
         yield f"rotation: the oldest of what is left has been over for {rotation.overdue_s / 86400:.1f} days"
 
 
-def as_dict(found: Status) -> dict[str, Any]:
+def as_dict(found: Status, rotation: RotationReport | None = None) -> dict[str, Any]:
     """The documented JSON of a status."""
     return {
         "schema_version": 1,
@@ -114,6 +113,7 @@ def as_dict(found: Status) -> dict[str, Any]:
         "lag": dict(found.lag),
         "equivocations": found.equivocations,
         "caught_up": found.caught_up,
+        "rotation": None if rotation is None else msgspec.to_builtins(rotation),
     }
 
 
