@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,14 +10,7 @@ from ingest.parsing.body_shape import count_lines
 from ingest.transports.azure_blob.bodies import Body
 from ingest.transports.azure_blob.container import Listed
 from ingest.transports.azure_blob.marks import TAIL_BYTES, Mark, fingerprint
-
-
-@dataclass(slots=True)
-class Reach:
-    """How far the blob is acknowledged once every body up to this one is."""
-
-    mark: Mark
-    settled: bool = False
+from ingest.transports.messages.progress import Progress, Reach
 
 
 @dataclass(slots=True)
@@ -34,7 +26,7 @@ class Track:
     last: Mark | None = None
     reading: bool = False
     kept: bool = True
-    _pending: deque[Reach] = field(default_factory=deque)
+    _progress: Progress[Mark] = field(default_factory=Progress)
 
     @property
     def ordinal(self) -> int:
@@ -49,9 +41,9 @@ class Track:
     @property
     def waits(self) -> bool:
         """Whether something delivered is not acknowledged."""
-        return bool(self._pending)
+        return bool(self._progress.unsettled)
 
-    def advance(self, blob: Listed, found: Body) -> Reach:
+    def advance(self, blob: Listed, found: Body) -> Reach[Mark]:
         """Note that a body is delivered; what it returns is settled when the body is."""
         base = self.base
         tail = found.body[-TAIL_BYTES:]
@@ -66,13 +58,11 @@ class Track:
             size=found.size,
             modified=blob.modified,
         )
-        reach = Reach(self.last)
-        self._pending.append(reach)
-        return reach
+        return self._progress.deliver(self.last)
 
     def looked(self, blob: Listed, found: Body) -> Mark | None:
         """Note that there was nothing new; the mark that is now true, if it is another one."""
-        if self.last is None or self._pending:
+        if self.last is None or self.waits:
             return None
         told = msgspec.structs.replace(self.last, etag=found.etag, size=found.size, modified=blob.modified)
         if told == self.last:
@@ -80,10 +70,6 @@ class Track:
         self.last = told
         return told
 
-    def settle(self, reach: Reach) -> Mark | None:
+    def settle(self, reach: Reach[Mark]) -> Mark | None:
         """Note an acknowledgement; the mark that is now true, never beyond a body without one."""
-        reach.settled = True
-        reached: Mark | None = None
-        while self._pending and self._pending[0].settled:
-            reached = self._pending.popleft().mark
-        return reached
+        return self._progress.settle(reach)

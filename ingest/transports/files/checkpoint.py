@@ -15,8 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingest.durable_files import replace_durably
-from ingest.schema.errors import ConfigError
+from ingest.transports.checkpoints.document import Versioned, load, store
 
 FINGERPRINT_BYTES = 1024
 _KEEP_S = 30 * 24 * 3600.0  # a mark whose file was not seen for so long is forgotten
@@ -48,8 +47,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: float
 
 
-class _Document(msgspec.Struct, kw_only=True):
-    version: int
+class _Document(Versioned, kw_only=True):
     files: dict[str, Mark]
 
 
@@ -99,9 +97,7 @@ class Checkpoint:
         """
         if self.file is None or not self.dirty:
             return
-        body = msgspec.json.format(msgspec.json.encode(_Document(version=1, files=self._marks)), indent=1)
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        replace_durably(self.file, body)
+        store(self.file, _Document(files=self._marks))
         self.dirty = False
 
 
@@ -110,16 +106,6 @@ def _name(key: tuple[int, int]) -> str:
 
 
 def _load(file: Path) -> dict[str, Mark]:
-    try:
-        document = msgspec.json.decode(file.read_bytes(), type=_Document)
-    except FileNotFoundError:
-        return {}
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise ConfigError(
-            f"reading checkpoint: {exc}",
-            where=str(file),
-            mend="restore it, or move it away: everything is then read again and counted as duplicate",
-        ) from exc
-    if document.version != 1:
-        raise ConfigError(f"reading checkpoint: version {document.version} is unknown", where=str(file))
-    return document.files
+    otherwise = "everything is then read again and counted as duplicate"
+    document = load(file, _Document, otherwise=otherwise)
+    return document.files if document else {}

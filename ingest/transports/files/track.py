@@ -1,25 +1,14 @@
-"""One file being read: what was delivered, what was acknowledged, and its deliveries."""
+"""One file being read: what was delivered, and what was acknowledged."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest.parsing.body_shape import count_lines
-from ingest.schema.envelope import Origin
 from ingest.transports.files.checkpoint import FINGERPRINT_BYTES, Mark, fingerprint
 from ingest.transports.files.reading import Chunk, Key, Look, still_holds
-
-
-@dataclass(slots=True)
-class Reach:
-    """How far the file is acknowledged once every body up to this one is."""
-
-    mark: Mark
-    settled: bool = False
+from ingest.transports.messages.progress import Progress, Reach
 
 
 @dataclass(slots=True)
@@ -47,7 +36,7 @@ class Track:
     last: Mark | None = None
     ended: Look | None = None
     changed_at: float = 0.0
-    _pending: deque[Reach] = field(default_factory=deque)
+    _progress: Progress[Mark] = field(default_factory=Progress)
 
     def note(self, found: Look, now: float) -> float:
         """Note a look; seconds since the file was seen to change, 0 when it changed since the last look."""
@@ -62,7 +51,7 @@ class Track:
         seen = Look(key, mark.offset, mark.mtime_ns, regular=True)
         return cls(key, path, mark.offset, mark.ordinal, seen, mark.whole, last=mark)
 
-    def advance(self, chunk: Chunk, now: float) -> Reach:
+    def advance(self, chunk: Chunk, now: float) -> Reach[Mark]:
         """Note that a body is delivered; what it returns is settled when the body is."""
         head = chunk.body[:FINGERPRINT_BYTES]
         tail = chunk.body[-FINGERPRINT_BYTES:]
@@ -81,17 +70,11 @@ class Track:
             mtime_ns=chunk.mtime_ns,
             seen_at=now,
         )
-        reach = Reach(self.last)
-        self._pending.append(reach)
-        return reach
+        return self._progress.deliver(self.last)
 
-    def settle(self, reach: Reach) -> Mark | None:
+    def settle(self, reach: Reach[Mark]) -> Mark | None:
         """Note an acknowledgement; the mark that is now true, never beyond an unacknowledged body."""
-        reach.settled = True
-        reached: Mark | None = None
-        while self._pending and self._pending[0].settled:
-            reached = self._pending.popleft().mark
-        return reached
+        return self._progress.settle(reach)
 
 
 def goes_on(track: Track, found: Look) -> bool:
@@ -107,43 +90,3 @@ def goes_on(track: Track, found: Look) -> bool:
     if track.whole:
         return (found.size, found.mtime_ns) == (track.offset, track.last.mtime_ns)
     return still_holds(track.path, track.last)
-
-
-class FileDelivery:
-    """A body of a file or stream."""
-
-    source = ""
-
-    def __init__(
-        self,
-        origin: Origin,
-        body: bytes,
-        received_at: dt.datetime,
-        *,
-        on_settled: Callable[[], None],
-        on_returned: Callable[[], None],
-        on_given_up: Callable[[str], None],
-    ) -> None:
-        self.origin = origin
-        self.body = body
-        self.received_at = received_at
-        self._on_settled = on_settled
-        self._on_returned = on_returned
-        self._on_given_up = on_given_up
-        self._settled = False
-
-    async def acknowledge(self) -> None:
-        """See `Delivery.acknowledge`."""
-        if not self._settled:
-            self._settled = True
-            self._on_settled()
-
-    async def reject(self, reason: str, *, retry: bool) -> None:
-        """See `Delivery.reject`."""
-        if self._settled:
-            return
-        if retry:
-            self._on_returned()
-        else:
-            self._settled = True
-            self._on_given_up(reason)

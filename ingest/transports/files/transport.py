@@ -32,7 +32,8 @@ from ingest.transports.files.listing import list_files, refusal
 from ingest.transports.files.reading import Chunk, Key, Look, look, read_chunk
 from ingest.transports.files.settings import FilesSettings
 from ingest.transports.files.stream import stream_bodies
-from ingest.transports.files.track import FileDelivery, Track, goes_on
+from ingest.transports.files.track import Track, goes_on
+from ingest.transports.messages.delivery import MessageDelivery
 
 _NAME = "files"
 _STDIN = "-"
@@ -85,14 +86,14 @@ class FilesTransport:
         self._checkpoint = Checkpoint(checkpoint_file)
         self._skip = frozenset({checkpoint_file.resolve()} if checkpoint_file else ())
         self._tracks: dict[Key, Track] = {}
-        self._again: deque[FileDelivery] = deque()
-        self._unsettled: set[FileDelivery] = set()
+        self._again: deque[MessageDelivery] = deque()
+        self._unsettled: set[MessageDelivery] = set()
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
         self._save_at = 0.0
         self._problems: dict[str, SourceRefused] = {}
 
-    async def deliveries(self) -> AsyncIterator[FileDelivery]:
+    async def deliveries(self) -> AsyncIterator[MessageDelivery]:
         """See `Transport.deliveries`."""
         while not self._closing.is_set():
             async for delivery in self._look_at_all():
@@ -127,7 +128,7 @@ class FilesTransport:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
 
-    async def _look_at_all(self) -> AsyncIterator[FileDelivery]:
+    async def _look_at_all(self) -> AsyncIterator[MessageDelivery]:
         paths, problems = await asyncio.to_thread(list_files, self._paths, self._skip)
         for problem in problems:
             self._note(problem)
@@ -154,7 +155,7 @@ class FilesTransport:
             worth.append(path)
         return worth
 
-    async def _look_at(self, path: Path) -> AsyncIterator[FileDelivery]:
+    async def _look_at(self, path: Path) -> AsyncIterator[MessageDelivery]:
         found: Look | None = None
         track: Track | None = None
         try:
@@ -206,7 +207,7 @@ class FilesTransport:
         self._tracks[found.key] = track
         return track
 
-    def _delivery_of(self, track: Track, chunk: Chunk) -> FileDelivery:
+    def _delivery_of(self, track: Track, chunk: Chunk) -> MessageDelivery:
         origin = Origin(transport=_NAME, locator=str(track.path), first_ordinal=track.ordinal)
         reach = track.advance(chunk, self._place.clock().timestamp())
 
@@ -217,7 +218,7 @@ class FilesTransport:
 
         return self._new(origin, chunk.body, acknowledged)
 
-    def _new(self, origin: Origin, body: bytes, acknowledged: Callable[[], None]) -> FileDelivery:
+    def _new(self, origin: Origin, body: bytes, acknowledged: Callable[[], None]) -> MessageDelivery:
         def settled() -> None:
             acknowledged()
             self._unsettled.discard(delivery)
@@ -226,7 +227,7 @@ class FilesTransport:
             if asyncio.get_running_loop().time() >= self._save_at:
                 self._save()
 
-        def returned() -> None:
+        def returned(delivery: MessageDelivery) -> None:
             self._again.append(delivery)
             self._changed.set()
 
@@ -234,13 +235,13 @@ class FilesTransport:
             self._note(SourceRefused(f"collecting body: given up: {reason}", where=origin.locator))
             settled()
 
-        delivery = FileDelivery(
+        delivery = MessageDelivery(
             origin, body, self._place.clock(), on_settled=settled, on_returned=returned, on_given_up=given_up
         )
         self._unsettled.add(delivery)
         return delivery
 
-    async def _stream(self, path: str) -> AsyncIterator[FileDelivery]:
+    async def _stream(self, path: str) -> AsyncIterator[MessageDelivery]:
         if path != _STDIN:
             descriptor = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_NONBLOCK)
         else:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from ingest.durable_files import replace_durably
-from ingest.schema.errors import ConfigError
+from ingest.transports.checkpoints.document import Versioned, load, store
 
-VERSION = 1
+_OTHERWISE = "the stream is then read from its oldest record, repeats count as duplicates"
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +41,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     done: bool = False
 
 
-class _Document(msgspec.Struct, kw_only=True):
-    version: int
+class _Document(Versioned, kw_only=True):
     stream: Stream
     start_at: dt.datetime | None
     shards: dict[str, Mark]
@@ -66,7 +64,7 @@ class Checkpoint:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        found = _load(file)
+        found = load(file, _Document, otherwise=_OTHERWISE)
         self.stream = found.stream if found else None
         self.start_at = found.start_at if found else None
         self.shards: dict[str, Mark] = found.shards if found else {}
@@ -95,23 +93,9 @@ class Checkpoint:
         if not self._dirty or self.stream is None:
             return
         self._dirty = False
-        document = _Document(version=VERSION, stream=self.stream, start_at=self.start_at, shards=self.shards)
+        document = _Document(stream=self.stream, start_at=self.start_at, shards=self.shards)
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            replace_durably(self.file, msgspec.json.format(msgspec.json.encode(document), indent=1))
+            store(self.file, document)
         except OSError:
             self._dirty = True
             raise
-
-
-def _load(file: Path) -> _Document | None:
-    mend = "restore it, or move it away: the stream is then read from its oldest record, repeats count as duplicates"
-    try:
-        document = msgspec.json.decode(file.read_bytes(), type=_Document)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"reading checkpoint: {exc}", where=str(file), mend=mend) from exc
-    if document.version != VERSION:
-        raise ConfigError(f"reading checkpoint: version {document.version} is unknown", where=str(file), mend=mend)
-    return document

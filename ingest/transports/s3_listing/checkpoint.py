@@ -13,10 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from ingest.durable_files import replace_durably
-from ingest.schema.errors import ConfigError
+from ingest.transports.checkpoints.document import Versioned, load, store
 
-VERSION = 1
+_OTHERWISE = "the bucket is then read from its first key, repeats count as duplicates"
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,8 +30,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
 
 
-class _Document(msgspec.Struct, kw_only=True):
-    version: int
+class _Document(Versioned, kw_only=True):
     source: str
     current: Pass | None
     finished_at: dt.datetime | None
@@ -58,9 +56,9 @@ class Checkpoint:
     def __init__(self, file: Path, source: str) -> None:
         self.file = file
         self._source = source
-        found = _load(file)
+        found = load(file, _Document, otherwise=_OTHERWISE)
         if found is None or found.source != source:
-            found = _Document(version=VERSION, source=source, current=None, finished_at=None, failed={})
+            found = _Document(source=source, current=None, finished_at=None, failed={})
         self.current = found.current
         self.seen_until = found.finished_at
         self.failed = found.failed
@@ -104,28 +102,13 @@ class Checkpoint:
             return
         self._dirty = False
         document = _Document(
-            version=VERSION,
             source=self._source,
             current=self.current,
             finished_at=self.seen_until,
             failed=self.failed,
         )
         try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            replace_durably(self.file, msgspec.json.format(msgspec.json.encode(document), indent=1))
+            store(self.file, document)
         except OSError:
             self._dirty = True
             raise
-
-
-def _load(file: Path) -> _Document | None:
-    mend = "restore it, or move it away: the bucket is then read from its first key, repeats count as duplicates"
-    try:
-        document = msgspec.json.decode(file.read_bytes(), type=_Document)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"reading checkpoint: {exc}", where=str(file), mend=mend) from exc
-    if document.version != VERSION:
-        raise ConfigError(f"reading checkpoint: version {document.version} is unknown", where=str(file), mend=mend)
-    return document
