@@ -17,7 +17,7 @@ Tests:    tests/ingest/transports/firehose/
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -26,6 +26,7 @@ from ingest.schema.envelope import Origin
 from ingest.schema.errors import MalformedBody, SourceRefused
 from ingest.transports.contract import Place
 from ingest.transports.endpoint.access import Tokens, refuse_unsafe
+from ingest.transports.endpoint.posted import PostedTo
 from ingest.transports.endpoint.server import Endpoint, closing_response
 from ingest.transports.firehose.request import Request, answer_of, read_request
 from ingest.transports.firehose.settings import FirehoseSettings
@@ -74,7 +75,7 @@ class _Live:
             self.kept.set_result(ok)
 
 
-class Firehose:
+class Firehose(PostedTo):
     """The endpoint.
 
     Raises:
@@ -83,33 +84,15 @@ class Firehose:
 
     def __init__(self, settings: FirehoseSettings, place: Place) -> None:
         refuse_unsafe(settings, settings.access_key_file)
+        super().__init__(Endpoint(settings, _PATH, admit=self._admit, keep=self._keep, finish=self._finish))
         self._settings = settings
         self._place = place
         self._keys = Tokens(settings.access_key_file, place.warn)
-        self._endpoint = Endpoint(settings, _PATH, admit=self._admit, keep=self._keep, finish=self._finish)
         self._live: dict[_KEY, _Live] = {}
         self._done: OrderedDict[_KEY, None] = OrderedDict()
         self._waiting: deque[tuple[_Live, MessageDelivery]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            ConfigError: A port in use.
-        """
-        await self._endpoint.start()
-
-    @property
-    def port(self) -> int:
-        """Where it listens, once started."""
-        return self._endpoint.port
-
-    @property
-    def answers(self) -> Counter[int]:
-        """Answers given, by status."""
-        return self._endpoint.answers
 
     async def deliveries(self) -> AsyncIterator[MessageDelivery]:
         """See `Transport.deliveries`; never ends by itself."""

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import msgspec
 
 from ingest.schema.envelope import Origin
-from ingest.schema.errors import IntegrityError, SkytrailError, StoreUnavailable
+from ingest.schema.errors import SkytrailError
 from ingest.spool import Spool, Ticket
+from ingest.transports.spooled import settle
 
 _NAME = "kubernetes_webhook"
 
@@ -27,23 +28,6 @@ class Posted(msgspec.Struct, frozen=True):
     source: str
     received_at: dt.datetime
     body: bytes
-
-
-def encode(posted: Posted) -> bytes:
-    """The payload of a spool frame."""
-    return msgspec.msgpack.encode(posted)
-
-
-def decode(payload: bytes, ticket: Ticket) -> Posted:
-    """Read a spool frame.
-
-    Raises:
-        IntegrityError: It is whole but not ours: the spool of another program or version.
-    """
-    try:
-        return msgspec.msgpack.decode(payload, type=Posted)
-    except msgspec.MsgspecError as exc:
-        raise IntegrityError(f"reading spool: {exc}", where=str(ticket)) from exc
 
 
 class WebhookDelivery:
@@ -101,10 +85,7 @@ class WebhookDelivery:
         self._on_settled(self)
 
     async def _tell_spool(self, ticket: Ticket, *, kept: bool) -> None:
-        if not kept:
+        if kept:
+            await settle(self._spool, ticket, self._warn)
+        else:
             self._spool.give_back(ticket)
-            return
-        try:
-            await self._spool.done(ticket)
-        except StoreUnavailable as exc:
-            self._warn(exc)  # the body is in the brokers; a restart would only deliver it once more

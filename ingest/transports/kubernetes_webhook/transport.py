@@ -15,21 +15,24 @@ Tests:    tests/ingest/transports/test_kubernetes_webhook*.py
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from aiohttp import web
 
-from ingest.schema.errors import IntegrityError, StoreUnavailable
+from ingest.schema.errors import StoreUnavailable
 from ingest.spool import Spool
 from ingest.transports.contract import Place
 from ingest.transports.endpoint.access import Tokens, refuse_unsafe
+from ingest.transports.endpoint.posted import PostedTo
 from ingest.transports.endpoint.server import Endpoint, closing_response
-from ingest.transports.kubernetes_webhook.delivery import Posted, WebhookDelivery, decode, encode
+from ingest.transports.kubernetes_webhook.delivery import Posted, WebhookDelivery
 from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
+from ingest.transports.spooled import damage, decode, encode
 
 _PATH = "/k8s"
+_COMPARE = "check the disk; compare what the API server's own audit log has of that time"
+_SENT_AGAIN = "nothing: that body was never answered with 200, so the API server sent it again"
 
 
 async def open_transport(settings: KubernetesWebhookSettings, place: Place) -> KubernetesWebhook:
@@ -43,14 +46,14 @@ async def open_transport(settings: KubernetesWebhookSettings, place: Place) -> K
     return webhook
 
 
-class KubernetesWebhook:
+class KubernetesWebhook(PostedTo):
     """The endpoint."""
 
     def __init__(self, settings: KubernetesWebhookSettings, place: Place) -> None:
         refuse_unsafe(settings, settings.token_file)
+        super().__init__(Endpoint(settings, _PATH, admit=self._admit, keep=self._keep))
         self._settings = settings
         self._place = place
-        self._endpoint = Endpoint(settings, _PATH, admit=self._admit, keep=self._keep)
         self._tokens = Tokens(settings.token_file, place.warn) if settings.token_file else None
         self._spool: Spool | None = None
         self._direct: deque[WebhookDelivery] = deque()
@@ -66,9 +69,10 @@ class KubernetesWebhook:
         """
         directory = self._settings.spool_dir or self._place.state_dir / "spool" / self._place.name
         self._spool = await asyncio.to_thread(Spool, directory, self._settings.spool_max_bytes)
-        self._tell_recovery(directory)
+        if broken := damage(self._spool, directory, torn=_SENT_AGAIN, damaged=_COMPARE):
+            self._place.warn(broken)
         try:
-            await self._endpoint.start()
+            await super().start()
         except BaseException:
             await self.close()
             raise
@@ -101,16 +105,6 @@ class KubernetesWebhook:
     def spooled(self) -> int:
         """Bodies that wait in the spool."""
         return self._spool.pending if self._spool else 0
-
-    @property
-    def port(self) -> int:
-        """Where it listens, once started."""
-        return self._endpoint.port
-
-    @property
-    def answers(self) -> Counter[int]:
-        """Answers given, by status."""
-        return self._endpoint.answers
 
     def _admit(self, request: web.Request, source: str) -> web.Response | None:
         if self._tokens is None or self._tokens.allow(source, request.headers.get("Authorization", "")):
@@ -153,21 +147,9 @@ class KubernetesWebhook:
             return None
         ticket, payload = found
         return WebhookDelivery(
-            decode(payload, ticket),
+            decode(payload, Posted, ticket),
             self._spool,
             on_settled=lambda _delivery: self._wake.set(),
             warn=self._place.warn,
             ticket=ticket,
         )
-
-    def _tell_recovery(self, directory: Path) -> None:
-        recovery = self._spool.recovery if self._spool else None
-        if recovery is None or not (recovery.torn_bytes or recovery.damaged):
-            return
-        what = f"recovering spool: {recovery.frames} bodies wait, {recovery.torn_bytes} bytes of an unfinished one cut"
-        if recovery.damaged:
-            what += f", damaged bytes set aside in {', '.join(path.name for path in recovery.damaged)}"
-            mend = "check the disk; compare what the API server's own audit log has of that time"
-        else:
-            mend = "nothing: that body was never answered with 200, so the API server sent it again"
-        self._place.warn(IntegrityError(what, where=str(directory), mend=mend))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -25,6 +25,7 @@ from ingest.schema.envelope import Origin
 from ingest.schema.errors import ConfigError, SourceRefused, SourceUnavailable
 from ingest.transports.contract import Place
 from ingest.transports.endpoint.access import refuse_unsafe
+from ingest.transports.endpoint.posted import PostedTo
 from ingest.transports.endpoint.secrets import SecretFile
 from ingest.transports.endpoint.server import Endpoint, closing_response
 from ingest.transports.messages.delivery import MessageDelivery
@@ -48,7 +49,7 @@ async def open_transport(settings: SignedWebhookSettings, place: Place) -> Signe
     return webhook
 
 
-class SignedWebhook:
+class SignedWebhook(PostedTo):
     """The endpoint.
 
     Raises:
@@ -57,11 +58,11 @@ class SignedWebhook:
 
     def __init__(self, settings: SignedWebhookSettings, place: Place) -> None:
         refuse_unsafe(settings, settings.secret_file)
+        super().__init__(Endpoint(settings, _PATH, admit=self._admit, keep=self._keep))
         self._settings = settings
         self._place = place
         self._scheme = Scheme(settings)
         self._secrets = SecretFile(settings.secret_file, place.warn, what="secrets")
-        self._endpoint = Endpoint(settings, _PATH, admit=self._admit, keep=self._keep)
         self._answered = Memory(settings.replay_memory)
         self._waiting: deque[MessageDelivery] = deque()
         self._live: dict[bytes, tuple[MessageDelivery, asyncio.Future[bool]]] = {}
@@ -69,24 +70,6 @@ class SignedWebhook:
         self._wake = asyncio.Event()
         self._closing = False
         self._told_full = False
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            ConfigError: A port in use.
-        """
-        await self._endpoint.start()
-
-    @property
-    def port(self) -> int:
-        """Where it listens, once started."""
-        return self._endpoint.port
-
-    @property
-    def answers(self) -> Counter[int]:
-        """Answers given, by status."""
-        return self._endpoint.answers
 
     async def deliveries(self) -> AsyncIterator[MessageDelivery]:
         """See `Transport.deliveries`; never ends by itself."""

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import msgspec
 
 from ingest.schema.envelope import Origin
-from ingest.schema.errors import IntegrityError, SkytrailError, SourceRefused, StoreUnavailable
+from ingest.schema.errors import SkytrailError, SourceRefused
 from ingest.spool import Spool, Ticket
+from ingest.transports.spooled import settle
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -25,23 +26,6 @@ class Received(msgspec.Struct, frozen=True):
     locator: str
     received_at: dt.datetime
     body: bytes
-
-
-def encode(received: Received) -> bytes:
-    """The payload of a spool frame."""
-    return msgspec.msgpack.encode(received)
-
-
-def decode(payload: bytes, ticket: Ticket) -> Received:
-    """Read a spool frame.
-
-    Raises:
-        IntegrityError: It is whole but not ours: the spool of another program or version.
-    """
-    try:
-        return msgspec.msgpack.decode(payload, type=Received)
-    except msgspec.MsgspecError as exc:
-        raise IntegrityError(f"reading spool: {exc}", where=str(ticket)) from exc
 
 
 class SyslogDelivery:
@@ -77,10 +61,7 @@ class SyslogDelivery:
         if self._settled:
             return
         self._settled = True
-        try:
-            await self._spool.done(self._ticket)
-        except StoreUnavailable as exc:
-            self._warn(exc)  # the body is in the brokers; a restart would only deliver it once more
+        await settle(self._spool, self._ticket, self._warn)
 
     async def reject(self, reason: str, *, retry: bool) -> None:
         """See `Delivery.reject`."""

@@ -18,16 +18,16 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 from ingest.backoff import Backoff
-from ingest.schema.errors import ConfigError, IntegrityError, MalformedBody, SourceUnavailable
+from ingest.schema.errors import ConfigError, MalformedBody, SourceUnavailable
 from ingest.spool import Spool
 from ingest.transports.contract import Place
 from ingest.transports.messages.runs import cut_runs, joined
+from ingest.transports.spooled import damage, decode, encode
 from ingest.transports.syslog.access import context_of
 from ingest.transports.syslog.connection import Connection
-from ingest.transports.syslog.delivery import Received, SyslogDelivery, decode, encode
+from ingest.transports.syslog.delivery import Received, SyslogDelivery
 from ingest.transports.syslog.framing import Framing, LineFeed, OctetCounting
 from ingest.transports.syslog.message import read
 from ingest.transports.syslog.settings import SyslogSettings
@@ -38,6 +38,7 @@ _GOODBYE_S = 5.0
 _LAST_WORDS_S = 2.0  # for senders to notice that we go
 _CLOSE_GRACE_S = 10.0
 _TELL_AFTER_S = 5.0
+_CHECK = "check the disk; what was cut was read from a sender, which does not send it again"
 
 
 async def open_transport(settings: SyslogSettings, place: Place) -> SyslogReceiver:
@@ -85,7 +86,8 @@ class SyslogReceiver:
         """
         directory = self._settings.spool_dir or self._place.state_dir / "spool" / self._place.name
         self._spool = await asyncio.to_thread(Spool, directory, self._settings.spool_max_bytes)
-        self._tell_recovery(directory)
+        if broken := damage(self._spool, directory, torn=_CHECK, damaged=_CHECK):
+            self._place.warn(broken)
         try:
             self._server = await asyncio.get_running_loop().create_server(
                 lambda: Connection(self._connected),
@@ -199,7 +201,7 @@ class SyslogReceiver:
             return None
         ticket, payload = found
         return SyslogDelivery(
-            decode(payload, ticket),
+            decode(payload, Received, ticket),
             ticket,
             spool,
             transport=_NAME,
@@ -219,13 +221,3 @@ class SyslogReceiver:
         mend = "syslog sends nothing twice: look at the sender, and at framing and max_message_bytes of this collector"
         where = f"{connection.peer} {connection.certified}".strip()
         self._place.warn(MalformedBody(f"receiving syslog: {what}", where=where, mend=mend))
-
-    def _tell_recovery(self, directory: Path) -> None:
-        recovery = self._spool.recovery if self._spool else None
-        if recovery is None or not (recovery.torn_bytes or recovery.damaged):
-            return
-        what = f"recovering spool: {recovery.frames} bodies wait, {recovery.torn_bytes} bytes of an unfinished one cut"
-        if recovery.damaged:
-            what += f", damaged bytes set aside in {', '.join(path.name for path in recovery.damaged)}"
-        mend = "check the disk; what was cut was read from a sender, which does not send it again"
-        self._place.warn(IntegrityError(what, where=str(directory), mend=mend))

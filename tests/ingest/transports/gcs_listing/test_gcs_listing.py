@@ -213,7 +213,7 @@ async def test_a_collector_publishes_every_object_and_ends(harness: Listed) -> N
     )
     await asyncio.wait_for(collector.run(), 20)
     assert set(publisher.records) == {b"1", b"2", b"3"}
-    assert [letter.body for letter in publisher.letters] == [b"!\n"]
+    assert {letter.body for letter in publisher.letters} == {b"!\n"}  # a lost answer may have been the letter's
     assert await collected(harness) == []
 
 
