@@ -7,12 +7,17 @@ format edits no existing file. Golden pairs lie in `tests/ingest/formats/<name w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ingest.schema.envelope import Context
+from ingest.schema.errors import MalformedBody, RejectedRecord
 from ingest.schema.fields import Field
+
+SAMPLED = 64 * 1024
+"""As much of a beginning as is looked at for `telltale`, bytes."""
 
 Document = dict[str, Any]
 
@@ -106,6 +111,8 @@ class Format(Protocol):
 
     They spare a look by each format at each record of a mixed body; empty: any record may be of this format.
     """
+    telltale: re.Pattern[bytes] | None = None
+    """What tells this format within a record that is not whole; None: nothing short of a whole one does."""
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the records of an inflated body as exact slices, in order.
@@ -166,8 +173,22 @@ class Format(Protocol):
 
     def claims(self, record: bytes) -> bool:
         """Whether one whole record is of this format; never true for two formats on the golden cases. Never raises."""
-        return self.recognise(record)
+        try:
+            return bool(self.read(record))
+        except RejectedRecord:
+            return False
 
     def recognise(self, sample: bytes) -> bool:
-        """Whether an inflated body looks like this format; never true for two formats on the golden cases."""
-        ...
+        """Whether the beginning of an inflated body looks like this format: its first record, or what is there of it.
+
+        Never true for two formats on the golden cases.
+        """
+        try:
+            record = next(self.split(sample), None)
+        except MalformedBody:
+            return self.reads_like(sample[:SAMPLED])
+        return record is not None and self.claims(record)
+
+    def reads_like(self, head: bytes) -> bool:
+        """Whether a beginning that is cut inside its first record, or is no JSON, still tells this format."""
+        return self.telltale is not None and self.telltale.search(head) is not None

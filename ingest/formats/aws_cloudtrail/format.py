@@ -19,7 +19,7 @@ from ingest.formats.aws_cloudtrail.fields import FIELDS
 from ingest.formats.aws_cloudtrail.mapping import document_of
 from ingest.formats.aws_cloudtrail.records import LIST_KEYS, Opened, open_record
 from ingest.formats.aws_records.log_groups import control_message
-from ingest.formats.contract import Document, Format, LogSource, Reading, View
+from ingest.formats.contract import SAMPLED, Document, Format, LogSource, Reading, View
 from ingest.parsing.json_slices import split_objects
 from ingest.schema.errors import RejectedRecord
 from ingest.schema.fields import Field
@@ -29,7 +29,7 @@ from ingest.schema.identity import leaf_hash
 _TELLTALE = re.compile(
     rb'\\?"eventsource\\?"\s*:\s*\\?"[a-z0-9.-]+\.amazonaws\.com|"digests3object"\s*:', re.IGNORECASE
 )
-_SAMPLED = 64 * 1024
+
 _OTHERS = b"audit.k8s.io"
 
 
@@ -109,7 +109,7 @@ class AwsCloudTrail(Format):
                 return _is_cloudtrail(open_record(record))
         except RejectedRecord:
             pass  # cut or foreign: its beginning decides
-        head = sample[:_SAMPLED]
+        head = sample[:SAMPLED]
         return _OTHERS not in head and _TELLTALE.search(head) is not None
 
 

@@ -21,7 +21,6 @@ from ingest.formats.aws_records.log_groups import context_of, control_message
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.parsing.json_slices import split_objects
 from ingest.schema.envelope import Context
-from ingest.schema.errors import MalformedBody, RejectedRecord
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
@@ -106,21 +105,6 @@ class AwsCloudWatch(Format):
             MalformedRecord: None of CloudWatch's, or one that belongs to another format, which is named.
         """
         return control_message(record) or CloudWatchReading(record, open_record(record, self._context))
-
-    def claims(self, record: bytes) -> bool:
-        """Whether a record is CloudWatch's and no other format's."""
-        try:
-            return bool(self.read(record))
-        except RejectedRecord:
-            return False
-
-    def recognise(self, sample: bytes) -> bool:
-        """Whether the first record is CloudWatch's and no other format's; a sample cut inside it does not tell."""
-        try:
-            record = next(self.split(sample), None)
-        except MalformedBody:
-            return False
-        return record is not None and self.claims(record)
 
 
 FORMAT = AwsCloudWatch()

@@ -21,10 +21,9 @@ from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.parsing.json_slices import split_objects
 from ingest.parsing.scalars import text_of
 from ingest.schema.envelope import Context
-from ingest.schema.errors import MalformedBody, MalformedRecord
+from ingest.schema.errors import MalformedRecord
 from ingest.schema.fields import Field
 
-_SAMPLED = 64 * 1024
 # A sample may end inside its first record; `\\*` because log groups hold the event as JSON text.
 _TELLTALE = re.compile(
     rb'\\*"detail-type\\*"\s*:\s*\\*"GuardDuty Finding|arn:aws[a-z-]*:guardduty:[a-z0-9-]*:[0-9]*:detector/'
@@ -71,6 +70,7 @@ class AwsGuardDuty(Format):
     aliases: Mapping[str, str] = MappingProxyType({})
     list_keys: Sequence[str] = LIST_KEYS
     marks: Sequence[bytes] = (b"guardduty",)
+    telltale: re.Pattern[bytes] | None = _TELLTALE
 
     def __init__(self, context: Context = ()) -> None:
         """For records of a body that said `context`."""
@@ -106,14 +106,6 @@ class AwsGuardDuty(Format):
             return b"guardduty" in record.lower() and bool(open_record(record).finding)
         except MalformedRecord:
             return False
-
-    def recognise(self, sample: bytes) -> bool:
-        """Whether the first record is a finding; of a sample cut inside it, whether it reads like one."""
-        try:
-            record = next(self.split(sample), None)
-        except MalformedBody:
-            return _TELLTALE.search(sample[:_SAMPLED]) is not None
-        return record is not None and self.claims(record)
 
 
 FORMAT = AwsGuardDuty()

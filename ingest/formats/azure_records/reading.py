@@ -12,11 +12,9 @@ from ingest.formats.azure_records.redaction import redact
 from ingest.formats.contract import Document, Format, LogSource, Reading, View
 from ingest.parsing.json_slices import split_objects
 from ingest.parsing.prune import prune
-from ingest.schema.errors import MalformedBody
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
-_SAMPLED = 64 * 1024
 MARKS = (
     *(b'"category"', b'"operationname', b'"resourceid', b'"claims', b"signinlogs", b"auditlogs", b"azureactivity"),
     *(b"loggedbyservice", b"initiatedby", b"riskstate", b"userprincipalname", b"serviceprincipalid", b"eventdataid"),
@@ -112,11 +110,6 @@ class AzureFormat(Format):
         """Whether a record is of this log."""
         return kind_in(record) == self.name
 
-    def recognise(self, sample: bytes) -> bool:
-        """Whether the first record of a body is of this log; of a sample cut inside it, whether it reads like one."""
-        try:
-            record = next(self.split(sample), None)
-        except MalformedBody:
-            head = sample[:_SAMPLED]  # cut inside its first record, or no JSON: its beginning decides
-            return b'"time' in head.lower() and self.parts.telltale.search(head) is not None
-        return record is not None and self.claims(record)
+    def reads_like(self, head: bytes) -> bool:
+        """Whether a beginning has a time and what tells this log."""
+        return b'"time' in head.lower() and self.parts.telltale.search(head) is not None

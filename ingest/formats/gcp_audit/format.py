@@ -14,18 +14,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from ingest.formats.contract import Document, Format, LogSource, Reading, View
+from ingest.formats.contract import SAMPLED, Document, Format, LogSource, Reading, View
 from ingest.formats.gcp_audit.fields import FIELDS
 from ingest.formats.gcp_audit.mapping import document_of
 from ingest.formats.gcp_audit.records import Opened, open_record
 from ingest.formats.gcp_records.messages import LIST_KEYS
 from ingest.parsing.json_slices import split_objects
 from ingest.parsing.scalars import boolean_of, mapping_of, text_of
-from ingest.schema.errors import MalformedBody, MalformedRecord
+from ingest.schema.errors import MalformedRecord
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
-_SAMPLED = 64 * 1024
 # A sample may end inside its first record.
 _TELLTALE = re.compile(rb'google\.cloud\.audit\.AuditLog"|logs/cloudaudit\.googleapis\.com(?:%2[Ff]|/)')
 _KUBERNETES = re.compile(
@@ -112,6 +111,7 @@ class GcpAudit(Format):
     """Names of Filebeat (`gcp.audit.method_name`) and of Wazuh (`data.protoPayload.methodName`)."""
     list_keys: Sequence[str] = LIST_KEYS
     marks: Sequence[bytes] = (b"protopayload", b"cloudaudit.googleapis.com", b"google.cloud.audit", b'"data"')
+    telltale: re.Pattern[bytes] | None = _TELLTALE
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; messages of Pub/Sub stay wrapped.
@@ -141,14 +141,7 @@ class GcpAudit(Format):
 
         A body in which records of a Kubernetes API server stand as well is recognised by `kubernetes.audit`.
         """
-        head = sample[:_SAMPLED]
-        if _KUBERNETES.search(head):
-            return False
-        try:
-            record = next(self.split(sample), None)
-        except MalformedBody:
-            return _TELLTALE.search(head) is not None
-        return record is not None and self.claims(record)
+        return not _KUBERNETES.search(sample[:SAMPLED]) and super().recognise(sample)
 
 
 FORMAT = GcpAudit()

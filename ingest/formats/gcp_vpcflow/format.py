@@ -22,11 +22,10 @@ from ingest.formats.gcp_vpcflow.mapping import document_of
 from ingest.formats.gcp_vpcflow.records import Opened, open_record
 from ingest.parsing.json_slices import split_objects
 from ingest.parsing.scalars import long_of, mapping_of, text_of
-from ingest.schema.errors import MalformedBody, MalformedRecord
+from ingest.schema.errors import MalformedRecord
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
-_SAMPLED = 64 * 1024
 # A sample may end inside its first record.
 _TELLTALE = re.compile(rb'\.googleapis\.com(?:%2[Ff]|/)vpc_flows"')
 _PORTS = ("src_port", "dest_port", "protocol")
@@ -97,6 +96,7 @@ class GcpVpcFlow(Format):
     """Bare names of a connection, and `dst_…`, which rules for firewalls use."""
     list_keys: Sequence[str] = LIST_KEYS
     marks: Sequence[bytes] = (b"jsonpayload", b"vpcflows", b'"data"')
+    telltale: re.Pattern[bytes] | None = _TELLTALE
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; messages of Pub/Sub stay wrapped.
@@ -120,14 +120,6 @@ class GcpVpcFlow(Format):
             return bool(open_record(record).flow)
         except MalformedRecord:
             return False
-
-    def recognise(self, sample: bytes) -> bool:
-        """Whether the first record is a flow; of a sample cut inside it, whether it reads like one."""
-        try:
-            record = next(self.split(sample), None)
-        except MalformedBody:
-            return _TELLTALE.search(sample[:_SAMPLED]) is not None
-        return record is not None and self.claims(record)
 
 
 FORMAT = GcpVpcFlow()

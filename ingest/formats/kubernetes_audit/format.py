@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from ingest.formats.aws_records.log_groups import context_of, control_message
-from ingest.formats.contract import Document, Format, LogSource, Reading, View
+from ingest.formats.contract import SAMPLED, Document, Format, LogSource, Reading, View
 from ingest.formats.gcp_records.messages import data_of, message_of, with_data
 from ingest.formats.kubernetes_audit.fields import FIELDS
 from ingest.formats.kubernetes_audit.mapping import document_of
@@ -28,7 +28,6 @@ from ingest.schema.errors import RejectedRecord
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
-_SAMPLED = 64 * 1024
 # A sample may end inside its first record; `\\*` because clouds hold the event as JSON text.
 _TELLTALE = re.compile(rb'"apiVersion\\*"\s*:\s*\\*"audit\.k8s\.io/|"serviceName"\s*:\s*"k8s\.io"')
 _EARLY_STAGE = "RequestReceived"
@@ -149,7 +148,7 @@ class KubernetesAudit(Format):
                 return _is_audit_event(open_record(record))
         except RejectedRecord:
             pass  # cut or foreign: its beginning decides
-        return _TELLTALE.search(sample[:_SAMPLED]) is not None
+        return _TELLTALE.search(sample[:SAMPLED]) is not None
 
 
 def _without_secrets(record: bytes) -> bytes:

@@ -19,11 +19,10 @@ from ingest.formats.oci_audit.mapping import document_of
 from ingest.formats.oci_audit.records import LIST_KEYS, V1_NAMES, Opened, open_record
 from ingest.parsing.json_slices import split_objects
 from ingest.parsing.scalars import mapping_of, text_of
-from ingest.schema.errors import MalformedBody, MalformedRecord
+from ingest.schema.errors import MalformedRecord
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
-_SAMPLED = 64 * 1024
 _OWN = re.compile(rb"ocid1|com\.oracle|compartment[-_]?id", re.IGNORECASE)
 # A sample may end inside its first record.
 _TELLTALE = re.compile(rb'"(?:eventType|event-type|type)"\s*:\s*"com\.oraclecloud\.')
@@ -82,6 +81,7 @@ class OciAudit(Format):
     """Names of schema version 1."""
     list_keys: Sequence[str] = LIST_KEYS
     marks: Sequence[bytes] = (b"ocid1", b"com.oracle", b"compartmentid")
+    telltale: re.Pattern[bytes] | None = _TELLTALE
 
     def split(self, body: bytes) -> Iterator[bytes]:
         """Yield the exact slices of a body's records; what the Logging service wrapped stays wrapped.
@@ -105,14 +105,6 @@ class OciAudit(Format):
             return _OWN.search(record) is not None and bool(open_record(record).event)
         except MalformedRecord:
             return False
-
-    def recognise(self, sample: bytes) -> bool:
-        """Whether the first record is an audit event; of a sample cut inside it, whether it reads like one."""
-        try:
-            record = next(self.split(sample), None)
-        except MalformedBody:
-            return _TELLTALE.search(sample[:_SAMPLED]) is not None
-        return record is not None and self.claims(record)
 
 
 FORMAT = OciAudit()

@@ -18,7 +18,7 @@ from ingest.parsing.json_slices import split_objects
 from ingest.parsing.json_value import parse_object
 from ingest.parsing.scalars import text_of
 from ingest.schema.action import FORMAT_NAME, MARK
-from ingest.schema.errors import MalformedBody, MalformedRecord, RejectedRecord
+from ingest.schema.errors import MalformedRecord
 from ingest.schema.fields import Field
 from ingest.schema.identity import leaf_hash
 
@@ -85,21 +85,6 @@ class SkytrailAudit(Format):
                 f"reading action: it has no {MARK}", mend="find out who writes to the topic of actions"
             )
         return ActionReading(record, action)
-
-    def claims(self, record: bytes) -> bool:
-        """Whether a record is an action of Skytrail."""
-        try:
-            return bool(self.read(record))
-        except RejectedRecord:
-            return False
-
-    def recognise(self, sample: bytes) -> bool:
-        """Whether the first record is an action of Skytrail; a sample cut inside it does not tell."""
-        try:
-            record = next(self.split(sample), None)
-        except MalformedBody:
-            return False
-        return record is not None and self.claims(record)
 
 
 FORMAT = SkytrailAudit()
