@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ingest.formats.azure_records.trees import held
-from ingest.formats.azure_records.values import first_text, mapping_of, text_of
+from ingest.formats.azure_records.values import first_text
+from ingest.parsing.scalars import mapping_of, text_of
 
 _SCHEMA = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims"
 _OBJECT_ID = "http://schemas.microsoft.com/identity/claims/objectidentifier"

@@ -19,8 +19,9 @@ from ingest.formats.azure_activitylogs.fields import FIELDS
 from ingest.formats.azure_activitylogs.mapping import document_of
 from ingest.formats.azure_records.kinds import ACTIVITY
 from ingest.formats.azure_records.reading import AzureFormat, Parts
-from ingest.formats.azure_records.values import first_text, mapping_of
+from ingest.formats.azure_records.values import first_text
 from ingest.formats.contract import LogSource
+from ingest.parsing.scalars import mapping_of
 
 _ALIASES = {
     "OperationNameValue": "operationName",

@@ -12,8 +12,9 @@ from typing import Any
 from ingest.formats.azure_activitylogs.caller import Caller, caller_of
 from ingest.formats.azure_records.document import ENVELOPE, Draft, is_forbidden, outcome_word, texts
 from ingest.formats.azure_records.trees import held
-from ingest.formats.azure_records.values import opened, text_of
+from ingest.formats.azure_records.values import opened
 from ingest.formats.contract import Document
+from ingest.parsing.scalars import text_of
 
 _TYPES = {"write": "change", "read": "access", "delete": "deletion", "action": "change"}
 _IAM = ("microsoft.authorization/roleassignments", "microsoft.authorization/roledefinitions", "/elevateaccess/")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.formats.azure_records.document import FAILED, SUCCEEDED
-from ingest.formats.azure_records.values import mapping_of, text_of
+from ingest.parsing.scalars import mapping_of, text_of
 
 _WHOM = {
     "usermanagement": "user",

@@ -19,8 +19,9 @@ from ingest.formats.azure_auditlogs.mapping import document_of
 from ingest.formats.azure_auditlogs.portal import ALIASES, vendor_of
 from ingest.formats.azure_records.kinds import AUDIT
 from ingest.formats.azure_records.reading import AzureFormat, Parts
-from ingest.formats.azure_records.values import first_text, mapping_of
+from ingest.formats.azure_records.values import first_text
 from ingest.formats.contract import LogSource
+from ingest.parsing.scalars import mapping_of
 
 
 def _own_id(event: Mapping[str, Any]) -> str | None:

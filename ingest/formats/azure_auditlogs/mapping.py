@@ -13,8 +13,9 @@ from ingest.formats.aws_cloudtrail.user_agents import user_agent_of
 from ingest.formats.azure_auditlogs.classify import kinds_of, outcome_of
 from ingest.formats.azure_records.document import ENVELOPE, Draft, texts
 from ingest.formats.azure_records.trees import by_number, held
-from ingest.formats.azure_records.values import first_text, mapping_of, objects_of, text_of
+from ingest.formats.azure_records.values import first_text, objects_of
 from ingest.formats.contract import Document
+from ingest.parsing.scalars import mapping_of, text_of
 
 _APART = frozenset({"initiatedBy", "targetResources", "additionalDetails"})
 _LONGEST_NAME = 256  # characters that decide on the kind of an event; bounds what is memoised

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ingest.formats.azure_records.values import mapping_of, objects_of, opened, text_of
+from ingest.formats.azure_records.values import objects_of, opened
+from ingest.parsing.scalars import mapping_of, text_of
 
 _WORDS = re.compile(r"([a-z])([A-Z])")
 _MODIFIED = ("displayName", "oldValue", "newValue")

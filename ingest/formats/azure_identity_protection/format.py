@@ -18,8 +18,8 @@ from ingest.formats.azure_identity_protection.fields import FIELDS
 from ingest.formats.azure_identity_protection.mapping import document_of
 from ingest.formats.azure_records.kinds import RISK
 from ingest.formats.azure_records.reading import AzureFormat, Parts
-from ingest.formats.azure_records.values import mapping_of, text_of
 from ingest.formats.contract import LogSource
+from ingest.parsing.scalars import mapping_of, text_of
 
 _PROPERTIES = """
     riskEventType riskType riskState riskLevel riskDetail source detectionTimingType activity ipAddress userId

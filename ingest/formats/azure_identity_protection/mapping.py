@@ -12,10 +12,11 @@ from typing import Any
 from ingest.formats.azure_identity_protection.fields import FIELDS, ROOT
 from ingest.formats.azure_records.document import ENVELOPE, Draft, texts
 from ingest.formats.azure_records.trees import held, snake
-from ingest.formats.azure_records.values import first_text, mapping_of, objects_of, text_of
+from ingest.formats.azure_records.values import first_text, objects_of
 from ingest.formats.azure_records.when import iso_time
 from ingest.formats.contract import Document
 from ingest.parsing.addresses import ip_of
+from ingest.parsing.scalars import mapping_of, text_of
 
 _PROPERTIES = f"{ROOT}properties."
 _TYPES = {field.name.removeprefix(_PROPERTIES): field.type for field in FIELDS if field.name.startswith(_PROPERTIES)}

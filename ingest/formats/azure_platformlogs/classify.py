@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.formats.azure_records.document import outcome_word
-from ingest.formats.azure_records.values import first_text, mapping_of, text_of
+from ingest.formats.azure_records.values import first_text
+from ingest.parsing.scalars import mapping_of, text_of
 
 _STORED = re.compile(
     r"(?:get|list|put|set|copy|create|append|delete|undelete|peek|query|read|write|acquire|renew).*"

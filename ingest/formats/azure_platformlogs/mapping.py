@@ -15,8 +15,9 @@ from ingest.formats.azure_platformlogs.caller import caller_of
 from ingest.formats.azure_platformlogs.classify import kinds_of, outcome_of, status_code
 from ingest.formats.azure_records.document import ENVELOPE, Draft, is_forbidden, texts
 from ingest.formats.azure_records.trees import held
-from ingest.formats.azure_records.values import first_text, mapping_of, opened, text_of
+from ingest.formats.azure_records.values import first_text, opened
 from ingest.formats.contract import Document
+from ingest.parsing.scalars import mapping_of, text_of
 
 _OURS = (
     ("tenantId", "tenant_id"),

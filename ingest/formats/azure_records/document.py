@@ -11,10 +11,11 @@ from typing import Any
 
 from ingest.formats.azure_records.related import Related, split_name
 from ingest.formats.azure_records.resources import resource_of
-from ingest.formats.azure_records.values import first_text, long_of, mapping_of, named_value, text_of
+from ingest.formats.azure_records.values import first_text, named_value
 from ingest.formats.azure_records.when import event_time
 from ingest.formats.contract import Document
 from ingest.parsing.addresses import ip_of
+from ingest.parsing.scalars import long_of, mapping_of, text_of
 
 SUCCEEDED = frozenset({"success", "succeeded"})
 FAILED = frozenset({"failure", "failed"})

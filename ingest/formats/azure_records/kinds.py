@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.formats.azure_records.values import named_value, object_of, text_of
+from ingest.formats.azure_records.values import named_value, object_of
+from ingest.parsing.scalars import text_of
 
 ACTIVITY = "azure.activitylogs"
 SIGN_IN = "azure.signinlogs"

@@ -11,15 +11,8 @@ from typing import Any
 
 from ingest.formats.azure_records import kinds
 from ingest.formats.azure_records.spelling import TOP_NAMES, respelled_inside
-from ingest.formats.azure_records.values import (
-    first_text,
-    mapping_of,
-    named_value,
-    object_of,
-    objects_of,
-    opened,
-    text_of,
-)
+from ingest.formats.azure_records.values import first_text, named_value, object_of, objects_of, opened
+from ingest.parsing.scalars import mapping_of, text_of
 
 _COLUMNS = frozenset({"timeGenerated", "type", "sourceSystem", "resource", "resourceGroup", "resourceProvider"})
 _OBJECT_TEXTS = """

@@ -9,39 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from ingest.parsing.json_value import json_text
+from ingest.parsing.scalars import text_of
 
-NOTHING: Mapping[str, Any] = MappingProxyType({})
-_LONG = range(-(2**63), 2**63)
-_LONG_DIGITS = 19
 _DEEPEST = 200  # levels
 _BRACKETS = re.compile(r"[{}\[\]]")
-
-
-def mapping_of(value: Any) -> Mapping[str, Any]:
-    """The value when it is an object, else an empty one."""
-    return value if value.__class__ is dict else NOTHING
-
-
-def text_of(value: Any) -> str | None:
-    """A scalar as text; None for null, empty text, objects and lists."""
-    if value.__class__ is str:
-        return value or None
-    if value.__class__ is bool:
-        return "true" if value else "false"
-    if value.__class__ is int or value.__class__ is float:
-        return str(value)
-    return None
-
-
-def long_of(value: Any) -> int | None:
-    """A whole number of 64 bits, also one written as text; None for anything else."""
-    if value.__class__ is str and value.isascii() and value.isdigit() and len(value) <= _LONG_DIGITS:
-        value = int(value)
-    return value if value.__class__ is int and value in _LONG else None
 
 
 def named_value(value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.document import utc_millis
-from ingest.formats.azure_records.values import mapping_of
+from ingest.parsing.scalars import mapping_of
 from ingest.parsing.times import LONGEST, parse_time
 from ingest.schema.errors import MalformedRecord
 

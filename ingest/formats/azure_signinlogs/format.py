@@ -16,11 +16,12 @@ from typing import Any
 
 from ingest.formats.azure_records.kinds import SIGN_IN
 from ingest.formats.azure_records.reading import AzureFormat, Parts
-from ingest.formats.azure_records.values import first_text, mapping_of
+from ingest.formats.azure_records.values import first_text
 from ingest.formats.azure_signinlogs.fields import FIELDS
 from ingest.formats.azure_signinlogs.mapping import document_of
 from ingest.formats.azure_signinlogs.portal import ALIASES, vendor_of
 from ingest.formats.contract import LogSource
+from ingest.parsing.scalars import mapping_of
 
 
 def _own_id(event: Mapping[str, Any]) -> str | None:

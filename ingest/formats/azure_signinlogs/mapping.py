@@ -12,8 +12,9 @@ from typing import Any
 from ingest.formats.aws_cloudtrail.user_agents import user_agent_of
 from ingest.formats.azure_records.document import ENVELOPE, Draft, outcome_word, texts
 from ingest.formats.azure_records.trees import held
-from ingest.formats.azure_records.values import first_text, mapping_of, objects_of, text_of
+from ingest.formats.azure_records.values import first_text, objects_of
 from ingest.formats.contract import Document
+from ingest.parsing.scalars import mapping_of, text_of
 
 _OBJECTS = frozenset({"deviceDetail", "location", "mfaDetail", "privateLinkDetails", "status"})
 """Members that are objects wherever Azure documents them: a text there would break the field for all others."""

@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ingest.formats.azure_records.spelling import SIGN_IN
-from ingest.formats.azure_records.values import mapping_of, text_of
 from ingest.formats.azure_signinlogs.mapping import outcome_of
+from ingest.parsing.scalars import mapping_of, text_of
 
 _CODES = {
     "50053": "Account is locked",

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.formats.kubernetes_audit.values import mapping_of, text_of, texts_of
 from ingest.parsing.addresses import ip_of
+from ingest.parsing.scalars import mapping_of, text_of, texts_of
 
 _CREDENTIAL = "authentication.kubernetes.io/credential-id"
 _KINDS = (

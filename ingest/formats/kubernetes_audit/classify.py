@@ -9,7 +9,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.formats.kubernetes_audit.values import long_of, mapping_of, text_of
+from ingest.parsing.scalars import long_of, mapping_of, text_of
 
 DECISION = "authorization.k8s.io/decision"
 FAILED_FROM = 400

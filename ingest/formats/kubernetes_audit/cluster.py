@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ingest.formats.kubernetes_audit.records import Opened
-from ingest.formats.kubernetes_audit.values import mapping_of, text_of, texts_of
+from ingest.parsing.scalars import mapping_of, text_of, texts_of
 
 _EKS_LOG_GROUP = re.compile(r"(?:(?P<account>[0-9]{12}):)?/aws/eks/(?P<cluster>[^/]+)/cluster")
 _AZURE_RESOURCE = re.compile(

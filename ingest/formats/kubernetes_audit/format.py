@@ -20,9 +20,9 @@ from ingest.formats.kubernetes_audit.fields import FIELDS
 from ingest.formats.kubernetes_audit.mapping import document_of
 from ingest.formats.kubernetes_audit.records import LIST_KEYS, Opened, open_record
 from ingest.formats.kubernetes_audit.redaction import redact
-from ingest.formats.kubernetes_audit.values import mapping_of, text_of
 from ingest.parsing.json_slices import split_objects
 from ingest.parsing.json_value import json_text
+from ingest.parsing.scalars import mapping_of, text_of
 from ingest.schema.envelope import Context
 from ingest.schema.errors import RejectedRecord
 from ingest.schema.fields import Field

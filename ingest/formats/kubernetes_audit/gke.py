@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.formats.kubernetes_audit.values import long_of, mapping_of, text_of
+from ingest.parsing.scalars import long_of, mapping_of, text_of
 
 _METHOD = re.compile(r"(?:.*\.)?(?P<version>v[0-9]+(?:(?:alpha|beta)[0-9]+)?)\.(?P<rest>[^.].*)")
 _VERBS = frozenset(

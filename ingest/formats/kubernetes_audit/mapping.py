@@ -13,8 +13,8 @@ from ingest.formats.kubernetes_audit.cluster import Cluster, cluster_of
 from ingest.formats.kubernetes_audit.fields import EVENT
 from ingest.formats.kubernetes_audit.records import Opened
 from ingest.formats.kubernetes_audit.related import related_of
-from ingest.formats.kubernetes_audit.values import mapping_of, text_of, texts_of
 from ingest.formats.kubernetes_audit.when import Time, event_time, time_of
+from ingest.parsing.scalars import mapping_of, text_of, texts_of
 
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _TEMPLATES = (("spec",), ("spec", "template", "spec"), ("spec", "jobTemplate", "spec", "template", "spec"))

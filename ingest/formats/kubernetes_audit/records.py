@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from ingest.formats.gcp_records.messages import data_of, message_of
 from ingest.formats.kubernetes_audit import gke
-from ingest.formats.kubernetes_audit.values import NOTHING, mapping_of, text_of
 from ingest.parsing.json_value import json_text, parse_object
+from ingest.parsing.scalars import NOTHING, mapping_of, text_of
 from ingest.schema.envelope import Context
 from ingest.schema.errors import MalformedRecord
 

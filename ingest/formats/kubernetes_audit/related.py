@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.formats.kubernetes_audit.cluster import Cluster, arns_of
-from ingest.formats.kubernetes_audit.values import mapping_of, text_of, texts_of
+from ingest.parsing.scalars import mapping_of, text_of, texts_of
 
 _NODE = "system:node:"
 

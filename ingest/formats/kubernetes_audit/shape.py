@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ingest.formats.kubernetes_audit.values import boolean_of, long_of, text_of
+from ingest.parsing.scalars import boolean_of, long_of, text_of
 from ingest.schema.fields import Field, FieldType
 
 _READERS: dict[FieldType, Callable[[Any], Any]] = {
