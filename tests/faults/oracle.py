@@ -199,8 +199,12 @@ async def advanced(road: Road, timeout_s: float = 150.0) -> None:
 
 
 def archive_holds(road: Road, raw: Mapping[tuple[str, int], Mapping[int, bytes]]) -> None:
-    """Archive and ledgers are clean and hold every record of Kafka once per offset, and nothing else."""
-    assert list(check(road.settings.archive_dir)) == []
+    """Archive and ledgers are clean and hold every record of Kafka once per offset, and nothing else.
+
+    That no seal worker ran for a time, as after a failed test, is declared in the ledger: it is no fault of this one.
+    """
+    found = [finding for finding in check(road.settings.archive_dir) if not finding.declared]
+    assert found == [], found[:3]
     ledgers_tell_of_every_segment(road.settings.archive_dir)
     sealed: Counter[tuple[str, int, int, int, bytes]] = Counter()
     reader = ArchiveReader(FilesystemStore(road.settings.archive_dir))
