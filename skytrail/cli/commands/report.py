@@ -18,6 +18,7 @@ from skytrail.recording import account, recorded
 from skytrail.reports.files import files_of, read, write
 from skytrail.reports.gathering import Asked, all_kinds, kind_named, make
 from skytrail.reports.report import Report, Verdict
+from skytrail.reports.reviews import check_period
 from skytrail.reports.signing import NOTE, check, origin_of
 from skytrail.settings import Settings
 from storage.index.client import connect
@@ -127,6 +128,7 @@ def report_sign_off(
         )
     if not comment.strip():
         raise ConfigError("signing off: the comment is empty", mend="say what was seen and done")
+    check_period(what, period)
     say(f"{account()} reviewed {what} {period}; `skytrail report make access` lists it")
 
 

@@ -31,23 +31,42 @@ _MEANING = {
 }
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verified:
+    """The result of a verification, and the keys that were believed."""
+
+    summary: Summary
+    findings: Sequence[Finding]
+    keys: Sequence[str]
+
+
 async def gather(asked: Asked) -> Sequence[Section]:
     """Verify the archive of the settings.
 
     Raises:
         SkytrailError: It can't be opened.
     """
-    return await asyncio.to_thread(_verified, asked)
+    found = await verified(asked)
+    return [_checked(found.summary, found.findings), _findings(found.findings), _keys(found.keys)]
 
 
-def _verified(asked: Asked) -> Sequence[Section]:
+async def verified(asked: Asked) -> Verified:
+    """Verify the archive of the settings with the keys of this installation.
+
+    Raises:
+        SkytrailError: It can't be opened.
+    """
+    return await asyncio.to_thread(_verify, asked)
+
+
+def _verify(asked: Asked) -> Verified:
     place = opened(asked.settings.archive_place)
     keys = own_keys(asked.settings, place)
     jobs = os.cpu_count() or 1
     scope = Scope(since=asked.start, until=asked.end, jobs=jobs, pins=Pins(keys=keys), now=asked.now)
     summary = Summary()
     findings = list(examine(place, scope, summary, lambda _: None))
-    return [_checked(summary, findings), _findings(findings), _keys([str(key) for key in keys])]
+    return Verified(summary, findings, [str(key) for key in keys])
 
 
 def judged(summary: Summary, findings: Sequence[Finding]) -> Verdict:

@@ -1,0 +1,82 @@
+"""Facts about people: they reviewed the logs, looked after the alerts, and what they did was recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from contextlib import aclosing
+
+from ingest.schema.action import FORMAT_NAME
+from skytrail.reports.facts import Fact, Ground, Measure
+from skytrail.reports.gathering import Asked
+from skytrail.reports.reviews import ACTION, DAILY, WEEKLY, SignOff, periods, sign_off_of
+from storage.index.alerts import alerts
+from storage.index.search import Query, count, search
+
+MONTH = dt.timedelta(days=30)
+"""What is looked at where the report names no start."""
+_GRACE = dt.timedelta(days=1)
+
+
+def start_of(asked: Asked) -> dt.datetime:
+    """The start of the report, or a month before its end."""
+    return asked.start or asked.end - MONTH
+
+
+async def sign_offs(asked: Asked) -> list[SignOff]:
+    """Every sign-off that was made since the start of the report, oldest first; those made after its end count too.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer.
+    """
+    query = Query(f'event.action:"{ACTION}"', asked.settings.audit.namespace, FORMAT_NAME, start_of(asked), None, True)
+    async with aclosing(search(asked.client, query, limit=None)) as hits:
+        found = [sign_off_of(hit.source) async for hit in hits]
+    return [each for each in found if each is not None]
+
+
+async def review(ground: Ground, what: str) -> Fact:
+    """Every day or week of the period was signed off by a named person, after it was over."""
+    kind = WEEKLY if what == "weekly" else DAILY
+    asked = ground.asked
+    wanted = periods(kind, start_of(asked), min(asked.end, asked.now - _GRACE))
+    if not wanted:
+        return Fact(None, f"no {kind} period is over and due since {start_of(asked):%Y-%m-%d}")
+    signed = {each.period for each in await ground.once("sign-offs", sign_offs) if each.what == kind}
+    lacking = [each for each in wanted if each not in signed]
+    listed = ", ".join(lacking[:5]) + (" …" if len(lacking) > 5 else "")  # noqa: PLR2004 - as many as are listed
+    told = f"{len(wanted) - len(lacking)} of {len(wanted)} signed off ({wanted[0]} to {wanted[-1]})"
+    return Fact(not lacking, f"{told}; nobody signed {listed}" if lacking else told)
+
+
+async def access_recorded(ground: Ground, _: str) -> Fact:
+    """What people do with Skytrail's commands arrives as records, and every record says how it ended."""
+    asked, namespace = ground.asked, ground.asked.settings.audit.namespace
+    span = (start_of(asked), asked.end)
+    total = await count(asked.client, Query("*", namespace, FORMAT_NAME, *span))
+    unknown = await count(asked.client, Query("event.outcome:unknown", namespace, FORMAT_NAME, *span))
+    if not total:
+        return Fact(None, "there is no record in the period: nobody did anything, or none arrived")
+    return Fact(not unknown, f"{total:,} records in the period, {unknown:,} of them without a known end")
+
+
+async def alerts_handled(ground: Ground, _: str) -> Fact:
+    """No alert of the period is still open a day after it was raised."""
+    asked = ground.asked
+    end = min(asked.end, asked.now - _GRACE)
+    total = waiting = 0
+    query = Query("*", asked.namespace, None, start_of(asked), end, oldest_first=True)
+    async with aclosing(alerts(asked.client, query, limit=None)) as found:
+        async for alert in found:
+            total += 1
+            waiting += alert.status == "open"
+    if not total:
+        return Fact(None, "no alert of the period is older than a day")
+    return Fact(not waiting, f"{total:,} alerts older than a day, {waiting:,} of them still open")
+
+
+FACTS: Mapping[str, Measure] = {
+    "review": review,
+    "access-recorded": access_recorded,
+    "alerts-handled": alerts_handled,
+}
