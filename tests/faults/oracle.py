@@ -244,5 +244,11 @@ async def settled(road: Road, namespace: str, *, timeout_s: float = 240.0) -> tu
     archive_holds(road, raw)
     told = await told_alerts(road, namespace)
     by_event = {rule.id for rule in shipped_engine().rules}  # correlations and silent sources have tests of their own
-    assert {key: counts for key, counts in told.items() if key[0] in by_event} == expected.alerts
+    of_events = {key: counts for key, counts in told.items() if key[0] in by_event}
+    apart = {
+        key: (of_events.get(key), counts) for key, counts in expected.alerts.items() if of_events.get(key) != counts
+    }
+    assert of_events == expected.alerts, (
+        f"told and expected: {apart}, not expected: {of_events.keys() - expected.alerts}"
+    )
     return expected, status

@@ -22,6 +22,7 @@ from storage.datakeys.provider import Wrapped
 from storage.settings import EncryptionSettings
 
 _SUFFIX = ".kek"
+_STAMP = "%Y%m%dT%H%M%S%fZ"
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _LOST = "restore it from its backup, or read docs/runbook.md#a-wrapping-key-is-lost-or-leaked"
@@ -65,7 +66,7 @@ class FileProvider:
 
     def renew(self) -> str:
         """See `KeyProvider.renew`."""
-        name = f"{self._clock():%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
+        name = self._next_name()
         path = self.directory / f"{name}{_SUFFIX}"
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -78,6 +79,25 @@ class FileProvider:
         except OSError as exc:
             raise ConfigError(f"making a wrapping key: {exc.strerror}", where=str(path)) from exc
         return name
+
+    def _next_name(self) -> str:
+        """A name after all that are there: on a clock that was set back, the new key would else not be the current.
+
+        Raises:
+            ConfigError: The newest name tells no time.
+        """
+        now, names = self._clock().astimezone(dt.UTC), self._names()
+        if names:
+            try:
+                newest = dt.datetime.strptime(names[-1].partition("-")[0], _STAMP).replace(tzinfo=dt.UTC)
+            except ValueError as exc:
+                raise ConfigError(
+                    "making a wrapping key: the newest key has a name that Skytrail does not give",
+                    where=str(self.directory / f"{names[-1]}{_SUFFIX}"),
+                    mend="move files that are not wrapping keys out of this directory",
+                ) from exc
+            now = max(now, newest + dt.timedelta(microseconds=1))
+        return f"{now:{_STAMP}}-{secrets.token_hex(4)}"
 
     def _names(self) -> list[str]:
         return sorted(path.name.removesuffix(_SUFFIX) for path in self.directory.glob(f"*{_SUFFIX}"))

@@ -10,6 +10,7 @@ import pytest
 from ingest.schema.errors import ConfigError, IntegrityError, Refused
 from storage.datakeys.keys import DataKeys
 from storage.datakeys.opening import open_data_keys
+from storage.datakeys.providers.file import FileProvider
 from storage.settings import ArchiveSettings, EncryptionSettings, S3ArchiveSettings
 from tests.storage.archive.samples import START
 from tests.storage.datakeys.samples import made_keys
@@ -71,6 +72,22 @@ def test_rotation_changes_the_wrapping_and_not_the_key(tmp_path: Path) -> None:
     for old in {entry.kek for entry in before}:
         (tmp_path / "keks" / f"{old}.kek").unlink()
     assert [made_keys(tmp_path).for_sealing("acme", month).body for month in ("2026-02", "2026-03")] == bodies
+
+
+@pytest.mark.parametrize("back", [dt.timedelta(0), dt.timedelta(days=3)])
+def test_a_renewed_wrapping_key_is_the_current_one_on_a_clock_that_was_set_back(
+    tmp_path: Path, back: dt.timedelta
+) -> None:
+    FileProvider(tmp_path, clock=lambda: later(3)).renew()
+    provider = FileProvider(tmp_path, clock=lambda: later(3) - back)
+    for _ in range(5):
+        assert provider.renew() == provider.current()
+
+
+def test_a_file_of_another_name_among_the_wrapping_keys_is_told_before_it_becomes_the_current(tmp_path: Path) -> None:
+    (tmp_path / "backup.kek").write_text("00" * 32)
+    with pytest.raises(ConfigError, match="a name that Skytrail does not give"):
+        FileProvider(tmp_path).renew()
 
 
 def test_a_table_without_its_wrapping_keys_is_refused_before_anything_is_sealed(tmp_path: Path) -> None:
