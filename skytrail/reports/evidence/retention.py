@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from skytrail.reports.evidence.archive import retaining, states
 from skytrail.reports.facts import Fact, Ground, Measure
 from skytrail.reports.gathering import Asked
-from skytrail.reports.kinds.integrity import verified
+from skytrail.reports.kinds.integrity import judged, verified
+from skytrail.reports.report import Verdict
 from skytrail.retaining import planned
 from storage.retention.plan import OWN, Plan
 from storage.retention.record import State
@@ -112,7 +113,10 @@ async def holds_respected(ground: Ground, _: str) -> Fact:
         return Fact(None, "no hold was ever placed, so none could be kept or broken")
     summary = await ground.once("verified", verified)
     broken = [each for each in summary.findings if each.kind is Kind.UNLAWFUL]
-    return Fact(not broken, f"{placed} holds, {open_ones} still open; {len(broken)} findings of unlawful deletion")
+    told = f"{placed} holds, {open_ones} still open; {len(broken)} findings of unlawful deletion"
+    if not broken and judged(summary.summary, summary.findings) is not Verdict.PASS:
+        return Fact(None, f"{told}; the verification is not complete and clean, so nobody knows")
+    return Fact(not broken, told)
 
 
 FACTS: Mapping[str, Measure] = {

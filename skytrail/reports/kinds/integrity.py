@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from skytrail.cli.places import opened
+from skytrail.data_keys import key_source
 from skytrail.own_keys import own_keys
 from skytrail.reports.gathering import Asked
 from skytrail.reports.report import Section, Verdict
@@ -63,7 +64,14 @@ def _verify(asked: Asked) -> Verified:
     place = opened(asked.settings.archive_place)
     keys = own_keys(asked.settings, place)
     jobs = os.cpu_count() or 1
-    scope = Scope(since=asked.start, until=asked.end, jobs=jobs, pins=Pins(keys=keys), now=asked.now)
+    scope = Scope(
+        since=asked.start,
+        until=asked.end,
+        jobs=jobs,
+        pins=Pins(keys=keys),
+        keys=key_source(asked.settings),
+        now=asked.now,
+    )
     summary = Summary()
     findings = list(examine(place, scope, summary, lambda _: None))
     return Verified(summary, findings, [str(key) for key in keys])
