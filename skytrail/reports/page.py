@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from skytrail.reports.cells import may_break, numeric, parts, shown, visible, words
 from skytrail.reports.report import Report, Section
 
 _BARS = 20
@@ -16,6 +18,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _pages = Environment(
     loader=PackageLoader("skytrail.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
+_pages.filters["visible"] = visible
+_END = Markup("<wbr>")
+_ANYWHERE = Markup('<span class="id">{}</span>')
 
 
 def html(report: Report, digest: str) -> bytes:
@@ -26,7 +31,20 @@ def html(report: Report, digest: str) -> bytes:
         digest: Hex SHA-256 of its JSON, printed on the page.
     """
     bars = {section.name: list(bars_of(section)) for section in report.sections}
-    return _pages.get_template("report.html.j2").render(report=report, digest=digest, bars=bars).encode()
+    tables = {
+        section.name: (numeric(section), [list(map(_marked, row)) for row in section.rows])
+        for section in report.sections
+    }
+    return _pages.get_template("report.html.j2").render(report=report, digest=digest, bars=bars, tables=tables).encode()
+
+
+def _marked(value: Any) -> Markup:
+    """A value, escaped, with the places where its long words may be parted; all others stay whole."""
+    return Markup("").join(_END.join(map(_part, parts(word))) for word in words(shown(value)))
+
+
+def _part(text: str) -> Markup:
+    return _ANYWHERE.format(text) if may_break(text) else Markup.escape(text)
 
 
 def bars_of(section: Section) -> Iterator[tuple[str, Any, float]]:

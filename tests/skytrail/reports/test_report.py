@@ -166,3 +166,28 @@ def test_html_of_a_report_without_rows_says_none() -> None:
     one = report()
     page = html(Report(**{**_parts(one), "sections": (empty,)}), "0")  # type: ignore[arg-type]
     assert b"<p>None.</p>" in page
+
+
+def test_words_stay_whole_on_the_page_and_long_names_are_parted_at_their_marks() -> None:
+    topic, digest = "skytrail.raw.aws.cloudtrail.v1", "0f" * 32
+    one = Section(name="x", title="X", text="", columns=("a",), rows=((f"responsibility of {topic}",), (digest,)))
+    page = html(Report(**{**_parts(report()), "sections": (one,)}), "0").decode()  # type: ignore[arg-type]
+    assert "<td>responsibility of skytrail.<wbr>raw.<wbr>aws.<wbr>cloudtrail.<wbr>v1</td>" in page
+    assert f'<td><span class="id">{digest}</span></td>' in page
+    assert page.count("overflow-wrap: anywhere") == 2  # of ids, and of the head of the report
+
+
+def test_a_column_of_numbers_stands_at_the_right_with_its_head_though_one_is_missing() -> None:
+    rows = ((None, "a", True, 1), (2, 3, False, None))
+    one = Section(name="x", title="X", text="", columns=("n", "mixed", "flag", "m"), rows=rows)
+    page = html(Report(**{**_parts(report()), "sections": (one,)}), "0").decode()  # type: ignore[arg-type]
+    assert "<th class=n>n</th><th>mixed</th><th>flag</th><th class=n>m</th>" in page
+    assert "<td class=n></td><td>a</td><td>yes</td><td class=n>1</td>" in page
+
+
+def test_letters_that_nobody_sees_are_told_on_the_page() -> None:
+    one = Section(name="x", title="X", text="\u202etext", columns=("a",), rows=(("user\u200b\nname",),))
+    page = html(Report(**{**_parts(report()), "sections": (one,)}), "0").decode()  # type: ignore[arg-type]
+    assert "U+202Etext" in page
+    assert "userU+200B name" in page
+    assert not {"\u202e", "\u200b"} & set(page)
