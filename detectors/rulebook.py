@@ -21,6 +21,7 @@ from detectors.correlation.model import Correlation
 from detectors.correlation.parse import Draft, parse_correlation
 from detectors.findings import Finding
 from detectors.known_fields import fills, read_elsewhere
+from detectors.proving import OWN_RULES, Proves, every_file
 from detectors.reason import UNKNOWN, places_of
 from detectors.rule import SEVERITIES, Rule, build_rule
 from detectors.rule_files import rule_files
@@ -34,7 +35,6 @@ from ingest.formats.contract import Format
 from ingest.formats.registry import all_formats
 from ingest.schema.errors import ConfigError
 
-OWN_RULES = Path(__file__).with_name("rules")
 MIN_RUNBOOK_STEPS = 2
 
 _NONE: Placeholders = MappingProxyType({})
@@ -91,7 +91,7 @@ def load(
     strict: bool = False,
     formats: Mapping[str, Format] | None = None,
     today: dt.date | None = None,
-    prove: bool = True,
+    prove: Proves = every_file,
 ) -> Rulebook:
     """Load every rule in files and directories.
 
@@ -101,13 +101,13 @@ def load(
         strict: Whether a rule that must be left out is an error of the whole load.
         formats: By name; None: all there are.
         today: Day on which exceptions are judged; None: none is told to have expired.
-        prove: Whether rules run their own tests, which is most of the time that loading takes.
+        prove: Whether the rules of a file run their own tests, which is most of the time that loading takes.
 
     Raises:
         ConfigError: A path does not exist; or, when strict, a rule was refused.
     """
     known = all_formats() if formats is None else formats
-    loader = _Loader(placeholders, known, today, prove=prove)
+    loader = _Loader(placeholders, known, today, prove)
     for path in paths:
         if not path.exists():
             raise ConfigError("loading rules: there is no such file or directory", where=str(path))
@@ -143,7 +143,7 @@ class _Loader:
     """Collects rules and findings over the files."""
 
     def __init__(
-        self, placeholders: Placeholders, formats: Mapping[str, Format], today: dt.date | None, *, prove: bool
+        self, placeholders: Placeholders, formats: Mapping[str, Format], today: dt.date | None, prove: Proves
     ) -> None:
         self._placeholders = placeholders
         self._today = today
@@ -275,7 +275,7 @@ class _Loader:
         self._note(where, name, "error", f"{error.what}" + (f" at {inside}" if inside else ""))
 
     def _judge(self, rule: Rule, parsed: ParsedSigma, *, base: bool) -> None:
-        results = run_tests(rule, self._formats) if self._prove else []
+        results = run_tests(rule, self._formats) if self._prove(rule.source) else []
         self._results += results
         errors = [*self._doubles(rule), *_failures(results)]
         warnings = [

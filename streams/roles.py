@@ -13,7 +13,8 @@ import faust
 from detectors import equivocation
 from detectors.correlation.signals import Router
 from detectors.exceptions import Exceptions
-from detectors.rulebook import OWN_RULES, Rulebook, load
+from detectors.proving import OWN_RULES, files_of_others
+from detectors.rulebook import Rulebook, load
 from detectors.sigma.choose import build_ready_engine
 from detectors.sigma.engine import Engine, InterpretedEngine, applies
 from detectors.source_watch import alerts as source_alerts
@@ -374,7 +375,7 @@ def load_rules(detection: DetectionSettings) -> Rulebook:
     Raises:
         ConfigError: A rule directory of the settings does not exist.
     """
-    return load(rule_paths(detection), detection.placeholders)
+    return load(rule_paths(detection), detection.placeholders, prove=files_of_others)
 
 
 def rule_paths(detection: DetectionSettings) -> list[Path]:

@@ -14,7 +14,7 @@ import typer.main
 import yaml
 from pydantic import BaseModel
 
-from detectors.rulebook import OWN_RULES
+from detectors.proving import OWN_RULES
 from ingest.formats.registry import all_formats
 from ingest.schema import errors
 from skytrail.cli.main import build

@@ -12,6 +12,7 @@ from detectors.correlation.model import Correlation
 from detectors.correlation.parse import Draft, parse_correlation, refusal_of
 from detectors.correlation.rule_tests import run_correlation_tests, tests_of
 from detectors.known_fields import fills
+from detectors.proving import Proves, every_file
 from detectors.reason import SHORTHANDS
 from detectors.rule import Rule
 from detectors.rule_tests import TestResult, formats_of
@@ -58,7 +59,7 @@ def silent_in(documents: Iterable[Any]) -> frozenset[str]:
 
 
 def load_correlations(
-    drafts: Sequence[Draft], rules: Sequence[Rule], formats: Mapping[str, Format], *, prove: bool = True
+    drafts: Sequence[Draft], rules: Sequence[Rule], formats: Mapping[str, Format], *, prove: Proves = every_file
 ) -> Iterator[Loaded | tuple[Draft, ConfigError]]:
     """Link drafts to the rules, each behind those it builds upon; yields what can't stand, too.
 
@@ -66,7 +67,7 @@ def load_correlations(
         drafts: The correlations.
         rules: What they may refer to.
         formats: By name.
-        prove: Whether their tests run.
+        prove: Whether the tests of those of a file run.
     """
     by_name = {name: rule for rule in rules for name in (rule.uuid, rule.id) if name}
     linked = link(drafts, by_name)
@@ -77,7 +78,7 @@ def load_correlations(
         bases = [plain[name] for name in dict.fromkeys(n for c in (*below, one) for n in c.rules) if name in plain]
         try:
             tests = tests_of(draft.document, draft.where)
-            results = run_correlation_tests(one, tests, below, bases, formats) if prove else []
+            results = run_correlation_tests(one, tests, below, bases, formats) if prove(draft.where) else []
             oddities = tuple(_oddities(one, plain, formats))
         except Exception as exc:  # noqa: BLE001 - no correlation may keep the others from being loaded
             yield draft, refusal_of(draft, exc)

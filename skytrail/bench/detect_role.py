@@ -20,6 +20,7 @@ from detectors.correlation.signals import Router
 from detectors.correlation.wire import Signals
 from detectors.correlation.wire import decode as decode_signals
 from detectors.detection import decode
+from detectors.proving import no_file
 from detectors.rule import Rule
 from detectors.rulebook import Rulebook, load
 from detectors.sigma.choose import build_engine
@@ -148,7 +149,7 @@ def measure_role(
         tell: Hears about progress.
         clock: Seconds of CPU.
     """
-    whole = load()
+    whole = load(prove=no_file)
     alone = dataclasses.replace(whole, bases=(), correlations=())
     entries = [
         _Entry(name, way, book, records, Brokers())

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from detectors.proving import OWN_RULES
 from detectors.rule import Rule, build_rule
-from detectors.rulebook import OWN_RULES
 from detectors.sigma.engine import applies
 from detectors.sigma.parse import parse
 from detectors.sigma.yaml_source import read_documents

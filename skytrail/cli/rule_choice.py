@@ -9,8 +9,9 @@ from pathlib import Path
 import typer
 
 from detectors.correlation.model import Correlation
+from detectors.proving import OWN_RULES, every_file, no_file
 from detectors.rule import Rule
-from detectors.rulebook import OWN_RULES, Rulebook, load
+from detectors.rulebook import Rulebook, load
 from detectors.sigma.filters import Filter
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
@@ -30,7 +31,7 @@ def load_rules(context: typer.Context, paths: Sequence[Path] | None, *, prove: b
     """
     detection = context_of(context).settings.detection
     shipped = [OWN_RULES] if detection.shipped_rules else []
-    return load(paths or [*shipped, *detection.rules], detection.placeholders, prove=prove)
+    return load(paths or [*shipped, *detection.rules], detection.placeholders, prove=every_file if prove else no_file)
 
 
 def usable(book: Rulebook, *, strict: bool = False) -> Rulebook:
@@ -99,7 +100,7 @@ def exceptions_for(context: typer.Context, rule: Rule, name: str) -> tuple[Filte
     """The exceptions about a rule: those of the rule set in force, and those beside the rule where it is a path."""
     settings = context_of(context).settings.detection
     paths = dict.fromkeys([*settings.rules, *([Path(name)] if Path(name).exists() else [])])
-    found = load(paths, settings.placeholders, prove=False).exceptions if paths else ()
+    found = load(paths, settings.placeholders, prove=no_file).exceptions if paths else ()
     return tuple(one for one in found if one.covers(rule))
 
 

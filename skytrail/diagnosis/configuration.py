@@ -6,7 +6,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from detectors.rulebook import OWN_RULES, load
+from detectors.proving import OWN_RULES, files_of_others
+from detectors.rulebook import load
 from ingest.formats.recognition import of_source
 from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings
@@ -67,7 +68,11 @@ def rules_checks(settings: Settings) -> list[Check]:
     """Whether every rule and every filter loads."""
     detection = settings.detection
     try:
-        book = load([*([OWN_RULES] if detection.shipped_rules else []), *detection.rules], detection.placeholders)
+        book = load(
+            [*([OWN_RULES] if detection.shipped_rules else []), *detection.rules],
+            detection.placeholders,
+            prove=files_of_others,
+        )
         load(detection.index_filters, detection.placeholders, strict=True)
     except ConfigError as exc:
         return [failed("rules", exc)]

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from detectors.correlation.link import MAX_CHAIN, link
 from detectors.correlation.parse import parse_correlation
+from detectors.proving import no_file
 from detectors.rule import build_rule
 from detectors.rulebook import Rulebook, load
 from detectors.sigma.compiled.engine import CompiledEngine
@@ -147,7 +148,7 @@ def test_ten_thousand_rules_and_a_broken_one_among_them_are_compiled(tmp_path: P
         )
         (tmp_path / f"{part}.yml").write_text("---\n".join(many))
     (tmp_path / "broken.yml").write_text(REFUSED["an unknown modifier"][0])
-    book = load([tmp_path], prove=False)
+    book = load([tmp_path], prove=no_file)
     assert (len(book.rules), [Path(finding.file).name for finding in book.errors]) == (10_000, ["broken.yml"])
     engine = CompiledEngine(book.evaluated)
     records = [json.dumps(call(n, f"Call7x{n * 9}")).encode() for n in range(100)]

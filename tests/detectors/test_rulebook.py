@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from detectors.rulebook import OWN_RULES, lint, load
+from detectors.proving import OWN_RULES, files_of_others
+from detectors.rulebook import lint, load
 from ingest.schema.errors import ConfigError
 from tests.detectors.shipped import shipped
 
@@ -175,6 +176,14 @@ def test_a_rule_without_name_is_known_by_its_uuid_or_file(tmp_path: Path) -> Non
     write(tmp_path, "By File.yml", nameless.replace("id: 3f0f3e9a-5d7a-4b36-9d7b-0b8a5b5f7a10\n", ""))
     write(tmp_path, "uuid.yml", nameless)
     assert {rule.id for rule in load([tmp_path]).rules} == {"by-file", "3f0f3e9a-5d7a-4b36-9d7b-0b8a5b5f7a10"}
+
+
+def test_a_worker_runs_the_tests_of_rules_that_did_not_ship_and_of_those_alone(tmp_path: Path) -> None:
+    write(tmp_path, "false.yml", SOUND.replace("eventName: CreateUser}", "eventName: DeleteUser}"))
+    book = load([OWN_RULES / "gcp", tmp_path], prove=files_of_others)
+    assert {result.rule for result in book.results} == {"user-created"}
+    assert [finding.rule for finding in book.errors] == ["user-created"]
+    assert len(book.rules) == len(load([OWN_RULES / "gcp"]).rules) > 0
 
 
 def test_our_rules_lie_one_in_a_file() -> None:

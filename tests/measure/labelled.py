@@ -31,7 +31,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detectors.rulebook import OWN_RULES, Rulebook, load
+from detectors.proving import OWN_RULES, no_file
+from detectors.rulebook import Rulebook, load
 from ingest.formats.contract import Format
 from ingest.formats.registry import all_formats
 from ingest.schema.errors import RejectedRecord
@@ -230,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-o", "--output", choices=("markdown", "json"), default="markdown")
     parser.add_argument("--misses", action="store_true", help="name each miss, false alarm and refusal")
     options = parser.parse_args(arguments)
-    measure = Measure(load([OWN_RULES], {}))
+    measure = Measure(load([OWN_RULES], {}, prove=no_file))
     tallies = measure_cases(measure, read(options.data / "panther" / "cases.jsonl.gz"))
     tallies["kubernetes.audit, traces"] = measure_traces(measure, options.data / "falco" / "cases.jsonl.gz")
     runs = measure_runs(measure, options.data / "stratus")

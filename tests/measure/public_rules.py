@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from detectors.proving import no_file
 from detectors.rule import Rule
 from detectors.rule_tests import formats_of
 from detectors.rulebook import load
@@ -59,7 +60,7 @@ class Judged:
 
 def judged(collection: Path) -> Iterator[Judged]:
     """Every rule on single events of a collection, in the order of the files."""
-    book = load([collection], PLACEHOLDERS, prove=False)
+    book = load([collection], PLACEHOLDERS, prove=no_file)
     blind = {(found.file, found.rule): found.message for found in book.findings if "never match" in found.message}
     for finding in book.errors:
         yield Judged(_below(finding.file, collection), "", "refused", finding.message)

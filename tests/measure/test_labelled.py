@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from detectors.rulebook import OWN_RULES, load
+from detectors.proving import OWN_RULES
+from detectors.rulebook import load
 from tests.detectors.shipped import shipped
 from tests.measure import labelled, report
 from tests.measure.labelled import Measure, Run, Tally, equals_of, measure_cases

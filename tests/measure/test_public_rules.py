@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from detectors.known_fields import read_elsewhere
-from detectors.rulebook import OWN_RULES
+from detectors.proving import OWN_RULES
 from ingest.formats.registry import format_named
 from tests.detectors.sigma.building import rule
 from tests.measure.placing import event_of

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.proving import no_file
 from detectors.rulebook import Rulebook, load
 from detectors.sigma.engine import InterpretedEngine
 from ingest.schema.envelope import encode, pack
@@ -51,7 +52,7 @@ def book_of(folder: Path, **events: str) -> Rulebook:
     for number, (name, event) in enumerate(events.items()):
         text = RULE.format(title=name.title(), name=name, number=number, event=event)
         (folder / f"{name}.yml").write_text(text)
-    return load([folder], prove=False)
+    return load([folder], prove=no_file)
 
 
 def agent_on(brokers: Brokers, version: str) -> DetectAgent:
@@ -190,7 +191,7 @@ def test_a_rule_set_comes_back_whole_with_its_texts(
 
 
 def test_correlations_are_about_what_their_rules_are_about() -> None:
-    ruleset = rulesets.of_book(load(prove=False))
+    ruleset = rulesets.of_book(load(prove=no_file))
     correlations = [each for each in ruleset.rules if each.kind == "correlation"]
     assert correlations
     assert all(each.sources for each in correlations)

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from detectors.rulebook import OWN_RULES, load
+from detectors.proving import OWN_RULES, files_of_others
+from detectors.rulebook import load
 from ingest.document import PRODUCT_VERSION
 from skytrail.cli.context import context_of
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows
@@ -54,7 +55,11 @@ def version(context: typer.Context, output: OutputOption = None) -> None:
     Examples:  skytrail version   |   skytrail version -o json
     """
     detection = context_of(context).settings.detection
-    book = load([*([OWN_RULES] if detection.shipped_rules else []), *detection.rules], detection.placeholders)
+    book = load(
+        [*([OWN_RULES] if detection.shipped_rules else []), *detection.rules],
+        detection.placeholders,
+        prove=files_of_others,
+    )
     emit_object(
         {
             "version": PRODUCT_VERSION,

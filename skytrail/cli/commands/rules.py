@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from detectors.findings import Finding
+from detectors.proving import OWN_RULES, no_file
 from detectors.rule_files import rule_files
-from detectors.rulebook import OWN_RULES, Rulebook, load
+from detectors.rulebook import Rulebook, load
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
@@ -99,7 +100,7 @@ def rules_exceptions(context: typer.Context, paths: PathsArgument = None, output
     Examples:  skytrail rules exceptions   |   skytrail rules exceptions ./my-rules -o json
     """
     today = dt.datetime.now(dt.UTC).date()
-    book = load(_paths(context, paths), _placeholders(context), today=today, prove=False)
+    book = load(_paths(context, paths), _placeholders(context), today=today, prove=no_file)
     rows = (
         {
             "id": one.id,

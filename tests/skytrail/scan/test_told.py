@@ -10,7 +10,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from detectors.alert import alert_document
-from detectors.rulebook import OWN_RULES, load
+from detectors.proving import OWN_RULES, no_file
+from detectors.rulebook import load
 from detectors.sigma.engine import InterpretedEngine
 from detectors.suppression import GroupState, Opened, state_key, step
 from ingest.schema.envelope import Position, encode, pack
@@ -29,7 +30,7 @@ RULES = OWN_RULES / "aws"
 
 def alerts_of_the_role(records: list[bytes]) -> list[Alert]:
     """What the roles detect and alert make of records."""
-    rules = {rule.id: rule for rule in load([RULES], prove=False).rules}
+    rules = {rule.id: rule for rule in load([RULES], prove=no_file).rules}
     message = encode(pack(header("unit", CLOUDTRAIL), records)[0])
     found = evaluate(message, Position("t", 0, 0), NOW, Limits.of(24, 3660), InterpretedEngine(tuple(rules.values())))
     assert found.source is not None
@@ -60,6 +61,6 @@ def test_alerts_of_the_role_are_those_of_a_back_test_of_the_same_records(tmp_pat
     assert result.exit_code == 0
     changes = outcome.compare(there, outcome.read(saved))
     alone = {rule_id: change for rule_id, change in changes.items() if change.new or change.gone}
-    correlations = {one.id for one in load([RULES], prove=False).correlations}
+    correlations = {one.id for one in load([RULES], prove=no_file).correlations}
     assert alone.keys() <= correlations, json.dumps([each.listed for each in alone.values()])
     assert sum(change.same for change in changes.values()) == len(there)
