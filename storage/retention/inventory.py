@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, overload
 
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch
@@ -109,7 +110,7 @@ def chains(
                 topic=topic,
                 partition=partition,
                 dataset=dataset_of(topic),
-                segments=_segments(chain, gone),
+                segments=_Segments(chain, gone),
                 last=chain.last.seq,
                 offset=chain.last.covers.last_offset,
                 ledgered=(-1, -1) if tip is None else (tip.last_offset, tip.seq),
@@ -125,11 +126,27 @@ def segment_facts(store: ArchiveStore, namespace: str, topic: str, partition: in
     return _segment(Chain(store, namespace, topic, partition), seq)
 
 
-def _segments(chain: Chain, gone: set[int]) -> Iterator[SegmentFacts]:
-    assert chain.last is not None
-    for seq in range(chain.last.seq + 1):
-        if seq not in gone:
-            yield _segment(chain, seq)
+class _Segments(Sequence[SegmentFacts]):
+    """The segments of a chain that are there; each manifest is read when it is asked for."""
+
+    def __init__(self, chain: Chain, gone: set[int]) -> None:
+        assert chain.last is not None
+        self._chain = chain
+        self._numbers = array("Q", (seq for seq in range(chain.last.seq + 1) if seq not in gone))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> SegmentFacts: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[SegmentFacts]: ...
+
+    def __getitem__(self, at: int | slice) -> SegmentFacts | list[SegmentFacts]:
+        if isinstance(at, slice):
+            return [_segment(self._chain, seq) for seq in self._numbers[at]]
+        return _segment(self._chain, self._numbers[at])
 
 
 def _segment(chain: Chain, seq: int) -> SegmentFacts:

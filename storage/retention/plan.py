@@ -6,6 +6,7 @@ Nothing is destroyed that is not in the ledger, and never the newest segment of 
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import groupby
@@ -17,7 +18,7 @@ from storage.index.names import parse
 from storage.retention.entries import Destroyed
 from storage.retention.holding import spans
 from storage.retention.record import State, policy_digest
-from storage.retention.verdict import DESTROYS, Decision, Subject, Tier, Verdict, judge
+from storage.retention.verdict import DESTROYS, Decision, Subject, Tier, Verdict, judge, turns
 
 VERSION = 1
 OWN = "skytrail."
@@ -90,7 +91,7 @@ class ChainFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A chain of segments.
 
     Attributes:
-        segments: Of those that have no tombstone, in order; read as far as they are asked for.
+        segments: Those that have no tombstone, in the order in which they were sealed; read as they are asked for.
         last: Number of its newest segment.
         ledgered: Newest offset and number of segment that the ledger has.
         offset: Newest sealed offset.
@@ -99,7 +100,7 @@ class ChainFacts(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     partition: int
     dataset: str
-    segments: Iterable[SegmentFacts]
+    segments: Sequence[SegmentFacts]
     last: int
     offset: int
     ledgered: tuple[int, int] = (-1, -1)
@@ -206,11 +207,11 @@ def index_item(facts: IndexFacts, state: State, sealed: dict[tuple[str, int], in
 
 
 def chain_items(namespace: str, facts: ChainFacts, state: State, now: dt.datetime) -> Iterator[Item]:
-    """What becomes of the segments of a chain, in runs; the first that is kept for its time ends the reading."""
+    """What becomes of the segments of a chain, in runs; of what is kept for its time only a few are read."""
     judged = _judged(namespace, facts, state, now)
-    for (decision, because, blocked, name), run in groupby(judged, key=lambda each: each[1]):
-        found = [(segment, until) for segment, _, until in run]
-        first, until = found[0]
+    for (decision, because, blocked, name), run in groupby(judged, key=lambda each: each.key):
+        found = list(run)
+        first, last = found[0].segment, found[-1].last
         kept = decision is Decision.KEEP
         yield Item(
             action=_action_of(decision, blocked, Action.DESTROY_SEGMENTS),
@@ -220,37 +221,56 @@ def chain_items(namespace: str, facts: ChainFacts, state: State, now: dt.datetim
             namespace=namespace,
             dataset=facts.dataset,
             class_name=name,
-            until=_told(until),
+            until=_told(found[0].until),
             because=because,
             blocked=blocked,
             first=first.seq,
-            last=facts.last if kept else found[-1][0].seq,
-            records=0 if kept else sum(segment.n for segment, _ in found),
-            bytes=0 if kept else sum(segment.stored for segment, _ in found),
-            note="this segment and all after it" if kept else "",
+            last=last,
+            records=0 if kept else sum(each.segment.n for each in found),
+            bytes=0 if kept else sum(each.segment.stored for each in found),
+            note="this segment and all after it" if kept and last == facts.last else "",
         )
 
 
-_Key = tuple[Decision, str, str, str]
+class _Judged(msgspec.Struct, frozen=True):
+    """A segment, what decides it, and up to which one that holds without looking."""
+
+    segment: SegmentFacts
+    key: tuple[Decision, str, str, str]
+    until: dt.datetime | None
+    last: int
 
 
-def _judged(
-    namespace: str, facts: ChainFacts, state: State, now: dt.datetime
-) -> Iterator[tuple[SegmentFacts, _Key, dt.datetime | None]]:
-    for segment in facts.segments:
+def _judged(namespace: str, facts: ChainFacts, state: State, now: dt.datetime) -> Iterator[_Judged]:
+    """The segments with their verdicts. After one that is kept, those are passed over that can't be over before it."""
+    at = 0
+    while at < len(facts.segments):
+        segment = facts.segments[at]
         verdict = segment_verdict(namespace, facts.dataset, segment, state, now)
         blocked = _blocked(facts, segment) if verdict.decision in DESTROYS else ""
-        yield segment, (verdict.decision, verdict.because, blocked, verdict.class_name), verdict.until
+        key = (verdict.decision, verdict.because, blocked, verdict.class_name)
+        at, last = at + 1, segment.seq
         if verdict.decision is Decision.KEEP:
-            return
+            subject = _subject(namespace, facts.dataset, segment)
+            turn = next(iter(turns(subject, state.policies, now)), None)
+            at = bisect_left(facts.segments, turn, lo=at, key=_received) if turn else len(facts.segments)
+            last = facts.segments[at].seq - 1 if at < len(facts.segments) else facts.last
+        yield _Judged(segment, key, verdict.until, last)
+
+
+def _received(segment: SegmentFacts) -> dt.datetime:
+    return segment.received
 
 
 def segment_verdict(namespace: str, dataset: str, segment: SegmentFacts, state: State, now: dt.datetime) -> Verdict:
     """What becomes of one segment. When its events happened is not known: not after they were received."""
+    holds = [hold.id for hold in state.open_holds() if spans(hold, dataset, None, segment.received)]
+    return judge("cold", _subject(namespace, dataset, segment), state.policies, holds, now)
+
+
+def _subject(namespace: str, dataset: str, segment: SegmentFacts) -> Subject:
     at = segment.received
-    holds = [hold.id for hold in state.open_holds() if spans(hold, dataset, None, at)]
-    subject = Subject(namespace=namespace, dataset=dataset, event=at, received=at)
-    return judge("cold", subject, state.policies, holds, now)
+    return Subject(namespace=namespace, dataset=dataset, event=at, received=at)
 
 
 def _unsealed(facts: IndexFacts, sealed: dict[tuple[str, int], int]) -> str:

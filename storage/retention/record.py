@@ -19,7 +19,7 @@ from storage.archive.merkle import Frontier
 from storage.archive.store import ArchiveStore
 from storage.ledger.log import Log
 from storage.ledger.stored import head_of
-from storage.ledger.tiles import WIDTH, read_bundle
+from storage.ledger.tiles import WIDTH, Edge, read_bundle
 from storage.retention import entries
 from storage.retention.entries import Hold, Receipt, Release, Tombstone
 from storage.retention.policy import Policy, decode, encode
@@ -39,7 +39,6 @@ class State:
         tombstones: By id, oldest first.
         receipts: By id of the tombstone.
         indices: Index of the entry that has the hold, tombstone or receipt: (kind, id) → (epoch, index).
-        settings: Of the newest `config` entry: by what the ledger is kept, its witnesses and authorities among it.
         newest: When the newest entry was made.
     """
 
@@ -49,7 +48,6 @@ class State:
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     indices: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
     newest: dt.datetime | None = None
 
     @property
@@ -83,8 +81,6 @@ class State:
         at = value.at or value.sealed_at
         if at:
             self.newest = dt.datetime.fromisoformat(at)
-        if value.type == "config":
-            self.settings = msgspec.json.decode(entry)["settings"]
         if value.type == "policy":
             policy = decode(msgspec.json.decode(entry)["policy"], f"entry {index} of epoch {epoch}")
             self.policies.append(InForce(dt.datetime.fromisoformat(at), policy))
@@ -128,6 +124,7 @@ class Record:
         self._state = State()
         self._tree = Frontier()
         self._begun = False
+        self._read: Edge | None = None
 
     @property
     def namespace(self) -> str:
@@ -145,6 +142,8 @@ class Record:
             self._earlier_epochs()
             self._begun = True
         edge = self.log.state().edge
+        if edge is self._read:
+            return self._state
         identity = self.log.identity
         full = edge.size - len(edge.entries)
         # The partial bundle is in the edge: its file may be gone as soon as somebody else appends.
@@ -154,6 +153,7 @@ class Record:
             self._state.take(identity.epoch, index, entry)
         if self._tree.root() != edge.root():
             raise IntegrityError("reading the ledger: its entries do not give its root", where=identity.prefix)
+        self._read = edge
         return self._state
 
     def enter(self, make: Callable[[State], Sequence[bytes]]) -> State:

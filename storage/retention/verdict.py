@@ -157,6 +157,23 @@ def bounds_of(tier: Tier, subject: Subject, policies: Sequence[InForce], now: dt
     return list(dict.fromkeys(found))
 
 
+def turns(subject: Subject, policies: Sequence[InForce], now: dt.datetime) -> list[dt.datetime]:
+    """Moments after a subject from which on such logs may be kept for less than it is, and be over by now.
+
+    Between two of them whatever comes later is kept until later, so who goes through logs in the order of their
+    receipt can pass over all that lies before the first: a shorter policy holds for what comes after it, and a row of
+    a regime for what was received before its end.
+    """
+    ends = [row.valid_to for each in policies for row in each.policy.regime if row.valid_to is not None]
+    starts = {each.since for each in policies} | {dt.datetime.combine(day, dt.time(), dt.UTC) for day in ends}
+    found = []
+    for start in sorted(each for each in starts if each > max(subject.event, subject.received)):
+        first = msgspec.structs.replace(subject, event=start, received=start)
+        if limits_of("cold", first, policies, now).keep.at <= now:
+            found.append(start)
+    return found
+
+
 def _spans(subject: Subject, policies: Sequence[InForce]) -> Iterator[tuple[Policy, ClassRule]]:
     """The policies that were in force at some time since the event, and what the subject was to them."""
     first = min(subject.event, subject.received)

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from skytrail.cli.places import opened
-from skytrail.data_keys import key_source
-from skytrail.own_keys import own_authorities, own_keys
+from skytrail.own_keys import own_keys
 from skytrail.reports.gathering import Asked
 from skytrail.reports.report import Section, Verdict
 from storage.verify.archive import examine
@@ -52,7 +51,7 @@ async def gather(asked: Asked) -> Sequence[Section]:
 
 
 async def verified(asked: Asked) -> Verified:
-    """Verify the archive of the settings with the keys of this installation, its data keys among them.
+    """Verify the archive of the settings with the keys of this installation.
 
     Raises:
         SkytrailError: It can't be opened.
@@ -64,14 +63,7 @@ def _verify(asked: Asked) -> Verified:
     place = opened(asked.settings.archive_place)
     keys = own_keys(asked.settings, place)
     jobs = os.cpu_count() or 1
-    scope = Scope(
-        since=asked.start,
-        until=asked.end,
-        jobs=jobs,
-        pins=Pins(keys=keys, authorities=own_authorities(asked.settings)),
-        keys=key_source(asked.settings),
-        now=asked.now,
-    )
+    scope = Scope(since=asked.start, until=asked.end, jobs=jobs, pins=Pins(keys=keys), now=asked.now)
     summary = Summary()
     findings = list(examine(place, scope, summary, lambda _: None))
     return Verified(summary, findings, [str(key) for key in keys])
@@ -91,18 +83,12 @@ def _checked(summary: Summary, findings: Sequence[Finding]) -> Section:
         title="What was checked",
         verdict=judged(summary, findings),
         text=(
-            f"{_read(summary)} was read and compared, byte by byte, with its leaves, its manifest and the signed "
-            "ledger, as `skytrail verify` does. Anybody can repeat it with the keys below."
+            "Every segment of the archive was read and compared, byte by byte, with its leaves, its manifest and the "
+            "signed ledger, as `skytrail verify` does. Anybody can repeat it with the keys below."
         ),
         columns=("what", "count"),
         rows=tuple((meaning, counts[name]) for name, meaning in _MEANING.items()),
     )
-
-
-def _read(summary: Summary) -> str:
-    if not summary.skipped:
-        return "Every segment of the archive"
-    return f"Every segment that can hold something of the period, and none of {summary.skipped:,} others,"
 
 
 def _findings(findings: Sequence[Finding]) -> Section:

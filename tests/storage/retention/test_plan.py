@@ -21,9 +21,10 @@ from storage.retention.plan import (
     chain_items,
     index_item,
     make_plan,
+    segment_verdict,
 )
 from storage.retention.record import State
-from storage.retention.verdict import Decision
+from storage.retention.verdict import DESTROYS, Decision
 from tests.storage.retention.samples import moment, since
 
 TOPIC = "skytrail.raw.aws.cloudtrail.v1"
@@ -141,6 +142,30 @@ def test_segments_are_destroyed_up_to_the_first_that_is_kept() -> None:
     ]
 
 
+def test_what_came_after_the_policy_became_shorter_goes_before_what_an_earlier_promise_keeps() -> None:
+    told = State(policies=[since("2020-01-01", {"name": "all", "cold": "P5Y"}), since("2024-01-01", PCI)])
+    read: list[int] = []
+
+    class Counting(list[SegmentFacts]):
+        def __getitem__(self, at: Any) -> Any:
+            read.append(at)
+            return super().__getitem__(at)
+
+    days = [f"{2023 + number // 300}-{number % 300 // 25 + 1:02}-{number % 25 + 1:02}" for number in range(1000)]
+    facts = chain(days)
+    facts = msgspec.structs.replace(facts, segments=Counting(facts.segments))
+    runs = list(chain_items("acme", facts, told, moment("2025-01-04")))
+    assert [(run.action, run.first, run.last) for run in runs] == [
+        (Action.KEEP, 0, 299),
+        (Action.DESTROY_SEGMENTS, 300, 300),
+        (Action.DESTROY_SEGMENTS, 301, 301),
+        (Action.DESTROY_SEGMENTS, 302, 302),
+        (Action.KEEP, 303, 999),
+    ]
+    assert [run.note for run in runs] == ["", "", "", "", "this segment and all after it"]
+    assert len(read) < 20  # of a thousand
+
+
 def test_the_newest_segment_of_a_chain_and_what_is_not_in_the_ledger_stay() -> None:
     days, now = ["2020-01-01", "2020-01-02", "2020-01-03"], moment("2026-07-01")
     runs = list(chain_items("acme", chain(days), state(), now))
@@ -194,3 +219,32 @@ def test_no_plan_destroys_a_segment_before_its_floor(days: list[int], today: int
             assert run.last is not None
             assert all(now - at > dt.timedelta(days=365) for at in times[run.first : run.last + 1])
             assert run.last < len(days) - 1
+
+
+@given(
+    st.lists(st.integers(0, 3000), min_size=1, max_size=12).map(sorted),
+    st.lists(
+        st.tuples(st.integers(0, 3000), st.sampled_from(["P1M", "P6M", "P5Y", "omb-logging"])), min_size=1, max_size=4
+    ),
+    st.integers(0, 5000),
+)
+def test_no_segment_is_passed_over_that_is_over(days: list[int], promises: list[tuple[int, str]], today: int) -> None:
+    start = moment("2022-01-01")
+    told = State()
+    for at, promise in sorted(promises):
+        rule = {"regimes": [promise]} if promise == "omb-logging" else {"cold": promise}
+        told.policies.append(since(f"{start + dt.timedelta(days=at):%Y-%m-%d}", {"name": "all", **rule}))
+    facts = chain([f"{start + dt.timedelta(days=day):%Y-%m-%dT%H:%M}" for day in days])
+    now = start + dt.timedelta(days=today)
+    alone = {
+        segment.seq
+        for segment in facts.segments
+        if segment_verdict("acme", facts.dataset, segment, told, now).decision in DESTROYS
+    }
+    found = {
+        seq
+        for run in chain_items("acme", facts, told, now)
+        if run.decision in DESTROYS
+        for seq in range(run.first or 0, (run.last or 0) + 1)
+    }
+    assert found == alone
