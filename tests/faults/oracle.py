@@ -32,7 +32,7 @@ from storage.verify.archive import check
 from streams.accounting import merge_latest
 from streams.accounts import read_compacted
 from streams.preparing import Limits, PreparedMessage, prepare
-from streams.status import Status, wait_until_caught_up
+from streams.status import Status, ends_of, topics_read, wait_until_caught_up
 from streams.topics import ACCOUNTING, DEAD_LETTERS, raw_topic
 from tests.faults.road import ROLES, Road
 from tests.storage.ledger.oracle import ledgers_tell_of_every_segment
@@ -190,6 +190,17 @@ async def counted(road: Road) -> list[int]:
     return [sum(account.next_offset for account in accounts if account.role == role) for role in ROLES]
 
 
+async def unfinished(road: Road) -> list[tuple[str, str, int, int, int]]:
+    """Where an agent is behind: role, topic, partition, the offset it has to do next, the end."""
+    accounts = merge_latest([value for _, value in await read_compacted(road.settings.kafka, ACCOUNTING)]).values()
+    ends = await ends_of(road.settings.kafka, topics_read(list(all_formats())))
+    return [
+        (account.role, account.topic, account.partition, account.next_offset, end)
+        for account in accounts
+        if (end := ends.get((account.topic, account.partition), 0)) > account.next_offset
+    ]
+
+
 async def advanced(road: Road, timeout_s: float = 150.0) -> None:
     """Wait until every role has done more than now: it works, and it is in mid-stream."""
     before = now = await counted(road)
@@ -230,7 +241,9 @@ async def settled(road: Road, namespace: str, *, timeout_s: float = 240.0) -> tu
     formats = list(all_formats())
     status = await wait_until_caught_up(road.settings.kafka, formats, timeout_s=timeout_s, namespace=namespace)
     logs = "\n".join(each.name + ":\n" + each.tail() for roles in road.roles.values() for each in roles)
-    assert status.caught_up, f"lag {dict(status.lag)}, totals {dict(status.totals)}\n{logs}"
+    if not status.caught_up:
+        behind = await unfinished(road)
+        raise AssertionError(f"lag {dict(status.lag)} in {behind}, totals {dict(status.totals)}\n{logs}")
     raw = await messages_of(road, [*map(raw_topic, formats), DEAD_LETTERS])
     expected = expectation({key: raw[key] for key in raw if key[0] != DEAD_LETTERS}, namespace, shipped_engine())
     found = await documents(road, namespace)
