@@ -142,7 +142,7 @@ def _asked(test: Test, fields: Fields, *, anywhere: bool = False) -> str:
         case Null():
             return "is absent or null"
         case Exists(expected):
-            return "has a value" if expected else "has no value"
+            return "is there" if expected else "is not there"
         case Regex(pattern, flags):
             return clean(f"matches /{pattern}/{flags}", _MAX_TEXT)
         case Cidr(network):

@@ -52,7 +52,7 @@ class Null:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """The field has (or, when `expected` is false, has not) a value that is not null."""
+    """The field is there (or, when `expected` is false, is not), whatever its value: empty and null count."""
 
     expected: bool
 

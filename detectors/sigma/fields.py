@@ -29,6 +29,10 @@ class Readable(Protocol):
         """Every value of the field, nulls included; empty when it is absent or an empty list."""
         ...
 
+    def has(self, name: str) -> bool:
+        """Whether the field is there, even if it is null or an empty list."""
+        ...
+
     def everything(self) -> Iterator[Any]:
         """Every scalar of the vendor's tree (names of fields and nulls are not values)."""
         ...
@@ -49,8 +53,12 @@ class Fields:
         """Every value of the field, nulls included; empty when it is absent or an empty list."""
         known = self._found.get(name)
         if known is None:
-            known = self._found[name] = tuple(self._look(name))
+            known = self._found[name] = tuple(self._look(name) or ())
         return known
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there, even if it is null or an empty list."""
+        return bool(self.values(name)) or self._look(name) is not None
 
     def everything(self) -> Iterator[Any]:
         """Every scalar of the vendor's tree (names of fields and nulls are not values)."""
@@ -64,7 +72,8 @@ class Fields:
             elif node is not None:
                 yield node
 
-    def _look(self, name: str) -> list[Any]:
+    def _look(self, name: str) -> list[Any] | None:
+        """Every value of the field; None when it is nowhere."""
         alias = self._aliases.get(name)
         exact: tuple[tuple[Mapping[str, Any], str], ...] = (
             (self._view.vendor, name),
@@ -80,7 +89,7 @@ class Fields:
             found = _walk(tree, folded, 0, self._ignoring_case)
             if found is not None:
                 return found
-        return []
+        return None
 
     def _ignoring_case(self, node: Mapping[str, Any], key: str) -> Iterable[Any]:
         folded = self._folded.get(id(node))

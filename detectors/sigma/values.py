@@ -9,7 +9,7 @@ Decisions where the Sigma specification is silent or engines differ (reference: 
   what Python can write); a list stands for its elements, so one element has to pass on its own.
 * A number in a rule equals a number, or a text that is spelled exactly like it; a boolean is not a number.
 * `lt`, `lte`, `gt`, `gte` also read numbers that are written as texts; anything else is false, never an error.
-* `exists` asks for a value that is not null, as Elasticsearch does; so `exists: false` and `field: null` agree.
+* `exists` asks whether the field is there, whatever its value: null and the empty list are there, too.
 * `cidr` is false on what is no address (with port, with leading zeros, a host name). `::ffff:1.2.3.4` is 1.2.3.4.
 * `re` is RE2 (linear in the text, so no text can stall it and none has to be cut); it searches, it does not anchor.
 * Time parts are those of the time in UTC; a time without zone counts as UTC, a number as seconds since 1970, and as

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from detectors.sigma.ast import FieldReference
+from detectors.sigma.ast import Exists, FieldReference
 from detectors.sigma.compiled.literals import bypasses
 from detectors.sigma.compiled.predicates import every, some, value_test
 from detectors.sigma.compiled.shape import Getter
@@ -71,8 +71,8 @@ class Guards:
         if test is not None:
             each = test
             return lambda event: (value := get(event)) is not None and each(value)
-        if isinstance(leaf, OneOf) or isinstance(leaf.test, FieldReference):
-            return None
+        if isinstance(leaf, OneOf) or isinstance(leaf.test, FieldReference | Exists):
+            return None  # a decoded record does not tell null from absent
         whole = leaf.test
         return lambda event: field_passes(() if (value := get(event)) is None else (value,), whole, _NOTHING)
 
@@ -85,7 +85,7 @@ class Guards:
             return lambda event: (
                 (values := get(event)) is None or any(value is not None and each(value) for value in values)
             )
-        if isinstance(leaf, OneOf) or isinstance(leaf.test, FieldReference):
+        if isinstance(leaf, OneOf) or isinstance(leaf.test, FieldReference | Exists):
             return None
         whole = leaf.test
         return lambda event: (values := get(event)) is None or field_passes(values, whole, _NOTHING)
@@ -109,6 +109,9 @@ class Guards:
 
 class _Nothing:
     """Stands for the other fields of an event in tests that read none."""
+
+    def has(self, _name: str) -> bool:
+        return False
 
     def values(self, _name: str) -> tuple[Any, ...]:
         return ()

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from detectors.sigma.ast import Cidr, FieldReference, Regex, Text, Wild
+from detectors.sigma.ast import Cidr, Exists, FieldReference, Regex, Text, Wild
 from detectors.sigma.compiled.memo import LONGEST_TEXT, Memo
 from detectors.sigma.compiled.tree import All, Anywhere, Holds, Leaf, No, OneOf, Some, Tree, needs_value
 from detectors.sigma.fields import Readable
@@ -50,8 +50,6 @@ def value_test(leaf: Leaf) -> ValueTest | None:
         return _text_test(test)
     if isinstance(test, Regex | Cidr):
         return _remembering(test)
-    if not hasattr(test, "value"):
-        return None  # `exists`: whether a value is there, not which
     return lambda value: passes(value, test)
 
 
@@ -113,6 +111,9 @@ def _leaf(leaf: Leaf) -> Predicate:
     if test is None:
         assert isinstance(leaf, Holds)
         whole = leaf.test
+        if isinstance(whole, Exists):
+            expected = whole.expected
+            return lambda event: event.has(field) is expected
         return lambda event: field_passes(event.values(field), whole, event)
     each = test
 

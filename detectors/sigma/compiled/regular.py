@@ -75,6 +75,14 @@ class RegularEvent:
             return self._vendors.values(name)
         return whole.values(name)
 
+    def has(self, name: str) -> bool:
+        """As `Fields.has`; a decoded record does not tell null from absent."""
+        get = self._sources.getters.get(name)
+        if get is not None and get(self._event):
+            return True
+        whole = self.whole()
+        return (self._vendors or whole).has(name) if name in self._sources.vendors else whole.has(name)
+
     def everything(self) -> Iterator[Any]:
         """As `Fields.everything`."""
         return self.whole().everything()

@@ -105,6 +105,8 @@ def _leaf_of(field: str, test: Test, name_of: Naming) -> Decided:
         if name is None or other is None:
             return False  # absent on either side is false
         return Holds(name, replace(test, field=other))
+    if name is None and isinstance(test, Exists):
+        return not test.expected
     if name is None:
         return field_passes((), test, _Values({}))
     if isinstance(test, Text) and not test.cased:
@@ -169,6 +171,8 @@ def simplify(tree: Tree, known: Known) -> Decided:
         return opposite(simplify(tree.part, known))
     if isinstance(tree, Anywhere) or tree.field not in known:
         return tree
+    if isinstance(tree.test, Exists):
+        return True if tree.test.expected and known[tree.field] else tree  # no values may be null as well
     if isinstance(tree.test, FieldReference) and tree.test.field not in known:
         return tree
     return field_passes(known[tree.field], tree.test, _Values(known))
@@ -199,7 +203,7 @@ def fields_of(tree: Tree) -> frozenset[str]:
 def needs_value(leaf: Leaf) -> bool:
     """Whether the leaf can hold only when a value is there."""
     if isinstance(leaf, Holds):
-        return not isinstance(leaf.test, Null) and leaf.test != Exists(expected=False)
+        return not isinstance(leaf.test, Null | Exists)
     return True
 
 
@@ -211,6 +215,9 @@ class _Values:
 
     def values(self, name: str) -> tuple[Any, ...]:
         return self._known.get(name, ())
+
+    def has(self, name: str) -> bool:
+        return bool(self._known.get(name))
 
     def everything(self) -> Iterator[Any]:
         return iter(())

@@ -129,9 +129,9 @@ CONSTRUCTS = (
     Construct({"a|cidr": "0.0.0.0/0"}, ("1.2.3.4",), ("::1", "253.252.51.07", "1.2.3", 16909060)),
     Construct({"a|neq|cidr": "10.0.0.0/8"}, ("11.1.1.1",), ("10.1.1.1",), **NEGATED),
     # whether it is there
-    Construct({"a|exists": True}, ("x", "", 0, False, {}), (), odd=False),
-    Construct({"a|exists": False}, (), ("x", "", 0, False, {}), absent=True, null=True, listed=False),
-    Construct({"a|neq|exists": True}, (), ("x", ""), absent=True, null=True, listed=False),
+    Construct({"a|exists": True}, ("x", "", 0, False, {}, None, []), (), null=True, odd=False),
+    Construct({"a|exists": False}, (), ("x", "", 0, False, {}, None, []), absent=True, listed=False),
+    Construct({"a|neq|exists": True}, (), ("x", "", None, []), absent=True, listed=False),
     Construct({"a|neq": None}, ("x", "", 0), (), odd=False),
     # numbers
     Construct({"a|lt": 5}, (4, -7, "4.9", 4.999), (5, "5", 6, "four", "nan", True, "-inf"), odd=False),

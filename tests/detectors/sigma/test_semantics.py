@@ -65,10 +65,10 @@ VALUES: list[tuple[str, dict[str, Any], dict[str, Any], bool]] = [
     ("exists on a value", {"a|exists": True}, {"a": "x"}, True),
     ("exists on the empty text", {"a|exists": True}, {"a": ""}, True),
     ("exists on false", {"a|exists": True}, {"a": False}, True),
-    ("exists on null", {"a|exists": True}, {"a": None}, False),
+    ("exists on null", {"a|exists": True}, {"a": None}, True),
     ("exists on absent", {"a|exists": True}, {"b": 1}, False),
     ("exists false on absent", {"a|exists": False}, {"b": 1}, True),
-    ("exists false on null", {"a|exists": False}, {"a": None}, True),
+    ("exists false on null", {"a|exists": False}, {"a": None}, False),
     ("exists false on a value", {"a|exists": False}, {"a": 0}, False),
     # numbers and booleans
     ("a number equals itself", {"a": 5}, {"a": 5}, True),
