@@ -67,7 +67,7 @@ class RegularEvent:
                 return found
         body = self._sources.bodies.get(name)
         if body is not None:
-            inside = self._in_bodies[body] if body in self._in_bodies else self._open(body)
+            inside = self._inside(body)
             if inside is not None:
                 return inside.values(name)
         whole = self.whole()
@@ -80,6 +80,10 @@ class RegularEvent:
         get = self._sources.getters.get(name)
         if get is not None and get(self._event):
             return True
+        body = self._sources.bodies.get(name)
+        inside = None if body is None else self._inside(body)
+        if inside is not None:
+            return inside.has(name)
         whole = self.whole()
         return (self._vendors or whole).has(name) if name in self._sources.vendors else whole.has(name)
 
@@ -98,6 +102,9 @@ class RegularEvent:
             self._all = Fields(view, self._sources.aliases)
             self._vendors = Fields(View(view.vendor), self._sources.aliases)
         return self._all
+
+    def _inside(self, body: str) -> Fields | None:
+        return self._in_bodies[body] if body in self._in_bodies else self._open(body)
 
     def _open(self, body: str) -> Fields | None:
         """The fields of a tree that holds nothing but one body; None where only the whole record tells."""

@@ -172,7 +172,7 @@ def simplify(tree: Tree, known: Known) -> Decided:
     if isinstance(tree, Anywhere) or tree.field not in known:
         return tree
     if isinstance(tree.test, Exists):
-        return True if tree.test.expected and known[tree.field] else tree  # no values may be null as well
+        return tree.test.expected if known[tree.field] else tree  # no value may be null or absent
     if isinstance(tree.test, FieldReference) and tree.test.field not in known:
         return tree
     return field_passes(known[tree.field], tree.test, _Values(known))

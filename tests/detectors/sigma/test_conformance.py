@@ -42,6 +42,7 @@ class Construct:
         leaves: Values that do not.
         absent: Whether it holds when `a` is absent.
         null: Whether it holds when `a` is null.
+        empty: Whether it holds when `a` is an empty list; None: as when it is absent.
         listed: Whether it holds when some elements of a list pass and others do not.
         beside: Further fields of the event.
         odd: Whether it leaves each of the odd values, too.
@@ -52,6 +53,7 @@ class Construct:
     leaves: tuple[Any, ...]
     absent: bool = False
     null: bool = False
+    empty: bool | None = None
     listed: bool = True
     beside: Mapping[str, Any] = field(default_factory=dict)
     odd: bool = True
@@ -129,9 +131,9 @@ CONSTRUCTS = (
     Construct({"a|cidr": "0.0.0.0/0"}, ("1.2.3.4",), ("::1", "253.252.51.07", "1.2.3", 16909060)),
     Construct({"a|neq|cidr": "10.0.0.0/8"}, ("11.1.1.1",), ("10.1.1.1",), **NEGATED),
     # whether it is there
-    Construct({"a|exists": True}, ("x", "", 0, False, {}, None, []), (), null=True, odd=False),
-    Construct({"a|exists": False}, (), ("x", "", 0, False, {}, None, []), absent=True, listed=False),
-    Construct({"a|neq|exists": True}, (), ("x", "", None, []), absent=True, listed=False),
+    Construct({"a|exists": True}, ("x", "", 0, False, {}), (), null=True, empty=True, odd=False),
+    Construct({"a|exists": False}, (), ("x", "", 0, False, {}), absent=True, empty=False, listed=False),
+    Construct({"a|neq|exists": True}, (), ("x", ""), absent=True, empty=False, listed=False),
     Construct({"a|neq": None}, ("x", "", 0), (), odd=False),
     # numbers
     Construct({"a|lt": 5}, (4, -7, "4.9", 4.999), (5, "5", 6, "four", "nan", True, "-inf"), odd=False),
@@ -214,7 +216,7 @@ def cases(construct: Construct) -> Iterator[tuple[Any, bool]]:
     yield from ((value, True) for value in construct.takes)
     yield from ((value, False) for value in (*construct.leaves, *(ODD if construct.odd else ())))
     yield ABSENT, construct.absent
-    yield [], construct.absent
+    yield [], construct.absent if construct.empty is None else construct.empty
     yield None, construct.null
     yield [None], construct.null
     yield from (([[value]], True) for value in construct.takes[:1])

@@ -125,7 +125,9 @@ def test_no_event_makes_the_interpreter_raise(every_test: InterpretedEngine, ven
     matched = {id(each) for _, each in found}
     null = every_test.rules[SELECTIONS.index({"a": None})]
     exists = every_test.rules[SELECTIONS.index({"a|exists": True})]
-    assert (id(null) in matched) is not (id(exists) in matched)
+    assert id(null) in matched or id(exists) in matched, "what is not there is absent"
+    if "a" in vendor:
+        assert id(exists) in matched
 
 
 @pytest.mark.parametrize(

@@ -200,3 +200,30 @@ def records(draw: st.DrawFn, format_name: str) -> bytes:
         case 3:
             text = text[: draw(st.integers(0, len(text)))]
     return text.encode("utf-8", "surrogatepass")
+
+
+def presence_rules(format_name: str) -> st.SearchStrategy[list[Rule]]:
+    """Rules that ask whether fields are there, alone and beside other tests."""
+    asked = st.builds(FieldMatch, st.sampled_from(_FIELDS[format_name]), st.builds(Exists, st.booleans()))
+    joined = st.builds(lambda a, b, kind: kind((a, b)), asked, conditions(format_name), st.sampled_from([And, Or]))
+    drawn = st.lists(st.one_of(asked, asked.map(Not), joined, joined.map(Not)), min_size=2, max_size=6)
+    return drawn.map(
+        lambda them: [
+            dataclasses.replace(_TEMPLATE, id=f"r{place}", condition=each, log_source=_SOURCES[format_name])
+            for place, each in enumerate(them)
+        ]
+    )
+
+
+@st.composite
+def hollow_records(draw: st.DrawFn, format_name: str) -> bytes:
+    """A record of which some fields are there and hold nothing."""
+    event: dict[str, Any] = dict(draw(_TRAIL if format_name == "aws.cloudtrail" else _AUDIT))
+    for path in draw(st.lists(st.sampled_from(_FIELDS[format_name]), min_size=1, max_size=4)):
+        *above, name = path.split(".")
+        node: Any = event
+        for each in above:
+            node = node.setdefault(each, {}) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node[name] = draw(st.sampled_from([None, None, [], [None], {}, [[]]]))
+    return json.dumps(event).encode()

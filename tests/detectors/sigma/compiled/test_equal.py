@@ -28,7 +28,7 @@ from tests.detectors.sigma.compiled.oracle import (
     shared_records,
     shared_rules,
 )
-from tests.detectors.sigma.compiled.strategies import records, rules
+from tests.detectors.sigma.compiled.strategies import hollow_records, presence_rules, records, rules
 
 FORMATS = ("aws.cloudtrail", "kubernetes.audit")
 no_hyperscan = pytest.mark.skipif(hyperscan() is None, reason="the optional package hyperscan is not installed")
@@ -55,6 +55,14 @@ def assert_equal(given_rules: Sequence[Rule], given_records: Sequence[bytes], na
 def test_random_rules_match_the_same_random_records(data: st.DataObject, name: str, search: BuildSearch) -> None:
     drawn = data.draw(rules(name))
     assert_equal(drawn, data.draw(st.lists(records(name), min_size=1, max_size=5)), name, search)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_rules_that_ask_for_presence_match_the_same_hollow_records(data: st.DataObject, name: str) -> None:
+    drawn = data.draw(presence_rules(name))
+    assert_equal(drawn, data.draw(st.lists(hollow_records(name), min_size=1, max_size=5)), name, best_search())
 
 
 @pytest.mark.parametrize("name", sorted(all_formats()))
