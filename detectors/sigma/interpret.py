@@ -56,6 +56,7 @@ def field_passes(values: Sequence[Any], test: Test, fields: Readable) -> bool:
     if isinstance(test, FieldReference):
         others = fields.values(test.field)
         return any(_refers(mine, other, test) for mine in values for other in others)
+    assert not isinstance(test, Exists), "whether a field is there is no question to its values"
     for value in values:  # noqa: SIM110 - as above
         if passes(value, test):
             return True

@@ -80,6 +80,8 @@ class Guards:
         if isinstance(leaf, Anywhere) or leaf.field not in self._getters:
             return None
         get, test = self._getters[leaf.field], value_test(leaf)
+        if isinstance(leaf, Holds) and leaf.test == Exists(expected=False):
+            return lambda event: not get(event)
         if test is not None:
             each = test
             return lambda event: (

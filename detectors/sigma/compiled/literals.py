@@ -10,7 +10,7 @@ which the leaf holds has it in its bytes:
 * a string may spell any character as `\uXXXX`, and three characters beyond ASCII equal ASCII letters when case is
   ignored: records that hold such go past the gate (`bypasses`).
 
-Beside texts, the name of a field inside a body is such a literal: without the name there is no value.
+Beside texts, the name of a field inside a body is such a literal: without the name there is no field.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from detectors.sigma.ast import Regex, Text
-from detectors.sigma.compiled.tree import Anywhere, Leaf, OneOf, needs_value
+from detectors.sigma.compiled.tree import Anywhere, Leaf, OneOf, needs_field
 from detectors.sigma.values import pieces_of
 
 SHORTEST = 4  # bytes; shorter ones are everywhere, and the gate lets everything pass
@@ -45,7 +45,7 @@ def literals_of(leaf: Leaf, paths: Sequence[str] | None) -> tuple[str, ...] | No
         paths: Of every place in the vendor's tree where the field may stand, the names that are written inside the
             bytes searched, with dots between; None when the field may come from elsewhere.
     """
-    if not needs_value(leaf):
+    if not needs_field(leaf):
         return None
     if isinstance(leaf, Anywhere):
         return _of_texts([leaf.keyword.test])

@@ -127,13 +127,15 @@ def _leaf(leaf: Leaf) -> Predicate:
 
 
 def _text_test(test: Text) -> ValueTest:
-    """The commonest patterns without the general matcher: `a*`, `*a`, `*a*`."""
+    """The commonest patterns without the general matcher: `*`, `a*`, `*a`, `*a*`."""
     pieces = pieces_of(test)
     cased = test.cased
     plain = [piece for piece in pieces if isinstance(piece, str)]
     if len(plain) != len(pieces) or any(part is Wild.ONE for part in test.parts):
         return lambda value: matches_text(text_of(value), test)
     match plain:
+        case ["", ""]:
+            return lambda _value: True
         case ["", piece, ""]:
             check: Callable[[str], bool] = lambda text: piece in text  # noqa: E731 - one of a row of forms
         case ["", piece]:

@@ -75,7 +75,8 @@ class RawProgram:
         names = frozenset(name for each in self.prepared.candidates.values() for name in each.fields)
         vendors = frozenset(name for name in names if self._resolver.paths_of(name) is not None)
         bodies = {name: body for name in vendors if (body := self._resolver.body_of(name))}
-        self._sources = Sources(self._getters, bodies, vendors, format_.aliases)
+        written = {path: path.rpartition(".")[2].encode() for path in self._resolver.getters}
+        self._sources = Sources(self._getters, bodies, written, vendors, format_.aliases)
         self._judge = Judge(self.prepared, on_error)
         self._decisions: Memo[tuple[Any, ...], Decision] = Memo(KEYS_REMEMBERED)
         tests = self.prepared.remembered
@@ -112,12 +113,13 @@ class RawProgram:
             if told is not None:
                 self._tell(told, start, decoded)
             for place, suspected, memos in self._interesting(shown, decoded):
-                read = partial(_read, format_, batch[place], start + place, document_of)
+                record = batch[place]
+                read = partial(_read, format_, record, start + place, document_of)
                 event = decoded[place]
                 if event is self._irregular:
                     numbers: Sequence[int] = self._general_way(read)
                 else:
-                    numbers = self._consider(event, suspected, memos, read)
+                    numbers = self._consider(event, record, suspected, memos, read)
                 for number in numbers:
                     yield start + place, number
 
@@ -178,7 +180,9 @@ class RawProgram:
         except RejectedRecord:
             return []  # no record of this format; the indexer reports it
 
-    def _consider(self, event: Any, suspected: Iterable[int], memos: Iterable[FieldMemo], read: Read) -> Sequence[int]:
+    def _consider(
+        self, event: Any, record: bytes, suspected: Iterable[int], memos: Iterable[FieldMemo], read: Read
+    ) -> Sequence[int]:
         """The rules that hold on a regular record, in order."""
         key = self._shape.key(event) + self._few_of(event)
         decision = self._decisions.young.get(key) or self._decide(key)
@@ -190,7 +194,8 @@ class RawProgram:
         open_ = _left_open(decision, event)
         if not (decision.sure or open_ or numbers) or not self._shape.final(key):
             return ()
-        return self._settle(event, decision.sure, open_, numbers, read)
+        whole = RegularEvent(event, record, self._sources, lambda: self._counted(read))
+        return self._settle(whole, decision.sure, open_, numbers)
 
     def _keep_quiet(self, facts: tuple[Any, ...]) -> None:
         if facts not in self._quiet.young and self._quiet.older(facts) is None and _short(facts):
@@ -215,10 +220,9 @@ class RawProgram:
         return known | {name: values for name, values in implied.items() if name in self._implied_names}
 
     def _settle(
-        self, event: Any, sure: Sequence[int], open_: Sequence[Open], numbers: Sequence[int], read: Read
+        self, whole: RegularEvent, sure: Sequence[int], open_: Sequence[Open], numbers: Sequence[int]
     ) -> Sequence[int]:
         self.counts.considered += 1
-        whole = RegularEvent(event, self._sources, lambda: self._counted(read))
         found = list(sure)
         try:
             self._judge.add_holding(found, open_, whole)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from detectors.sigma.compiled.counts import Counts
+from detectors.sigma.compiled.literals import bypasses
 from detectors.sigma.compiled.memo import LONGEST_TEXT, Memo
 from detectors.sigma.compiled.predicates import ValueTest
 from detectors.sigma.compiled.prepared import witnessed_by
@@ -28,12 +29,14 @@ class Sources:
     Attributes:
         getters: Field → its values in a decoded record.
         bodies: Field → the name whose bytes hold all its values.
+        written: Fields that are one decoded value → the name that is in every record that has them.
         vendors: Fields that no ECS document can have, so that none is made for them.
         aliases: As `Format.aliases`.
     """
 
     getters: Mapping[str, Getter]
     bodies: Mapping[str, str]
+    written: Mapping[str, bytes]
     vendors: frozenset[str]
     aliases: Mapping[str, str]
 
@@ -41,17 +44,19 @@ class Sources:
 class RegularEvent:
     """Decoded values at once, those in a body after parsing it, everything else after parsing the whole."""
 
-    __slots__ = ("_all", "_event", "_in_bodies", "_read", "_sources", "_vendors")
+    __slots__ = ("_all", "_event", "_in_bodies", "_read", "_record", "_sources", "_vendors")
 
-    def __init__(self, event: Any, sources: Sources, read: Callable[[], View]) -> None:
+    def __init__(self, event: Any, record: bytes, sources: Sources, read: Callable[[], View]) -> None:
         """Wrap a decoded record.
 
         Args:
             event: The decoded record.
+            record: Its bytes.
             sources: Where to find what.
             read: Parses the whole; raises RejectedRecord when the record is not one of its format.
         """
         self._event = event
+        self._record = record
         self._sources = sources
         self._read = read
         self._all: Fields | None = None
@@ -76,10 +81,14 @@ class RegularEvent:
         return whole.values(name)
 
     def has(self, name: str) -> bool:
-        """As `Fields.has`; a decoded record does not tell null from absent."""
+        """As `Fields.has`; a decoded record does not tell null from absent, its bytes mostly do."""
         get = self._sources.getters.get(name)
-        if get is not None and get(self._event):
-            return True
+        if get is not None:
+            if get(self._event):
+                return True
+            written = self._sources.written.get(name)
+            if written and written not in self._record and not bypasses(self._record):
+                return False
         body = self._sources.bodies.get(name)
         inside = None if body is None else self._inside(body)
         if inside is not None:

@@ -22,6 +22,7 @@ from detectors.sigma.ast import (
     Or,
     Test,
     Text,
+    Wild,
 )
 from detectors.sigma.interpret import field_passes
 from detectors.sigma.values import pieces_of, text_of
@@ -73,6 +74,9 @@ class Anywhere:
 
 Leaf = OneOf | Holds | Anywhere
 Tree = All | Some | No | Leaf
+ANY_VALUE = Text((Wild.MANY,))
+"""What every value passes that is not null."""
+
 Decided = Tree | bool
 """A tree, or its truth where that is known."""
 
@@ -146,9 +150,13 @@ def either(parts: Iterable[Decided]) -> Decided:
 
 
 def opposite(part: Decided) -> Decided:
-    """What holds when the part does not."""
+    """What holds when the part does not; of whether there is a value, or a field, that is a leaf, too."""
     if isinstance(part, bool):
         return not part
+    if isinstance(part, Holds) and isinstance(part.test, Null):
+        return Holds(part.field, ANY_VALUE)
+    if isinstance(part, Holds) and isinstance(part.test, Exists):
+        return Holds(part.field, Exists(not part.test.expected))
     return part.part if isinstance(part, No) else No(part)
 
 
@@ -201,10 +209,13 @@ def fields_of(tree: Tree) -> frozenset[str]:
 
 
 def needs_value(leaf: Leaf) -> bool:
-    """Whether the leaf can hold only when a value is there."""
-    if isinstance(leaf, Holds):
-        return not isinstance(leaf.test, Null | Exists)
-    return True
+    """Whether the leaf can hold only when a value is there that is not null."""
+    return not (isinstance(leaf, Holds) and isinstance(leaf.test, Null | Exists))
+
+
+def needs_field(leaf: Leaf) -> bool:
+    """Whether the leaf can hold only when its field is there, even if it is null or an empty list."""
+    return needs_value(leaf) or (isinstance(leaf, Holds) and leaf.test == Exists(expected=True))
 
 
 class _Values:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from detectors.sigma.compiled.tree import All, Leaf, No, Some, Tree, needs_value
+from detectors.sigma.compiled.tree import All, Leaf, No, Some, Tree, needs_field
 
 Weight = Callable[[Leaf], float | None]
 """Cost of a leaf as a witness; None when it can't be one."""
@@ -35,7 +35,7 @@ def witness_of(tree: Tree, weight: Weight) -> Witness | None:
         return Witness(
             tuple(leaf for part in parts if part for leaf in part.leaves), sum(part.cost for part in parts if part)
         )
-    if isinstance(tree, No) or not needs_value(tree):
+    if isinstance(tree, No) or not needs_field(tree):
         return None
     cost = weight(tree)
     return None if cost is None else Witness((tree,), cost)
