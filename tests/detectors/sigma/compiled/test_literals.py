@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from detectors.rule import Rule
-from detectors.sigma.ast import Keyword, Number, Regex, Text, Wild
+from detectors.sigma.ast import Exists, Keyword, Number, Regex, Text, Wild
 from detectors.sigma.compiled.engine import CompiledEngine
 from detectors.sigma.compiled.literals import bypasses, literals_of
 from detectors.sigma.compiled.tree import Anywhere, Holds, Leaf, OneOf
@@ -31,6 +31,9 @@ LITERALS: list[tuple[Leaf, tuple[str, ...] | None]] = [
     (Holds("f", Text((MANY, "deadbeef", MANY))), ("policyname",)),
     (Holds("f", Text((MANY, "Größe", MANY))), ("policyname",)),
     (Holds("f", Number(5)), ("policyname",)),
+    (Holds("f", Text((MANY,))), ("policyname",)),
+    (Holds("f", Exists(expected=True)), ("policyname",)),
+    (Holds("f", Exists(expected=False)), None),
     (Holds("f", Regex(r"^aws\-cli/\d+ mining+")), ("aws-cli",)),
     (Holds("f", Regex("(kins)+ing stratum?")), ("ing stratu",)),
     (Holds("f", Regex(r"a\)(kinsing)?mi")), ("policyname",)),
@@ -116,6 +119,22 @@ def test_a_record_without_the_literal_is_not_parsed() -> None:
     assert raw(engine, [PLAIN.encode()] * 120, TRAIL) == []
     assert engine.counts.parsed == 0
     assert engine.counts.records == 120
+
+
+@pytest.mark.parametrize("asked", [{"exists": True}, {"exists": False}], ids=["there", "not there"])
+def test_only_records_with_the_name_of_a_decoded_value_are_parsed_to_tell_null_from_absent(
+    asked: dict[str, bool],
+) -> None:
+    ((modifier, wanted),) = asked.items()
+    engine = CompiledEngine([rule({"s": {f"errorCode|{modifier}": wanted}, "condition": "s"}, name="r")], on_error=fail)
+    records = [json.dumps(BODY).encode()] * 9
+    records[4] = json.dumps({**BODY, "errorCode": None}).encode()
+    records[5] = json.dumps({**BODY, "errorCode": "AccessDenied"}).encode()
+    records[6] = records[4].replace(b"errorCode", b"error\\u0043ode")
+    holding = [4, 5, 6] if wanted else [0, 1, 2, 3, 7, 8]
+    assert raw(engine, records, TRAIL) == [(place, "r") for place in holding]
+    told_by_parsing = {4, 6}  # a match is parsed, too, before it is reported
+    assert engine.counts.parsed == len(told_by_parsing.union(holding))
 
 
 def test_only_the_record_with_the_literal_is_parsed() -> None:
