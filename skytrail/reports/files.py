@@ -1,4 +1,4 @@
-"""The files of a report: JSON, page, tables and the signature over all of them."""
+"""The files of a report: JSON, page, PDF, tables and the signature over all of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ingest.schema.errors import ConfigError
 from skytrail.reports.page import html, table
+from skytrail.reports.pdf import pdf
 from skytrail.reports.report import Report
 from skytrail.reports.signing import NOTE, signed
 from storage.ledger.signing import NoteSigner
@@ -18,7 +19,8 @@ DOCUMENT = "report.json"
 def files_of(report: Report, signers: Sequence[NoteSigner]) -> dict[str, bytes]:
     """Every file of a report by its name, the note among them."""
     body = report.encode()
-    files = {DOCUMENT: body, "report.html": html(report, hashlib.sha256(body).hexdigest())}
+    digest = hashlib.sha256(body).hexdigest()
+    files = {DOCUMENT: body, "report.html": html(report, digest), "report.pdf": pdf(report, digest)}
     files |= {f"{section.name}.csv": table(section) for section in report.sections if section.columns}
     return {**files, NOTE: signed(files, signers)}
 

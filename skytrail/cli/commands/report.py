@@ -52,7 +52,7 @@ def report_kinds(output: OutputOption = None) -> None:
 def report_make(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(help="As `report kinds` lists them.")],
-    out: Annotated[Path, typer.Option("--out", help="Directory to make: JSON, HTML, CSV and the signature.")],
+    out: Annotated[Path, typer.Option("--out", help="Directory to make: JSON, HTML, PDF, CSV and the signature.")],
     namespace: Annotated[str | None, typer.Option("--namespace", "-n", help="Only this namespace.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="ISO 8601 or an age such as 30d.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Time before which it ends. Default: now.")] = None,

@@ -73,7 +73,7 @@ def _parts(one: Report) -> dict[str, object]:
     return {name: getattr(one, name) for name in one.__struct_fields__}
 
 
-@pytest.mark.parametrize("name", [DOCUMENT, "report.html", "people.csv"])
+@pytest.mark.parametrize("name", [DOCUMENT, "report.html", "report.pdf", "people.csv"])
 def test_every_changed_byte_of_every_file_is_found(name: str) -> None:
     files = written()
     for at in range(0, len(files[name]), max(1, len(files[name]) // 50)):
