@@ -1,12 +1,15 @@
-"""The verifier keys of the ledgers that this installation keeps, for its own check of its archive."""
+"""Whom this installation believes in its own check of its archive: the keys of its ledgers, its authorities."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cryptography.x509 import Certificate
+
 from skytrail.settings import Settings
 from storage.ledger.keyring import KeyRing
 from storage.ledger.log import LogIdentity
+from storage.ledger.stamping import read_certificates
 from storage.verify.ledger.notes import VerifierKey, parse_vkey
 from storage.verify.places import Place
 
@@ -19,6 +22,16 @@ def own_keys(settings: Settings, place: Place) -> tuple[VerifierKey, ...]:
         OSError: The archive can't be read.
     """
     return tuple(_keys(settings, place)) if settings.keys_file.exists() else ()
+
+
+def own_authorities(settings: Settings) -> tuple[Certificate, ...]:
+    """The certificates of the time stamping authorities of the settings.
+
+    Raises:
+        ConfigError: A file of them can't be read.
+    """
+    named = settings.ledger.authorities.items()
+    return tuple(each for name, authority in named for each in read_certificates(authority.ca_file, name))
 
 
 def _keys(settings: Settings, place: Place) -> Iterator[VerifierKey]:

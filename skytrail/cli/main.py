@@ -9,6 +9,7 @@ import importlib
 import logging
 import pkgutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -33,8 +34,9 @@ def build(word: str = "") -> typer.Typer:
     """The command line.
 
     Args:
-        word: The first word that was given. Where files of commands have its name, only those are imported: a command
-            does not wait for the clients of all the others. Otherwise every command is there.
+        word: The name of a command or a group, as `first_word` finds it. Where files of commands have this name, only
+            those are imported: a command does not wait for the clients of all the others. Otherwise every command is
+            there.
     """
     app = typer.Typer(
         name="skytrail",
@@ -62,10 +64,21 @@ def build(word: str = "") -> typer.Typer:
     return app
 
 
+def first_word(arguments: Sequence[str]) -> str:
+    """The first argument that is neither an option of the root nor the value of one; empty where there is none."""
+    given = iter(arguments)
+    for argument in given:
+        if argument == "--config":
+            next(given, None)
+        elif not argument.startswith("-"):
+            return argument
+    return ""
+
+
 def main() -> None:
     """Run the command line; every error ends with what to do next."""
     try:
-        code = build(next(iter(sys.argv[1:]), ""))(standalone_mode=False)
+        code = build(first_word(sys.argv[1:]))(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else Exit.OK)
     except (typer.Abort, KeyboardInterrupt):
         say("interrupted")

@@ -39,6 +39,7 @@ class State:
         tombstones: By id, oldest first.
         receipts: By id of the tombstone.
         indices: Index of the entry that has the hold, tombstone or receipt: (kind, id) → (epoch, index).
+        settings: Of the newest `config` entry: by what the ledger is kept, its witnesses and authorities among it.
         newest: When the newest entry was made.
     """
 
@@ -48,6 +49,7 @@ class State:
     tombstones: dict[str, Tombstone] = field(default_factory=dict)
     receipts: dict[str, Receipt] = field(default_factory=dict)
     indices: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     newest: dt.datetime | None = None
 
     @property
@@ -81,6 +83,8 @@ class State:
         at = value.at or value.sealed_at
         if at:
             self.newest = dt.datetime.fromisoformat(at)
+        if value.type == "config":
+            self.settings = msgspec.json.decode(entry)["settings"]
         if value.type == "policy":
             policy = decode(msgspec.json.decode(entry)["policy"], f"entry {index} of epoch {epoch}")
             self.policies.append(InForce(dt.datetime.fromisoformat(at), policy))

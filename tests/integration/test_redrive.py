@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from ingest.schema.errors import SkytrailError
 from skytrail.cli.exits import exit_of
-from skytrail.cli.main import build
+from skytrail.cli.main import build, first_word
 from skytrail.local.engines import EngineState
 
 pytestmark = pytest.mark.engines
@@ -44,7 +44,7 @@ class Product:
     def run(self, *arguments: str, code: int = 0) -> bytes:
         """Run a command in this process; workers alone get one of their own."""
         with contextlib.chdir(self.directory):
-            done = RUNNER.invoke(build(), arguments, env=self.environment)
+            done = RUNNER.invoke(build(first_word(arguments)), arguments, env=self.environment)
         structlog.reset_defaults()  # the command logged to a stream that is closed now
         got = exit_of(done.exception) if isinstance(done.exception, SkytrailError) else done.exit_code
         assert got == code, f"{done.stderr}\n{done.exception!r}"

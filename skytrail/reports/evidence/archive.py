@@ -36,8 +36,24 @@ async def states(ground: Ground) -> dict[str, State]:
     return {name: state for name, state in found.items() if ground.asked.namespace in (None, name)}
 
 
+async def without_ledger(ground: Ground) -> list[str]:
+    """Namespaces in scope that have a folder in the archive and no ledger: nothing that ledgers tell is about them."""
+    opened = await ground.once("retaining", retaining)
+    names = await asyncio.to_thread(lambda: sorted(set(opened.store.folders("")) - set(opened.namespaces())))
+    return [name for name in names if ground.asked.namespace in (None, name)]
+
+
 async def _verified(ground: Ground) -> Verified:
     return await ground.once("verified", verified)
+
+
+def unproven(found: Verified) -> str:
+    """Why a verification without a bad finding does not prove that nothing is gone; empty where it does."""
+    if judged(found.summary, found.findings) is not Verdict.PASS:
+        return "the verification is not complete and clean, so nobody knows"
+    if skipped := found.summary.skipped:
+        return f"{skipped:,} segments outside of the period were not read, so nobody knows: leave --from away"
+    return ""
 
 
 async def archive_verified(ground: Ground, _: str) -> Fact:
@@ -49,22 +65,27 @@ async def archive_verified(ground: Ground, _: str) -> Fact:
         f"{summary.segments:,} segments, {summary.records:,} records, {summary.entries:,} entries of the ledger and "
         f"{summary.checkpoints:,} checkpoints compared; findings: {kinds or 'none'}"
     )
+    if summary.skipped:
+        told += f"; {summary.skipped:,} segments lie outside of the period: their place was checked, their bytes not"
     holds = {Verdict.PASS: True, Verdict.FAIL: False}.get(judged(summary, found.findings))
     return Fact(holds, told)
 
 
 async def archive_witnessed(ground: Ground, _: str) -> Fact:
     """Others cosigned or stamped the ledger in time, so that its keeper alone can't rewrite it."""
-    ledger = ground.asked.settings.ledger
-    if not (ledger.witnesses and ledger.quorum) and not ledger.authorities:
-        return Fact(False, "no quorum of witnesses and no time stamping authority is configured")
+    logs = {name: state.settings for name, state in (await states(ground)).items()}
+    alone = [name for name, told in logs.items() if not (told.get("quorum") or told.get("authorities"))]
+    if alone:
+        return Fact(False, f"the ledgers of {', '.join(alone)} ask for no quorum of witnesses and no time stamps")
     found = await _verified(ground)
     lacking = [each.detail for each in found.findings if each.kind is Kind.UNANCHORED]
-    who = f"{len(ledger.witnesses)} witnesses (quorum {ledger.quorum}), {len(ledger.authorities)} authorities"
-    if not found.summary.checkpoints:
-        return Fact(None, f"{who}; there is no checkpoint yet")
     first = f": {lacking[0]}" if lacking else ""
-    return Fact(not lacking, f"{who}; {len(lacking)} findings of what is not anchored in time{first}")
+    words = f"{len(logs)} ledgers ask for it; {len(lacking)} findings of what is not anchored in time{first}"
+    if lacking:
+        return Fact(False, words)
+    if not logs or judged(found.summary, found.findings) is not Verdict.PASS:
+        return Fact(None, f"{words}; the verification is not complete and clean, so nobody knows")
+    return Fact(True, words)
 
 
 async def deletions_lawful(ground: Ground, _: str) -> Fact:
@@ -74,9 +95,11 @@ async def deletions_lawful(ground: Ground, _: str) -> Fact:
     tombstones, open_ones = sum(len(s.tombstones) for s in told), sum(len(s.unfinished()) for s in told)
     wrong = [each for each in found.findings if each.kind in (Kind.UNLAWFUL, Kind.MISSING)]
     words = f"{tombstones} deletions in the ledger, {open_ones} without a receipt; {len(wrong)} unlawful or missing"
-    if not found.summary.segments:
-        return Fact(None, f"{words}; the archive is empty")
-    return Fact(not wrong and not open_ones, words)
+    if wrong or open_ones:
+        return Fact(False, words)
+    if why := unproven(found):
+        return Fact(None, f"{words}; {why}")
+    return Fact(True, words)
 
 
 async def archive_write_once(ground: Ground, _: str) -> Fact:
@@ -97,6 +120,8 @@ async def ledger_fresh(ground: Ground, _: str) -> Fact:
     told = (
         f"the newest entry is {max(0.0, ages[oldest].total_seconds()):.0f} s old in {oldest}, {limit.seconds} s allowed"
     )
+    if ages[oldest] <= limit and (silent := await without_ledger(ground)):
+        return Fact(None, f"{told}; {', '.join(silent)} have no ledger")
     return Fact(ages[oldest] <= limit, told)
 
 

@@ -63,10 +63,11 @@ async def record_content(ground: Ground, _: str) -> Fact:
 async def least_privilege(ground: Ground, _: str) -> Fact:
     """No identity of Elasticsearch may do more than its duty; what is forbidden is attempted."""
     settings = ground.asked.settings.elasticsearch
-    tried, excess = [], []
+    tried, excess, untried = [], [], []
     for identity in get_args(Identity):
         login = getattr(settings, identity)
         if not (login.username or login.api_key.get_secret_value()):
+            untried.append(identity)
             continue
         client = connect(settings, identity)
         try:
@@ -79,6 +80,8 @@ async def least_privilege(ground: Ground, _: str) -> Fact:
     told = f"{', '.join(tried)}: what is forbidden was attempted"
     if excess:
         return Fact(False, f"{told}; {len(excess)} succeeded: {'; '.join(excess[:3])}")
+    if untried:
+        return Fact(None, f"{told} and refused; of {', '.join(untried)} this machine has no login")
     return Fact(True, f"{told} and refused")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 
-from skytrail.reports.evidence.archive import retaining, states
+from skytrail.reports.evidence.archive import retaining, states, unproven, without_ledger
 from skytrail.reports.facts import Fact, Ground, Measure
 from skytrail.reports.gathering import Asked
 from skytrail.reports.kinds.integrity import verified
@@ -32,6 +33,15 @@ async def _kept(ground: Ground) -> list[tuple[str, str]]:
     """Namespaces and data sets of which something is kept."""
     items = (await _plan(ground)).items
     return sorted({(i.namespace, i.dataset) for i in items if ground.asked.namespace in (None, i.namespace)})
+
+
+async def _unplanned(ground: Ground) -> str:
+    """What is kept and no plan speaks of, in words: namespaces without a ledger, bodies that are kept whole."""
+    opened, known = await ground.once("retaining", retaining), await states(ground)
+    whole = await asyncio.to_thread(lambda: [name for name in known if "obj" in opened.store.folders(f"{name}/")])
+    silent = await without_ledger(ground)
+    told = [f"{', '.join(silent)} have no ledger"] if silent else []
+    return "; ".join([*told, f"{', '.join(whole)} keep whole bodies, which no policy reaches"] if whole else told)
 
 
 def shortfalls(
@@ -72,6 +82,8 @@ async def retention_floor(ground: Ground, regime: str) -> Fact:
     if not places:
         return Fact(None, f"{asked_for}: nothing is kept yet")
     told = f"{asked_for}: {len(places)} data sets of namespaces looked at, {len(lacking)} too short"
+    if not lacking and (silent := await without_ledger(ground)):
+        return Fact(None, f"{told}; {', '.join(silent)} have no ledger")
     return Fact(not lacking, f"{told}: {'; '.join(lacking[:3])}" if lacking else told)
 
 
@@ -83,6 +95,8 @@ async def retention_decided(ground: Ground, _: str) -> Fact:
     if not items:
         return Fact(None, "nothing is kept yet")
     told = f"{len(items)} places, policies in force in {len(plan.policies)} namespaces, {len(open_ones)} undecided"
+    if not open_ones and (unplanned := await _unplanned(ground)):
+        return Fact(None, f"{told}; {unplanned}")
     return Fact(not open_ones, told)
 
 
@@ -94,7 +108,11 @@ async def retention_ceiling(ground: Ground, _: str) -> Fact:
     endless = [f"{dataset} in {name}" for name, dataset in places if not _bounded(found.get(name), name, dataset, now)]
     overdue = sum(item.decision == Decision.MUST_ERASE for item in (await _plan(ground)).items)
     told = f"{len(endless)} of {len(places)} data sets without a maximum, {overdue} places kept beyond theirs"
-    return Fact(not endless and not overdue, f"{told}: {', '.join(endless[:3])}" if endless else told)
+    if endless or overdue:
+        return Fact(False, f"{told}: {', '.join(endless[:3])}" if endless else told)
+    if unplanned := await _unplanned(ground):
+        return Fact(False, f"{told}; {unplanned}")
+    return Fact(True, told)
 
 
 def _bounded(state: State | None, namespace: str, dataset: str, now: dt.datetime) -> bool:
@@ -112,7 +130,10 @@ async def holds_respected(ground: Ground, _: str) -> Fact:
         return Fact(None, "no hold was ever placed, so none could be kept or broken")
     summary = await ground.once("verified", verified)
     broken = [each for each in summary.findings if each.kind is Kind.UNLAWFUL]
-    return Fact(not broken, f"{placed} holds, {open_ones} still open; {len(broken)} findings of unlawful deletion")
+    told = f"{placed} holds, {open_ones} still open; {len(broken)} findings of unlawful deletion"
+    if not broken and (why := unproven(summary)):
+        return Fact(None, f"{told}; {why}")
+    return Fact(not broken, told)
 
 
 FACTS: Mapping[str, Measure] = {

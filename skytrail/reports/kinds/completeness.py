@@ -125,6 +125,7 @@ async def daily(asked: Asked) -> list[Mapping[str, Any]]:
                 aggs={"days": {"composite": composite, "aggs": inner}},
                 size=0,
                 ignore_unavailable=True,
+                allow_partial_search_results=False,  # a part of the days is not an answer
             )
         except (ApiError, TransportError) as exc:
             raise explain(exc, "reading days with events") from exc

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from skytrail.cli.places import opened
-from skytrail.own_keys import own_keys
+from skytrail.data_keys import key_source
+from skytrail.own_keys import own_authorities, own_keys
 from skytrail.reports.gathering import Asked
 from skytrail.reports.report import Section, Verdict
 from storage.verify.archive import examine
@@ -51,7 +52,7 @@ async def gather(asked: Asked) -> Sequence[Section]:
 
 
 async def verified(asked: Asked) -> Verified:
-    """Verify the archive of the settings with the keys of this installation.
+    """Verify the archive of the settings with the keys of this installation, its data keys among them.
 
     Raises:
         SkytrailError: It can't be opened.
@@ -63,7 +64,14 @@ def _verify(asked: Asked) -> Verified:
     place = opened(asked.settings.archive_place)
     keys = own_keys(asked.settings, place)
     jobs = os.cpu_count() or 1
-    scope = Scope(since=asked.start, until=asked.end, jobs=jobs, pins=Pins(keys=keys), now=asked.now)
+    scope = Scope(
+        since=asked.start,
+        until=asked.end,
+        jobs=jobs,
+        pins=Pins(keys=keys, authorities=own_authorities(asked.settings)),
+        keys=key_source(asked.settings),
+        now=asked.now,
+    )
     summary = Summary()
     findings = list(examine(place, scope, summary, lambda _: None))
     return Verified(summary, findings, [str(key) for key in keys])
@@ -83,12 +91,18 @@ def _checked(summary: Summary, findings: Sequence[Finding]) -> Section:
         title="What was checked",
         verdict=judged(summary, findings),
         text=(
-            "Every segment of the archive was read and compared, byte by byte, with its leaves, its manifest and the "
-            "signed ledger, as `skytrail verify` does. Anybody can repeat it with the keys below."
+            f"{_read(summary)} was read and compared, byte by byte, with its leaves, its manifest and the signed "
+            "ledger, as `skytrail verify` does. Anybody can repeat it with the keys below."
         ),
         columns=("what", "count"),
         rows=tuple((meaning, counts[name]) for name, meaning in _MEANING.items()),
     )
+
+
+def _read(summary: Summary) -> str:
+    if not summary.skipped:
+        return "Every segment of the archive"
+    return f"Every segment that can hold something of the period, and none of {summary.skipped:,} others,"
 
 
 def _findings(findings: Sequence[Finding]) -> Section:

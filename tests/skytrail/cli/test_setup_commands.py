@@ -13,7 +13,7 @@ import structlog
 from typer.testing import CliRunner
 
 from ingest.schema.errors import ConfigError
-from skytrail.cli.main import build
+from skytrail.cli.main import build, first_word
 
 RUNNER = CliRunner()
 
@@ -29,7 +29,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run(*arguments: str) -> str:
-    result = RUNNER.invoke(build(), arguments, catch_exceptions=False)
+    result = RUNNER.invoke(build(first_word(arguments)), arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     return result.stdout
 
@@ -82,7 +82,7 @@ def test_version_names_the_rule_set_and_the_libraries() -> None:
 
 
 def test_doctor_ends_with_3_and_one_json_document_when_nothing_was_started() -> None:
-    result = RUNNER.invoke(build(), ["doctor", "-o", "json"])
+    result = RUNNER.invoke(build("doctor"), ["doctor", "-o", "json"])
     found = json.loads(result.stdout)
     assert (result.exit_code, found["ok"]) == (3, False)
     assert {"name", "state", "found", "mend", "denied"} == set(found["checks"][0])

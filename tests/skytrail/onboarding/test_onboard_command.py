@@ -15,7 +15,7 @@ ARGUMENTS = ("onboard", "aws", "--region", "eu-central-1", "--reader", "arn:aws:
 
 
 def test_files_go_to_stdout_and_steps_to_stderr() -> None:
-    result = CliRunner().invoke(build(), ARGUMENTS, catch_exceptions=False)
+    result = CliRunner().invoke(build("onboard"), ARGUMENTS, catch_exceptions=False)
     assert result.exit_code == 0
     assert result.stdout.startswith("# ---- skytrail-cloudtrail.yaml\nAWSTemplateFormatVersion")
     assert "# ---- skytrail-collector.toml" in result.stdout
@@ -23,12 +23,12 @@ def test_files_go_to_stdout_and_steps_to_stderr() -> None:
 
 
 def test_each_call_makes_another_external_id() -> None:
-    texts = {CliRunner().invoke(build(), ARGUMENTS, catch_exceptions=False).stdout for _ in range(2)}
+    texts = {CliRunner().invoke(build("onboard"), ARGUMENTS, catch_exceptions=False).stdout for _ in range(2)}
     assert len(texts) == 2
 
 
 def test_a_program_gets_files_and_steps_as_one_object() -> None:
-    result = CliRunner().invoke(build(), [*ARGUMENTS, "-o", "json"], catch_exceptions=False)
+    result = CliRunner().invoke(build("onboard"), [*ARGUMENTS, "-o", "json"], catch_exceptions=False)
     told = json.loads(result.stdout)
     assert [file["name"] for file in told["files"]] == ["skytrail-cloudtrail.yaml", "skytrail-collector.toml"]
     assert told["steps"]
@@ -36,8 +36,8 @@ def test_a_program_gets_files_and_steps_as_one_object() -> None:
 
 def test_files_are_written_once_and_never_over_others(tmp_path: Path) -> None:
     arguments = [*ARGUMENTS, "--out", str(tmp_path / "aws")]
-    assert CliRunner().invoke(build(), arguments, catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(build("onboard"), arguments, catch_exceptions=False).exit_code == 0
     before = (tmp_path / "aws" / "skytrail-cloudtrail.yaml").read_text("utf-8")
     with pytest.raises(ConfigError, match="one is there already"):
-        CliRunner().invoke(build(), arguments, catch_exceptions=False)
+        CliRunner().invoke(build("onboard"), arguments, catch_exceptions=False)
     assert (tmp_path / "aws" / "skytrail-cloudtrail.yaml").read_text("utf-8") == before

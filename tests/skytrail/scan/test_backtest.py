@@ -30,7 +30,9 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run(*arguments: str | Path) -> Result:
-    return RUNNER.invoke(build(), ["rules", "backtest", *map(str, arguments), "-o", "json"], catch_exceptions=False)
+    return RUNNER.invoke(
+        build("rules"), ["rules", "backtest", *map(str, arguments), "-o", "json"], catch_exceptions=False
+    )
 
 
 def backtest(*arguments: str | Path) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from detectors.rulebook import load
 from skytrail.cli.exits import Exit
-from skytrail.cli.main import build
+from skytrail.cli.main import build, first_word
 from tests.skytrail.scan.events import RULE, call, lines, rules
 
 RUNNER = CliRunner()
@@ -50,7 +50,7 @@ def test_a_broken_rule_is_named_and_the_others_go_on(tmp_path: Path, trail: Path
     directory = rules(tmp_path / "rules")
     (directory / name).write_text(BROKEN[name])
     began = time.monotonic()
-    result = RUNNER.invoke(build(), ["scan", str(trail), "--rules", str(directory)], catch_exceptions=False)
+    result = RUNNER.invoke(build("scan"), ["scan", str(trail), "--rules", str(directory)], catch_exceptions=False)
     assert result.exit_code == Exit.INCOMPLETE
     assert name in result.stderr
     assert len(result.stdout.splitlines()) == 2
@@ -61,7 +61,7 @@ def test_strict_stops_before_anything_is_read(tmp_path: Path, trail: Path) -> No
     directory = rules(tmp_path / "rules")
     (directory / "syntax.yml").write_text(BROKEN["syntax.yml"])
     arguments = ["scan", str(trail), "--rules", str(directory), "--strict"]
-    result = RUNNER.invoke(build(), arguments, catch_exceptions=False)
+    result = RUNNER.invoke(build(first_word(arguments)), arguments, catch_exceptions=False)
     assert result.exit_code == Exit.BAD_INPUT
     assert result.stdout == ""
 
@@ -98,7 +98,9 @@ def test_a_path_without_a_rule_file_and_a_link_that_leads_nowhere_are_said(tmp_p
 
 def test_without_any_rule_there_is_nothing_to_scan_with(tmp_path: Path, trail: Path) -> None:
     (tmp_path / "rules").mkdir()
-    result = RUNNER.invoke(build(), ["scan", str(trail), "--rules", str(tmp_path / "rules")], catch_exceptions=False)
+    result = RUNNER.invoke(
+        build("scan"), ["scan", str(trail), "--rules", str(tmp_path / "rules")], catch_exceptions=False
+    )
     assert result.exit_code == Exit.BAD_INPUT
 
 
@@ -109,7 +111,7 @@ def test_a_catastrophic_pattern_takes_no_longer_than_any_other(tmp_path: Path) -
     file = tmp_path / "trail.ndjson"
     file.write_bytes(lines([call(n, userAgent="a" * 50_000 + "!") for n in range(20)]))
     began = time.monotonic()
-    result = RUNNER.invoke(build(), ["scan", str(file), "--rules", str(directory)], catch_exceptions=False)
+    result = RUNNER.invoke(build("scan"), ["scan", str(file), "--rules", str(directory)], catch_exceptions=False)
     assert result.exit_code == Exit.OK
     assert result.stdout == ""
     assert time.monotonic() - began < 30
@@ -134,5 +136,5 @@ def test_ten_thousand_rules_load_and_scan_in_bounded_time(tmp_path: Path) -> Non
     file = tmp_path / "trail.ndjson"
     file.write_bytes(lines([call(n, f"Call3x{n}") for n in range(100)]))
     arguments = ["scan", str(file), "--rules", str(directory), "--jobs", "1"]
-    result = RUNNER.invoke(build(), arguments, catch_exceptions=False)
+    result = RUNNER.invoke(build(first_word(arguments)), arguments, catch_exceptions=False)
     assert [json.loads(line)["rule_id"] for line in result.stdout.splitlines()] == [f"many-3-{n}" for n in range(100)]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from detectors.rulebook import Rulebook, load
 from ingest.formats.registry import format_named
 from skytrail.cli.exits import Exit
-from skytrail.cli.main import build
+from skytrail.cli.main import build, first_word
 from skytrail.scan.correlating import Correlating, from_level
 from skytrail.scan.evaluate import Evaluator, Task
 from skytrail.scan.found import Traced
@@ -74,7 +74,7 @@ def book(rule_dir: Path) -> Rulebook:
 
 
 def scan(*arguments: str | Path) -> list[dict[str, Any]]:
-    result = RUNNER.invoke(build(), ["scan", *map(str, arguments)], catch_exceptions=False)
+    result = RUNNER.invoke(build("scan"), ["scan", *map(str, arguments)], catch_exceptions=False)
     assert result.exit_code == Exit.OK, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -177,7 +177,7 @@ def test_what_correlations_could_not_keep_is_told(tmp_path: Path, rule_dir: Path
     flood = [{**STOPS[0], "eventID": f"10000000-0000-4000-8000-{number:012d}"} for number in range(600)]
     folder, summary = written(tmp_path, a=flood), tmp_path / "summary.json"
     arguments = ["scan", str(folder), "--rules", str(rule_dir), "--jobs", "1", "--summary-file", str(summary)]
-    result = RUNNER.invoke(build(), arguments, catch_exceptions=False)
+    result = RUNNER.invoke(build(first_word(arguments)), arguments, catch_exceptions=False)
     lost = json.loads(summary.read_text("utf-8"))["correlation_matches_left_out"]["cut"]
     assert lost > 50
     assert f"correlations could not keep {lost} matches beyond what a group holds" in result.stderr

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from ingest.formats.registry import format_named
 from ingest.schema.errors import RejectedRecord
 from skytrail.cli.exits import Exit
-from skytrail.cli.main import build
+from skytrail.cli.main import build, first_word
 from tests.skytrail.scan.events import call
 
 EXEC = {
@@ -38,7 +38,7 @@ IN_AKS = {
 def scanned(folder: Path, events: list[Any], *arguments: str) -> tuple[int, list[tuple[str, int]]]:
     (folder / "mixed.ndjson").write_text("".join(json.dumps(event) + "\n" for event in events), "utf-8")
     result = CliRunner().invoke(
-        build(), ["scan", str(folder / "mixed.ndjson"), "-o", "jsonl", *arguments], catch_exceptions=False
+        build("scan"), ["scan", str(folder / "mixed.ndjson"), "-o", "jsonl", *arguments], catch_exceptions=False
     )
     hits = [json.loads(line) for line in result.stdout.splitlines()]
     wanted = {"aws-trail-stopped", "kubernetes-pod-exec"}
@@ -73,7 +73,7 @@ def test_one_doubtful_record_is_asked_about_and_its_neighbours_are_not_refused(t
     (tmp_path / "odd.ndjson").write_text("\n".join([json.dumps(call(1, "StopLogging")), huge, deep, overflowing]))
     told = tmp_path / "summary.json"
     arguments = ["scan", str(tmp_path / "odd.ndjson"), "--format", "aws.cloudtrail", "--summary-file", str(told)]
-    CliRunner().invoke(build(), arguments, catch_exceptions=False)
+    CliRunner().invoke(build(first_word(arguments)), arguments, catch_exceptions=False)
     refusing = 0
     for line in (huge, deep, overflowing):
         try:

@@ -50,7 +50,7 @@ def put(client: Any, key: str, events: list[dict[str, Any]], *, damaged: bool = 
 
 
 def scan(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-    result = RUNNER.invoke(build(), ["scan", *arguments, "-o", "jsonl"], catch_exceptions=False)
+    result = RUNNER.invoke(build("scan"), ["scan", *arguments, "-o", "jsonl"], catch_exceptions=False)
     return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()], result.stderr
 
 

@@ -43,7 +43,7 @@ def rule_dir(tmp_path: Path) -> Path:
 
 
 def scan(*arguments: str | Path, data: bytes | None = None) -> Result:
-    return RUNNER.invoke(build(), ["scan", *map(str, arguments)], input=data, catch_exceptions=False)  # type: ignore[return-value]
+    return RUNNER.invoke(build("scan"), ["scan", *map(str, arguments)], input=data, catch_exceptions=False)  # type: ignore[return-value]
 
 
 def found(result: Result) -> list[dict[str, Any]]:

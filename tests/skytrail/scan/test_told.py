@@ -15,7 +15,7 @@ from detectors.rulebook import load
 from detectors.sigma.engine import InterpretedEngine
 from detectors.suppression import GroupState, Opened, state_key, step
 from ingest.schema.envelope import Position, encode, pack
-from skytrail.cli.main import build
+from skytrail.cli.main import build, first_word
 from skytrail.scan import outcome
 from skytrail.scan.told import told_of
 from storage.index.alerts import Alert
@@ -57,7 +57,7 @@ def test_alerts_of_the_role_are_those_of_a_back_test_of_the_same_records(tmp_pat
     assert len(there) > 3
     arguments = ["rules", "backtest", str(RULES), str(trail), "--save", str(saved), "-o", "json"]
     environment = {"SKYTRAIL_STATE_DIR": str(tmp_path / "state"), "XDG_CONFIG_HOME": str(tmp_path / "none")}
-    result = CliRunner().invoke(build(), arguments, env=environment, catch_exceptions=False)
+    result = CliRunner().invoke(build(first_word(arguments)), arguments, env=environment, catch_exceptions=False)
     assert result.exit_code == 0
     changes = outcome.compare(there, outcome.read(saved))
     alone = {rule_id: change for rule_id, change in changes.items() if change.new or change.gone}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,9 @@ from tests.storage.datakeys.samples import Opener, made_keys
 from tests.storage.verify.ledger.samples import MadeArchive, writable
 
 
-def encrypted(root: Path) -> MadeArchive:
+def encrypted(root: Path, settings: dict[str, Any] | None = None) -> MadeArchive:
     """Fourteen messages in three batches, all in ledgers; keys lie in the same folder as the archive."""
-    made = MadeArchive(root)
+    made = MadeArchive(root, settings)
     made.data_keys = made_keys(root / "datakeys")
     made.seal(14, [3, 8])
     for namespace in ("acme", "globex", "unreadable"):
