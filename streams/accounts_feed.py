@@ -29,6 +29,9 @@ class AccountsFeed:
         """
         try:
             consumer = await self._connected()
+            # The ends first: what arrives and is done in between would else look like a backlog.
+            partitions = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
+            found = await consumer.end_offsets(partitions)
             followed = consumer.assignment()
             ends = await consumer.end_offsets(followed)
             while any([await consumer.position(tp) < ends[tp] for tp in followed]):
@@ -36,8 +39,6 @@ class AccountsFeed:
                     for message in messages:
                         if message.value is not None:
                             self._take(decode(message.value))
-            partitions = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
-            found = await consumer.end_offsets(partitions)
         except BaseException:
             await self.close()
             raise

@@ -61,14 +61,17 @@ class Status:
 
 
 async def read_status(kafka: KafkaSettings, formats: Sequence[str], namespace: str | None = None) -> Status:
-    """Read the accounts and the lag.
+    """Read the accounts and the lag: caught up is a road that has done all that was there when it was asked.
+
+    The ends come first. The other way round, what arrives and is done between the two would look like a lag: agents
+    tell each other the time every few seconds, so a road at rest would hardly ever seem to be.
 
     Raises:
         BrokerUnavailable: Kafka does not answer or the topics are missing.
     """
     try:
-        values = [value for _, value in await read_compacted(kafka, ACCOUNTING)]
         ends = await ends_of(kafka, topics_read(formats))
+        values = [value for _, value in await read_compacted(kafka, ACCOUNTING)]
     except KafkaError as exc:
         raise BrokerUnavailable(f"reading accounts: {exc!r}", where=kafka.bootstrap_servers) from exc
     return summarise(list(merge_latest(values).values()), ends, formats, namespace)

@@ -192,8 +192,8 @@ async def counted(road: Road) -> list[int]:
 
 async def unfinished(road: Road) -> list[tuple[str, str, int, int, int]]:
     """Where an agent is behind: role, topic, partition, the offset it has to do next, the end."""
-    accounts = merge_latest([value for _, value in await read_compacted(road.settings.kafka, ACCOUNTING)]).values()
     ends = await ends_of(road.settings.kafka, topics_read(list(all_formats())))
+    accounts = merge_latest([value for _, value in await read_compacted(road.settings.kafka, ACCOUNTING)]).values()
     return [
         (account.role, account.topic, account.partition, account.next_offset, end)
         for account in accounts
