@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from elasticsearch import AsyncElasticsearch
 
 from ingest.schema.errors import ConfigError
-from skytrail.retaining import Retaining, dataset_of
+from skytrail.retaining import Retaining
 from storage.archive.chain import Chain
 from storage.archive.manifest import digest, instant, manifest_key, stream_prefix
 from storage.archive.store import ArchiveStore
@@ -28,6 +28,7 @@ from storage.settings import ElasticsearchSettings, LedgerSettings
 from storage.verify.findings import Site
 from storage.verify.reading import MANIFEST_SHAPE, document
 from storage.verify.segment import Segment
+from streams.naming import dataset_of
 
 MAX_AHEAD = dt.timedelta(days=1)
 """How far this clock may be ahead of the newest entry of a ledger: a seal worker tells of itself each minute."""

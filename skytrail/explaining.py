@@ -12,7 +12,7 @@ from elasticsearch import AsyncElasticsearch
 
 from ingest.schema.errors import ConfigError
 from skytrail.cli.context import Context
-from skytrail.retaining import Retaining, dataset_of, open_retaining
+from skytrail.retaining import Retaining, open_retaining
 from storage.archive.chain import Chain
 from storage.archive.manifest import instant
 from storage.index.client import connect
@@ -23,6 +23,7 @@ from storage.retention.holding import names_document, spans
 from storage.retention.inventory import segment_facts
 from storage.retention.record import State
 from storage.retention.verdict import Subject, Tier, Verdict, bounds_of, judge
+from streams.naming import dataset_of
 
 _PLACE = re.compile(r"(?P<topic>[^/]+)/(?P<partition>\d+)/(?P<offset>\d+)(?:/\d+)?")
 _MEND = "`skytrail search QUERY -o json` shows ids (_id) and places (skytrail.kafka)"

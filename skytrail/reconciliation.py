@@ -23,6 +23,7 @@ from storage.index.client import connect
 from storage.index.product import product_mend
 from storage.index.scan import fetch, namespaces, reach, scan
 from storage.index.visibility import make_visible
+from storage.retention.stamping import open_stamps
 from storage.verify.findings import Finding, Kind, Progress, Summary
 from storage.verify.ledger.retention import Lawful
 from storage.verify.scope import Scope
@@ -135,6 +136,7 @@ class IndexCheck:
             namer(settings.elasticsearch, rotating(settings.retention)),
             limits,
             keep_out(InterpretedEngine(filters.rules)),
+            open_stamps(self.archive, settings.retention),
         )
 
 

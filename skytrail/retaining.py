@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import msgspec
 from elasticsearch import AsyncElasticsearch
 
-from ingest.formats.registry import all_formats
 from ingest.schema.errors import ConfigError
 from skytrail.settings import Settings
 from storage.archive.opening import open_archive
@@ -24,20 +23,7 @@ from storage.retention.plan import IndexFacts, Item, Plan, chain_items, index_it
 from storage.retention.policy import Policy
 from storage.retention.record import Record, State
 from storage.retention.verdict import InForce
-from streams.topics import DEAD_LETTERS, format_of
-
-DEAD_LETTER_DATASET = "skytrail.dead-letters"
-"""What policies call the sealed dead letters: each can hold a record of any format."""
-
-
-def dataset_of(topic: str) -> str:
-    """The data set of what a topic carries; of an unknown one its name, which a policy can speak of too."""
-    if topic == DEAD_LETTERS:
-        return DEAD_LETTER_DATASET
-    try:
-        return all_formats()[format_of(topic)].dataset
-    except (KeyError, ValueError):
-        return topic
+from streams.naming import dataset_of
 
 
 @dataclass(slots=True)

@@ -138,6 +138,11 @@ class RetentionSettings(BaseModel, extra="forbid", frozen=True):
     policy_file: Path | None = Field(
         default=None, description="The policy, a TOML file (docs/retention.md). Without one nothing is ever removed."
     )
+    policy_refresh_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds after which the roles seal and index look whether a policy was adopted, for their stamps.",
+    )
     rotate_interval_s: float = Field(default=3600.0, gt=0, description="Seconds between two rounds of the role rotate.")
     disk_interval_s: float = Field(
         default=60.0,

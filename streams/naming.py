@@ -6,14 +6,30 @@ import datetime as dt
 import functools
 from collections.abc import Callable
 
+from ingest.formats.registry import all_formats
 from storage.index.names import index_name, period_of
 from storage.retention.policy import read_policy
 from storage.settings import ElasticsearchSettings, Period, RetentionSettings
+from streams.topics import DEAD_LETTERS, format_of
 
 Namer = Callable[[str, str, dt.datetime], str]
 """(data set, namespace, event time) → index."""
 Rotating = Callable[[str, str, dt.date], Period | None]
 """(namespace, data set, UTC day of the event) → the period that a policy says, if it says one."""
+
+
+DEAD_LETTER_DATASET = "skytrail.dead-letters"
+"""What policies call the sealed dead letters: each can hold a record of any format."""
+
+
+def dataset_of(topic: str) -> str:
+    """The data set of what a topic carries; of an unknown one its name, which a policy can speak of too."""
+    if topic == DEAD_LETTERS:
+        return DEAD_LETTER_DATASET
+    try:
+        return all_formats()[format_of(topic)].dataset
+    except (KeyError, ValueError):
+        return topic
 
 
 def unsaid(namespace: str, dataset: str, day: dt.date) -> Period | None:

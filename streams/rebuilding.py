@@ -15,9 +15,11 @@ from ingest.schema.envelope import Envelope, Header, Position
 from ingest.schema.identity import equivocating_id, leaf_hash
 from storage.archive.reader import Record
 from storage.index.documents import serialise
+from storage.retention.stamping import Stamps
 from streams.agents.index import KeepOut
 from streams.naming import Namer
 from streams.preparing import Limits, PreparedRecord, prepare
+from streams.stamping import subject_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Rebuilt:
         index: Where its document belongs; with the ids and the document empty if it has none.
         second_id: The id if another record came first under `id`.
         document: As it is written, but for `event.ingested`.
+        stamps: Every stamp of retention that it may carry; the one that it would get now is the last.
         why: Why it has no document: refused, or kept out by a filter.
     """
 
@@ -41,6 +44,7 @@ class Rebuilt:
     second_id: str = ""
     document: dict[str, Any] | None = None
     why: str = ""
+    stamps: tuple[dict[str, str], ...] = ()
 
 
 class Rebuilder:
@@ -50,12 +54,14 @@ class Rebuilder:
         namer: Names of indices.
         limits: Event times that are believable, measured from the receipt of a record.
         keep_out: The filters of the index.
+        stamps: Gives the stamps of retention; None: documents carry none.
     """
 
-    def __init__(self, namer: Namer, limits: Limits, keep_out: KeepOut) -> None:
+    def __init__(self, namer: Namer, limits: Limits, keep_out: KeepOut, stamps: Stamps | None = None) -> None:
         self._namer = namer
         self._limits = limits
         self._keep_out = keep_out
+        self._stamps = stamps
 
     def rebuild(self, records: Iterable[Record]) -> Iterator[Rebuilt]:
         """What becomes of records that come message by message; those without a header are passed over."""
@@ -89,8 +95,22 @@ class Rebuilder:
         index = self._namer(stream["dataset"], stream["namespace"], prepared.event_time)
         second = equivocating_id(header.format, stream["namespace"], identified.uid, identified.leaf)
         document = orjson.loads(serialise(identified.document))
+        stamps: tuple[dict[str, str], ...] = ()
+        if self._stamps is not None:
+            self._stamps.adopted.refresh([header.namespace])
+            subject = subject_of(document, prepared.event_time, header.received_at)
+            stamps = tuple(stamp.fields() for stamp in self._stamps.possible(subject))
+        if stamps:
+            document["skytrail"]["retention"] = stamps[-1]
         return Rebuilt(
-            prepared.position, header.received_at, identified.leaf.hex(), index, identified.id, second, document
+            prepared.position,
+            header.received_at,
+            identified.leaf.hex(),
+            index,
+            identified.id,
+            second,
+            document,
+            stamps=stamps,
         )
 
 

@@ -280,6 +280,9 @@ def differences(expected: Rebuilt, hit: Hit, mend: Mend) -> list[str]:
     wanted, found = dict(expected.document), dict(hit.source)
     if hit.id == expected.second_id:
         wanted["skytrail"] = {**wanted["skytrail"], "equivocation_of": expected.id}
+    stamp = found["skytrail"].get("retention") if isinstance(found.get("skytrail"), dict) else None
+    if stamp is None or stamp in expected.stamps:  # it was indexed before stamps, or before a policy was known
+        wanted["skytrail"] = {**wanted["skytrail"], "retention": stamp}
     wanted["event"] = {**wanted["event"], "ingested": found.get("event", {}).get("ingested")}
     if (reason := _mending(found)) is not None and (mended := mend(serialise(wanted), reason)) is not None:
         wanted = orjson.loads(mended)

@@ -29,6 +29,7 @@ from storage.index.client import check_server, connect
 from storage.index.conflicts import compare
 from storage.index.product import product_mend
 from storage.index.writer import Writer
+from storage.retention.stamping import open_stamps
 from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, RetentionSettings
 from streams import rulesets
 from streams.accounts_feed import AccountsFeed
@@ -45,7 +46,7 @@ from streams.correlation_state import CorrelationStates
 from streams.garbage import collect_seldom
 from streams.keep_out import keep_out
 from streams.ledger import open_notary, ready_data_keys
-from streams.naming import namer, rotating
+from streams.naming import dataset_of, namer, rotating
 from streams.observing import BulkObserver
 from streams.own_actions import Tell, teller
 from streams.preparing import Limits
@@ -56,6 +57,7 @@ from streams.runtime import Runtime, utc_now
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
 from streams.snapshots import Snapshots
 from streams.source_watch import SourceWatch
+from streams.stamping import DocumentStamps, segment_promise
 from streams.topics import (
     ALERT_STATE,
     CONFLICTS,
@@ -151,11 +153,15 @@ def compose_seal(parts: Parts) -> Composed:
     store.probe()
     keys = ready_data_keys(parts.archive, parts.archive_dir, parts.state_dir)
     waiting = composed.runtime.waiting
+    stamps = open_stamps(store, parts.retention)
     notary = open_notary(parts.ledger, parts.archive, parts.archive_dir, parts.keys_file, waiting)
 
     def open_sealer(topic: str, partition: int) -> PartitionSealer:
         records_of = of_letter if topic == DEAD_LETTERS else of_envelope
-        return PartitionSealer(store, topic, partition, parts.archive, utc_now, records_of=records_of, keys=keys)
+        promise = segment_promise(stamps, dataset_of(topic))
+        return PartitionSealer(
+            store, topic, partition, parts.archive, utc_now, records_of=records_of, keys=keys, promise=promise
+        )
 
     accounts = composed.runtime.accounts("seal")
     agent = SealAgent(composed.runtime, accounts, open_sealer, notary)
@@ -307,6 +313,7 @@ def compose_index(parts: Parts) -> Composed:
         mend=product_mend(),
     )
     filters = load(parts.detection.index_filters, parts.detection.placeholders, strict=True)
+    stamps = DocumentStamps(open_stamps(open_archive(parts.archive, parts.archive_dir), parts.retention))
     accounts, resolving = runtime.accounts("index"), runtime.accounts("resolve")
     agent = IndexAgent(
         runtime,
@@ -319,6 +326,7 @@ def compose_index(parts: Parts) -> Composed:
                 filters.rules, on_error=lambda rule, _: runtime.telemetry.rule_errors.labels(rule.id).inc()
             )
         ),
+        stamps=stamps,
     )
     resolver = ResolveAgent(
         runtime,
@@ -328,6 +336,7 @@ def compose_index(parts: Parts) -> Composed:
         writer=writer,
         namer=name,
         limits=limits(parts.worker),
+        stamps=stamps,
     )
     wait_s = parts.worker.batch_wait_s
     attach(composed.app, "index", list(map(raw_topic, all_formats())), agent.handle, size=size, wait_s=wait_s)

@@ -203,6 +203,16 @@ _SKYTRAIL: list[Field] = [
     ),
     *_group("skytrail.integrity.", "keyword", "leaf_hash  hex leaf hash\n batch_id  segment, where known"),
     Field("skytrail.integrity.seq", "long", "sequence of the segment, where known"),
+    *_group(
+        "skytrail.retention.",
+        "keyword",
+        "policy  SHA-256 of the policy that was in force at receipt\n class  its class that speaks of this event",
+    ),
+    *_group(
+        "skytrail.retention.",
+        "date",
+        "hot_until  kept in Elasticsearch until then at least\n retain_until  kept in the archive until then at least",
+    ),
 ]
 
 COMMON_FIELDS: tuple[Field, ...] = (*_BASE, *_EVENT, *_ACTORS, *_WHERE, *_TRAFFIC, *_RELATED, *_SKYTRAIL)

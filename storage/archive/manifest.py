@@ -118,6 +118,20 @@ class Encryption(_Part, frozen=True, kw_only=True):
     key: str
 
 
+class Retention(_Part, frozen=True, kw_only=True):
+    """What was promised when it was sealed: see `storage.retention.stamping`.
+
+    Attributes:
+        policy: Hex SHA-256 of the policy in force.
+        class_name: `class` in the manifest: of that policy.
+        retain_until: Up to when at least it is kept.
+    """
+
+    policy: str
+    class_name: str = msgspec.field(name="class")
+    retain_until: str
+
+
 class Builder(_Part, frozen=True, kw_only=True):
     """The program that sealed."""
 
@@ -137,6 +151,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
         headers: One line of JSON per message: what its envelope's header said.
         received: None where nothing is known.
         encryption: Only in manifests of version 2; those of version 1 are of segments in the clear.
+        retention: Only where a class of the adopted policy spoke of it.
     """
 
     v: int
@@ -161,6 +176,7 @@ class Manifest(_Part, frozen=True, kw_only=True):
     batch: Batch
     builder: Builder
     encryption: Encryption | msgspec.UnsetType = msgspec.UNSET
+    retention: Retention | msgspec.UnsetType = msgspec.UNSET
 
     def span_of(self, offset: int) -> tuple[int, int] | None:
         """Ordinal in this segment of the first record of a message, and how many it has; None if it has none here."""

@@ -23,6 +23,12 @@ class Frontier:
         self.size = 0
         self._subtrees: list[bytes] = []  # roots of the complete subtrees, largest first
 
+    def copy(self) -> Frontier:
+        """One that grows apart from this one."""
+        other = Frontier()
+        other.size, other._subtrees = self.size, list(self._subtrees)
+        return other
+
     def append(self, leaf: bytes) -> None:
         """Add a leaf hash (32 bytes)."""
         self._subtrees.append(leaf)

@@ -26,7 +26,7 @@ from storage.archive.chain import Chain
 from storage.archive.contents import Content, RecordsOf, of_envelope
 from storage.archive.encryption import Cipher
 from storage.archive.manifest import Batch, Partition, digest, stream_prefix
-from storage.archive.segment import SegmentBuilder, SegmentFiles
+from storage.archive.segment import Promise, SegmentBuilder, SegmentFiles
 from storage.archive.store import ArchiveStore
 from storage.datakeys.keys import DataKeys
 from storage.settings import ArchiveSettings
@@ -102,6 +102,7 @@ class PartitionSealer:
         clock: Gives the present time, with zone.
         records_of: Reads the values of this topic.
         keys: Data keys; None: everything is in the clear.
+        promise: Stamps segments; None: they carry no stamp.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class PartitionSealer:
         *,
         records_of: RecordsOf = of_envelope,
         keys: DataKeys | None = None,
+        promise: Promise | None = None,
     ) -> None:
         self._store = store
         self._topic = topic
@@ -122,6 +124,7 @@ class PartitionSealer:
         self._clock = clock
         self._records_of = records_of
         self._keys = keys
+        self._promise = promise
         self._chains: dict[str, Chain] = {}
         self._partition: Partition | None = None
         self._through: int | None = None
@@ -256,6 +259,7 @@ class PartitionSealer:
                 batch=batch,
                 partition=partition,
                 cipher=self._cipher(namespace, builder.month(sealed_at)),
+                promise=self._promise,
             )
             for namespace, builder in sorted(builders.items())
         )

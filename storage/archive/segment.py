@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 
@@ -24,6 +25,7 @@ from storage.archive.manifest import (
     Encryption,
     Manifest,
     Partition,
+    Retention,
     Source,
     Sources,
     Stream,
@@ -40,6 +42,8 @@ from storage.archive.merkle import root_of
 HEADERS_CODEC = "jsonl+zstd"
 LEAVES_CODEC = "sha256"
 MAX_ORIGINS_BYTES = 16 * 1024  # a manifest must stay below 64 KiB to be an entry of the coming ledger
+Promise = Callable[[str, dt.datetime], Retention | None]
+"""(namespace, when its newest record was received, or when it is sealed if that is later) → its stamp."""
 BUILDER = Builder(product="skytrail", version=importlib.metadata.version("skytrail"))
 
 
@@ -118,6 +122,7 @@ class SegmentBuilder:
         batch: Batch,
         partition: Partition,
         cipher: Cipher | None = None,
+        promise: Promise | None = None,
     ) -> SegmentFiles:
         """The segment of everything added so far.
 
@@ -128,6 +133,7 @@ class SegmentBuilder:
             batch: The segments it is sealed with.
             partition: What is known of the partition up to `last_offset`.
             cipher: Encrypts; None: in the clear.
+            promise: Says until when it is kept; None: nobody does.
         """
         prefix = stream_prefix(self._namespace, self._stream.topic, self._stream.partition)
         hashed = list(map(leaf_hash if cipher is None else cipher.leaf, self._records))
@@ -160,6 +166,7 @@ class SegmentBuilder:
             batch=batch,
             builder=BUILDER,
             encryption=msgspec.UNSET if cipher is None else Encryption(v=SCHEME, key=cipher.key_id),
+            retention=self._promised(promise, sealed_at),
         )
         return SegmentFiles(
             manifest=manifest,
@@ -196,6 +203,10 @@ class SegmentBuilder:
         if not self._received:
             return None
         return Times(min=instant(min(self._received)), max=instant(max(self._received)))
+
+    def _promised(self, promise: Promise | None, sealed_at: dt.datetime) -> Retention | msgspec.UnsetType:
+        told = promise(self._namespace, max([*self._received, sealed_at])) if promise else None
+        return msgspec.UNSET if told is None else told
 
     def _merged_sources(self, cipher: Cipher | None) -> Sources:
         origins = [

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, overload
 
+import msgspec
 from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch
 
@@ -155,6 +156,8 @@ def _segment(chain: Chain, seq: int) -> SegmentFacts:
     manifest = parse(body, manifest_key(prefix, seq))
     sealed = dt.datetime.fromisoformat(manifest.sealed_at)
     received = dt.datetime.fromisoformat(manifest.received.max) if manifest.received else sealed
+    stamp = manifest.retention
+    promised = None if stamp is msgspec.UNSET else dt.datetime.fromisoformat(stamp.retain_until)
     return SegmentFacts(
         seq=seq,
         n=manifest.n,
@@ -162,12 +165,14 @@ def _segment(chain: Chain, seq: int) -> SegmentFacts:
         received=max(received, sealed),
         root=manifest.root,
         manifest=digest(body),
+        promised=promised,
     )
 
 
 def _aggregations(holds: Sequence[Hold]) -> dict[str, Any]:
     inner: dict[str, Any] = {
         "received": {"max": {"field": "event.ingested"}},
+        "promised": {"max": {"field": "skytrail.retention.hot_until"}},
         "placeless": {"missing": {"field": "skytrail.kafka.topic"}},
         "topic": {
             "terms": {"field": "skytrail.kafka.topic", "size": _MOST},
@@ -189,7 +194,7 @@ def _aggregations(holds: Sequence[Hold]) -> dict[str, Any]:
 
 
 def _facts(name: str, stats: Any, bucket: Any, holds: Sequence[Hold]) -> IndexFacts:
-    received = bucket.get("received", {}).get("value")
+    received, promised = (bucket.get(of, {}).get("value") for of in ("received", "promised"))
     reach = {
         (topic["key"], int(partition["key"])): (
             int(partition["first"]["value"]),
@@ -204,8 +209,13 @@ def _facts(name: str, stats: Any, bucket: Any, holds: Sequence[Hold]) -> IndexFa
         uuid=stats["uuid"],
         documents=int(stats["primaries"]["docs"]["count"]),
         bytes=int(stats["primaries"]["store"]["size_in_bytes"]),
-        received=dt.datetime.fromtimestamp(received / 1000, dt.UTC) if received is not None else None,
+        received=_moment(received),
+        promised=_moment(promised),
         reach=reach,
         placeless=int(bucket.get("placeless", {}).get("doc_count", 0)),
         matches={id_: int(found["doc_count"]) for id_, found in asked.items() if found is not None},
     )
+
+
+def _moment(millis: float | None) -> dt.datetime | None:
+    return None if millis is None else dt.datetime.fromtimestamp(millis / 1000, dt.UTC)

@@ -18,7 +18,7 @@ from storage.index.names import parse
 from storage.retention.entries import Destroyed
 from storage.retention.holding import spans
 from storage.retention.record import State, policy_digest
-from storage.retention.verdict import DESTROYS, Decision, Subject, Tier, Verdict, judge, turns
+from storage.retention.verdict import DESTROYS, Decision, Subject, Tier, Verdict, judge, next_turn
 
 VERSION = 1
 OWN = "skytrail."
@@ -51,6 +51,7 @@ class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
         bytes: Of its primary shards.
         received: When its newest document was written; None where it has none.
         reach: Oldest and newest offset of its documents by topic and partition.
+        promised: Up to when the stamps of its documents say that they are kept, at the latest.
         placeless: Documents that name no place in Kafka.
         matches: Documents by id of the holds that were asked for.
     """
@@ -60,6 +61,7 @@ class IndexFacts(msgspec.Struct, frozen=True, kw_only=True):
     documents: int
     bytes: int
     received: dt.datetime | None = None
+    promised: dt.datetime | None = None
     reach: dict[tuple[str, int], tuple[int, int]] = {}
     placeless: int = 0
     matches: dict[str, int] = {}
@@ -72,6 +74,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
         stored: Bytes of the objects that would be destroyed.
         received: Newest receipt, or when it was sealed.
         manifest: Hex SHA-256 of the manifest.
+        promised: Up to when its stamp says that it is kept.
     """
 
     seq: int
@@ -80,6 +83,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
     received: dt.datetime
     root: str
     manifest: str
+    promised: dt.datetime | None = None
 
     @property
     def destroyed(self) -> Destroyed:
@@ -175,7 +179,9 @@ def index_item(facts: IndexFacts, state: State, sealed: dict[tuple[str, int], in
     end = dt.datetime.combine(name.end, dt.time(), dt.UTC)
     start = dt.datetime.combine(name.start, dt.time(), dt.UTC)
     received = max(end, facts.received or end)
-    subject = Subject(namespace=name.namespace, dataset=name.dataset, event=end, received=received)
+    subject = Subject(
+        namespace=name.namespace, dataset=name.dataset, event=end, received=received, promised=facts.promised
+    )
     tier: Tier = "cold" if last_copy(name.dataset, index=True) else "hot"
     holds = [
         hold.id
@@ -252,7 +258,7 @@ def _judged(namespace: str, facts: ChainFacts, state: State, now: dt.datetime) -
         at, last = at + 1, segment.seq
         if verdict.decision is Decision.KEEP:
             subject = _subject(namespace, facts.dataset, segment)
-            turn = next(iter(turns(subject, state.policies, now)), None)
+            turn = next_turn(subject, state.policies, now)
             at = bisect_left(facts.segments, turn, lo=at, key=_received) if turn else len(facts.segments)
             last = facts.segments[at].seq - 1 if at < len(facts.segments) else facts.last
         yield _Judged(segment, key, verdict.until, last)
@@ -270,7 +276,7 @@ def segment_verdict(namespace: str, dataset: str, segment: SegmentFacts, state: 
 
 def _subject(namespace: str, dataset: str, segment: SegmentFacts) -> Subject:
     at = segment.received
-    return Subject(namespace=namespace, dataset=dataset, event=at, received=at)
+    return Subject(namespace=namespace, dataset=dataset, event=at, received=at, promised=segment.promised)
 
 
 def _unsealed(facts: IndexFacts, sealed: dict[tuple[str, int], int]) -> str:

@@ -152,7 +152,7 @@ class Record:
         full = edge.size - len(edge.entries)
         # The partial bundle is in the edge: its file may be gone as soon as somebody else appends.
         partial = list(enumerate(edge.entries, full))[max(0, self._tree.size - full) :]
-        for index, entry in (*_entries(self._store, identity.prefix, self._tree.size, full), *partial):
+        for index, entry in (*entries_between(self._store, identity.prefix, self._tree.size, full), *partial):
             self._tree.append(leaf_hash(entry))
             self._state.take(identity.epoch, index, entry)
         if self._tree.root() != edge.root():
@@ -185,7 +185,7 @@ class Record:
             if checkpoint is None:
                 continue
             head, tree = head_of(checkpoint), Frontier()
-            for index, entry in _entries(self._store, prefix, 0, head.size):
+            for index, entry in entries_between(self._store, prefix, 0, head.size):
                 tree.append(leaf_hash(entry))
                 self._state.take(epoch, index, entry)
             if tree.root() != head.root:
@@ -197,7 +197,7 @@ def policy_digest(policy: Policy) -> str:
     return digest(canonical(encode(policy)))
 
 
-def _entries(store: ArchiveStore, prefix: str, start: int, size: int) -> Iterator[tuple[int, bytes]]:
+def entries_between(store: ArchiveStore, prefix: str, start: int, size: int) -> Iterator[tuple[int, bytes]]:
     """Entries from `start` on of a log of a size, with their indices."""
     for number in range(start // WIDTH, -(-size // WIDTH)):
         width = min(WIDTH, size - number * WIDTH)

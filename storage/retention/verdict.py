@@ -55,12 +55,14 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         event: When its newest event happened.
         received: When its newest event was received.
+        promised: Up to when its own stamp says that it is kept.
     """
 
     namespace: str
     dataset: str
     event: dt.datetime
     received: dt.datetime
+    promised: dt.datetime | None = None
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -138,6 +140,7 @@ def limits_of(tier: Tier, subject: Subject, policies: Sequence[InForce], now: dt
     floors = [limit for policy, rule in spans for limit in _floors(tier, subject, policy, rule, now)]
     floor = max(floors, key=lambda each: each.at, default=None)
     own = [limit for policy, rule in spans for limit in _own(tier, subject, policy, rule, now)]
+    own += _promised(subject)
     keep = max([*floors, *own], key=lambda each: each.at)
     current = policies[-1].policy
     rule = current.class_of(subject.namespace, subject.dataset)
@@ -151,27 +154,28 @@ def bounds_of(tier: Tier, subject: Subject, policies: Sequence[InForce], now: dt
     for policy, rule in _spans(subject, policies):
         found += [("floor", limit) for limit in _floors(tier, subject, policy, rule, now)]
         found += [("own", limit) for limit in _own(tier, subject, policy, rule, now)]
+    found += [("own", limit) for limit in _promised(subject)]
     current = policies[-1].policy.class_of(subject.namespace, subject.dataset) if policies else None
     if current is not None:
         found += [("ceiling", limit) for limit in _ceilings(subject, policies[-1].policy, current, now)]
     return list(dict.fromkeys(found))
 
 
-def turns(subject: Subject, policies: Sequence[InForce], now: dt.datetime) -> list[dt.datetime]:
-    """Moments after a subject from which on such logs may be kept for less than it is, and be over by now.
+def next_turn(subject: Subject, policies: Sequence[InForce], now: dt.datetime) -> dt.datetime | None:
+    """The first moment, from the receipt of a subject on, since when such logs may be over by now; None: none are.
 
-    Between two of them whatever comes later is kept until later, so who goes through logs in the order of their
-    receipt can pass over all that lies before the first: a shorter policy holds for what comes after it, and a row of
-    a regime for what was received before its end.
+    Who goes through logs in the order of their receipt can pass over all that lies before it. Whatever comes later is
+    kept until later, but for three things: a shorter policy holds for what comes after it, a row of a regime for what
+    was received before its end, and a stamp for what carries it.
     """
     ends = [row.valid_to for each in policies for row in each.policy.regime if row.valid_to is not None]
     starts = {each.since for each in policies} | {dt.datetime.combine(day, dt.time(), dt.UTC) for day in ends}
-    found = []
-    for start in sorted(each for each in starts if each > max(subject.event, subject.received)):
-        first = msgspec.structs.replace(subject, event=start, received=start)
+    own = _latest(subject)
+    for start in (own, *sorted(each for each in starts if each > own)):
+        first = msgspec.structs.replace(subject, event=start, received=start, promised=None)
         if limits_of("cold", first, policies, now).keep.at <= now:
-            found.append(start)
-    return found
+            return start
+    return None
 
 
 def _spans(subject: Subject, policies: Sequence[InForce]) -> Iterator[tuple[Policy, ClassRule]]:
@@ -206,14 +210,18 @@ def _own(tier: Tier, subject: Subject, policy: Policy, rule: ClassRule, now: dt.
     floors = list(_floors("cold", subject, policy, rule, now))
     if tier == "hot" and rule.hot is not None:
         yield Limit(rule.hot.end(start), f"{named} {rule.hot} hot")
-    elif tier == "hot" and any(_floors("hot", subject, policy, rule, now)):
-        return
+    elif tier == "hot" and all(any(_floors("hot", subject, policy, rule, at)) for at in (_latest(subject), now)):
+        return  # by the rows of its time: one that comes into force later does not make it shorter
     elif rule.cold is not None:
         yield Limit(rule.cold.end(start), f"{named} {rule.cold}")
     elif floors:
         yield max(floors, key=lambda each: each.at)
     else:
         yield Limit(FALLBACK.end(_latest(subject)), f"{named} {FALLBACK}, since nothing else is said")
+
+
+def _promised(subject: Subject) -> list[Limit]:
+    return [] if subject.promised is None else [Limit(subject.promised, "its own stamp promises to keep it")]
 
 
 def _ceilings(subject: Subject, policy: Policy, rule: ClassRule, now: dt.datetime) -> Iterator[Limit]:

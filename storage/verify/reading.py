@@ -60,6 +60,7 @@ MANIFEST_SHAPE: dict[str, object] = {
     "batch": {"first_offset": _NUMBER, "last_offset": _NUMBER, "parts": _NUMBER},
     "builder": {"product": _TEXT, "version": _TEXT},
     "encryption?": {"v": _NUMBER, "key": _TEXT},
+    "retention?": {"policy": _TEXT, "class": _TEXT, "retain_until": _TEXT},
 }
 HEAD_SHAPE: dict[str, object] = {"v": _NUMBER, "seq": _NUMBER, "manifest": _TEXT}
 

@@ -22,6 +22,7 @@ from streams.conflicts import Conflict, encode_conflicts
 from streams.naming import Namer
 from streams.preparing import Limits, PreparedMessage, letter_of_document, prepare
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
+from streams.stamping import DocumentStamps
 from streams.topics import CONFLICTS
 
 ROLE = "index"
@@ -69,7 +70,15 @@ class IndexAgent:
     """Handler of the raw topics in the role index."""
 
     def __init__(
-        self, runtime: Runtime, accounts: Accounts, writer: Writer, *, namer: Namer, limits: Limits, keep_out: KeepOut
+        self,
+        runtime: Runtime,
+        accounts: Accounts,
+        writer: Writer,
+        *,
+        namer: Namer,
+        limits: Limits,
+        keep_out: KeepOut,
+        stamps: DocumentStamps,
     ) -> None:
         """Compose; the first batch opens the connections."""
         self._runtime = runtime
@@ -78,6 +87,7 @@ class IndexAgent:
         self._namer = namer
         self._limits = limits
         self._keep_out = keep_out
+        self._stamps = stamps
         self._pending: asyncio.Task[None] | None = None
 
     async def handle(self, batch: Batch) -> None:
@@ -98,6 +108,7 @@ class IndexAgent:
         with self._runtime.telemetry.stage.labels(ROLE, "prepare").time():
             for event in batch:
                 message = prepare(event.message.value, place_of(event), self._runtime.now(), self._limits)
+                await self._stamps.refresh([message.header.namespace] if message.header else [])
                 self._add(work, message)
                 await asyncio.sleep(0)
         return work
@@ -114,6 +125,8 @@ class IndexAgent:
                 continue
             document = prepared.identified.document
             stream = document["data_stream"]
+            assert message.header is not None
+            self._stamps.stamp(document, prepared.event_time, message.header.received_at)
             index = self._namer(stream["dataset"], stream["namespace"], prepared.event_time)
             work.items.append(BulkItem(index=index, id=prepared.identified.id, body=serialise(document)))
             work.owners.append(Owner(message, prepared.position, prepared.record, prepared.identified.leaf))

@@ -29,6 +29,7 @@ from streams.conflicts import Conflict, decode_conflicts
 from streams.naming import Namer
 from streams.preparing import Limits, PreparedMessage, PreparedRecord, letter_of_document, prepare
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
+from streams.stamping import DocumentStamps
 from streams.topics import DETECTIONS
 
 ROLE = "resolve"
@@ -59,6 +60,7 @@ class ResolveAgent:
         writer: Writer,
         namer: Namer,
         limits: Limits,
+        stamps: DocumentStamps,
     ) -> None:
         """Compose.
 
@@ -73,6 +75,7 @@ class ResolveAgent:
         self._writer = writer
         self._namer = namer
         self._limits = limits
+        self._stamps = stamps
 
     async def handle(self, batch: Batch) -> None:
         """Settle a batch of conflicts, count, acknowledge."""
@@ -166,5 +169,9 @@ class ResolveAgent:
         message = prepare(
             value, Position(place.topic, place.partition, place.offset), self._runtime.now(), self._limits
         )
-        found = (record for record in message.records if record.position.index == place.index)
-        return next(((message, record) for record in found), None)
+        found = next((record for record in message.records if record.position.index == place.index), None)
+        if found is None or message.header is None:
+            return None
+        await self._stamps.refresh([message.header.namespace])
+        self._stamps.stamp(found.identified.document, found.event_time, message.header.received_at)
+        return message, found

@@ -20,6 +20,7 @@ from streams.agents.resolve import ResolveAgent
 from streams.keep_out import nothing
 from streams.naming import namer
 from streams.preparing import Limits
+from streams.stamping import DocumentStamps
 from streams.status import SourceStatus, summarise
 from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
 from tests.faults.material import CLOUDTRAIL, cloudtrail, header, rewritten
@@ -54,6 +55,7 @@ async def index_life(brokers: Brokers, index: Index, size: int) -> None:
         namer=namer(ElasticsearchSettings()),
         limits=LIMITS,
         keep_out=nothing,
+        stamps=DocumentStamps(),
     )
     for batch in brokers.batches("index", RAW, size):
         await agent.handle(batch)
@@ -70,6 +72,7 @@ async def resolve_life(brokers: Brokers, index: Index, size: int) -> None:
         writer=index,
         namer=namer(ElasticsearchSettings()),
         limits=LIMITS,
+        stamps=DocumentStamps(),
     )
     for batch in brokers.batches("resolve", CONFLICTS, size):
         await agent.handle(batch)

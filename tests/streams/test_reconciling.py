@@ -19,6 +19,8 @@ from storage.index.bulk import Mend
 from storage.index.product import product_mend
 from storage.index.scan import Reach
 from storage.index.search import Hit
+from storage.retention.stamping import Stamps
+from storage.retention.verdict import InForce
 from storage.settings import ElasticsearchSettings
 from storage.verify.findings import Finding, Kind
 from streams.keep_out import nothing
@@ -29,6 +31,7 @@ from streams.reconciling import Reconciling, Restore, Sides, key_of
 from streams.topics import raw_topic
 from tests.faults.material import CLOUDTRAIL, cloudtrail, header
 from tests.storage.archive.samples import Clock, open_store, sealer
+from tests.storage.retention.samples import since
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 TOPIC = raw_topic(CLOUDTRAIL)
@@ -90,7 +93,7 @@ class Index:
         return found, comparison
 
 
-def rebuilt_of(root: Path, messages: Sequence[Sequence[bytes]]) -> list[Rebuilt]:
+def rebuilt_of(root: Path, messages: Sequence[Sequence[bytes]], rebuilder: Rebuilder = REBUILDER) -> list[Rebuilt]:
     """Seal messages of acme, and what the archive makes of them."""
     store = open_store(root)
     one = sealer(store, Clock(NOW))
@@ -99,7 +102,7 @@ def rebuilt_of(root: Path, messages: Sequence[Sequence[bytes]]) -> list[Rebuilt]
     for offset, records in enumerate(messages):
         one.add(offset, encode(Envelope(header=HEADER, records=tuple(records))))
     one.seal()
-    return list(REBUILDER.rebuild(ArchiveReader(store).records("acme")))
+    return list(rebuilder.rebuild(ArchiveReader(store).records("acme")))
 
 
 @pytest.fixture(scope="module")
@@ -262,3 +265,57 @@ async def test_a_document_that_was_changed_to_fit_the_index_is_right(index: Inde
     assert (await index.compare(mend=fitted))[0] == []
     # Where nothing of it needs a change the writer never says so: then the remark is forged.
     assert [f.kind for f in (await index.compare())[0]] == [Kind.ALTERED]
+
+
+class Known:
+    """Two policies that were adopted before anything was received."""
+
+    def refresh(self, namespaces: Sequence[str]) -> None:
+        del namespaces
+
+    def of(self, namespace: str) -> list[InForce]:
+        del namespace
+        return [
+            since("2026-01-01", {"name": "one", "cold": "P1Y"}),
+            since("2026-11-01", {"name": "two", "cold": "P2Y"}),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({}, ""),
+        ({"class": "one"}, "skytrail.retention.class"),
+        ({"retain_until": "2026-12-01T00:00:00.000Z"}, "skytrail.retention.retain_until"),
+        ({"policy": "0" * 64}, "skytrail.retention.policy"),
+    ],
+    ids=["untouched", "class", "shorter", "policy"],
+)
+async def test_a_stamp_that_no_policy_gives_is_named(
+    tmp_path: Path, material: list[bytes], change: dict[str, str], named: str
+):
+    stamps = Stamps(Known())  # type: ignore[arg-type]
+    index = Index(rebuilt_of(tmp_path, [material[:2]], Rebuilder(NAMER, Limits.of(24, 3660), nothing, stamps)))
+    document = index.documents[index.key(0, 0)]
+    assert document["skytrail"]["retention"]["class"] == "two"
+    document["skytrail"]["retention"] |= change
+    found, _ = await index.compare()
+    assert [each.detail for each in found if named not in each.detail] == []
+    assert len(found) == len(change)
+
+
+@pytest.mark.parametrize("which", [None, 0], ids=["none", "of-the-policy-before"])
+async def test_a_document_from_before_a_policy_was_known_is_right(
+    tmp_path: Path, material: list[bytes], which: int | None
+):
+    stamps = Stamps(Known())  # type: ignore[arg-type]
+    index = Index(rebuilt_of(tmp_path, [material[:2]], Rebuilder(NAMER, Limits.of(24, 3660), nothing, stamps)))
+    for each in index.rebuilt:
+        skytrail = index.documents[each.index, each.id]["skytrail"]
+        if which is None:
+            del skytrail["retention"]
+        else:
+            skytrail["retention"] = each.stamps[which]
+            assert skytrail["retention"]["class"] == "one"
+    found, _ = await index.compare()
+    assert found == []

@@ -117,6 +117,10 @@ class Lawful:
         received = dt.datetime.fromisoformat(manifest["sealed_at"])
         if manifest["received"] is not None:
             received = max(received, dt.datetime.fromisoformat(manifest["received"]["max"]))
+        stamp = manifest.get("retention")
+        if stamp is not None and stone.value["at"] < stamp["retain_until"]:  # times of one form sort as texts
+            promised = f"although its own stamp promises to keep it until {stamp['retain_until'][:10]}"
+            yield site.finding(Kind.UNLAWFUL, f"it was to be destroyed by entry {stone.index}, {promised}")
         for why in self._reasons(stone, dataset, None, received):
             yield site.finding(Kind.UNLAWFUL, f"it was to be destroyed by entry {stone.index}, {why}")
 

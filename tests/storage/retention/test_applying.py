@@ -14,7 +14,6 @@ import pytest
 
 from ingest.schema.errors import IndexUnavailable, Refused, StoreUnavailable
 from skytrail.deleting import spanned, unsound
-from skytrail.retaining import dataset_of
 from storage.archive.manifest import digest
 from storage.archive.store import ArchiveStore
 from storage.retention.applying import Applier, Approved, Indices, Means, Outcome, Result
@@ -26,6 +25,7 @@ from storage.retention.policy import Policy
 from storage.retention.record import Record, State
 from storage.verify.archive import check
 from storage.verify.findings import Grade
+from streams.naming import dataset_of
 from tests.storage.archive.samples import TOPIC, Clock, seal_in_batches, stream
 from tests.storage.ledger.test_notary import chains_in, notary_in, store_in
 from tests.storage.retention.people import PEOPLE, SIGNERS

@@ -10,7 +10,6 @@ import pytest
 
 from ingest.schema.envelope import Envelope, encode
 from skytrail.deleting import spanned, unsound
-from skytrail.retaining import dataset_of
 from storage.archive.chain import Chain
 from storage.archive.sealer import PartitionSealer
 from storage.index.names import index_name
@@ -27,6 +26,7 @@ from storage.retention.rotation import Round, rotate
 from storage.retention.verdict import DESTROYS, InForce, Subject, Tier, judge
 from storage.settings import ArchiveSettings
 from storage.verify.archive import check
+from streams.naming import dataset_of
 from tests.storage.archive.samples import TOPIC, Clock, header
 from tests.storage.ledger.test_notary import notary_in, store_in
 from tests.storage.retention.people import PEOPLE, SIGNERS
