@@ -34,6 +34,9 @@ class ElasticsearchSettings(BaseModel, extra="forbid", frozen=True):
     retention: Login = Field(
         default=Login(), description="May drop indices; used by `retention apply` and the role rotate alone."
     )
+    auditor: Login = Field(
+        default=Login(), description="May read users, roles and API keys; used by `report make access-review` alone."
+    )
     request_timeout_s: float = Field(default=30.0, gt=0, description="Seconds per request.")
     bulk_max_bytes: int = Field(default=8 * 1024 * 1024, ge=1024 * 1024, description="Bytes per bulk request.")
     bulk_in_flight: int = Field(default=2, ge=1, le=16, description="Bulk requests at once per worker.")

@@ -98,6 +98,13 @@ def duty_of(identity: Identity) -> Duty:
                     ALERT_STATE_INDEX: ("create_index", "delete", "delete_index"),
                 },
             )
+        case "retention" | "bootstrap" | "auditor":
+            return _without_events(identity, logs)
+
+
+def _without_events(identity: Literal["retention", "bootstrap", "auditor"], logs: tuple[str, ...]) -> Duty:
+    """The duty of an identity that may look into no event."""
+    match identity:
         case "retention":
             return Duty(
                 cluster=("monitor",),
@@ -115,6 +122,16 @@ def duty_of(identity: Identity) -> Duty:
                 attempts=dict.fromkeys(logs, ("search", "update", "delete documents")),
                 excess={**dict.fromkeys(logs, ("create_doc",)), ALERT_STATE_INDEX: ("read", "index")},
                 excess_cluster=("manage_security",),
+            )
+        case "auditor":
+            return Duty(
+                cluster=("monitor", "read_security"),
+                needs={},
+                attempts=dict.fromkeys(logs, tuple(ATTEMPTS)),
+                excess={
+                    **dict.fromkeys(logs, ("create_doc", "create_index")),
+                    ALERT_STATE_INDEX: ("read", "index", "delete", "delete_index"),
+                },
             )
 
 
@@ -189,7 +206,7 @@ async def _held(
     """Right in words → whether it is held."""
     asked = [{"names": [index], "privileges": list(privileges)} for index, privileges in indices.items()]
     try:
-        answer = await client.security.has_privileges(cluster=list(cluster), index=asked)
+        answer = await client.security.has_privileges(cluster=list(cluster), index=asked or None)
     except (ApiError, TransportError) as exc:
         raise explain(exc, f"asking for the rights of {identity}", f"elasticsearch.{identity}") from exc
     found = {f"{name} on the cluster": bool(holds) for name, holds in answer["cluster"].items()}

@@ -53,9 +53,10 @@ def test_passwords_are_generated_for_every_user_and_never_shown(state: EngineSta
         "reader",
         "analyst",
         "retention",
+        "auditor",
         "admin",
     }
-    assert len(passwords) == 9
+    assert len(passwords) == 10
     assert not any(password in repr(state) for password in passwords)
 
 

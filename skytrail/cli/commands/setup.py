@@ -39,8 +39,8 @@ def setup(
 ) -> None:
     """Prepare engines of your own: users and roles, topics, templates. Safe to run again.
 
-    Users and their passwords are those of elasticsearch.bootstrap, .indexer, .alerter, .reader, .analyst and
-    .retention in the settings.
+    Users and their passwords are those of elasticsearch.bootstrap, .indexer, .alerter, .reader, .analyst,
+    .retention and .auditor in the settings.
 
     Examples:  skytrail setup   |   skytrail setup --superuser-password-file ./elastic.password
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -15,6 +16,9 @@ from storage.index.search import Query, count, search
 
 MONTH = dt.timedelta(days=30)
 """What is looked at where the report names no start."""
+REVIEWED_WITHIN = dt.timedelta(days=183)
+"""Within which somebody must have reviewed who may do what: half a year, as PCI DSS 7.2.4 asks for."""
+_ACCESS_REVIEW = "access-review"
 _GRACE = dt.timedelta(days=1)
 
 
@@ -33,6 +37,20 @@ async def sign_offs(asked: Asked) -> list[SignOff]:
     async with aclosing(search(asked.client, query, limit=None)) as hits:
         found = [sign_off_of(hit.source) async for hit in hits]
     return [each for each in found if each is not None]
+
+
+async def access_reviews(asked: Asked) -> list[SignOff]:
+    """The sign-offs of reviews of access within `REVIEWED_WITHIN`, oldest first. Raises as `sign_offs`."""
+    found = await sign_offs(dataclasses.replace(asked, start=asked.now - REVIEWED_WITHIN))
+    return [each for each in found if each.what == _ACCESS_REVIEW]
+
+
+async def access_reviewed(ground: Ground, _: str) -> Fact:
+    """Somebody signed off a review of who may do what, within half a year."""
+    found = await access_reviews(ground.asked)
+    if not found:
+        return Fact(False, f"nobody signed off `{_ACCESS_REVIEW}` within {REVIEWED_WITHIN.days} days")
+    return Fact(True, f"{found[-1].who} signed off {found[-1].period} on {found[-1].at:%Y-%m-%d}")
 
 
 async def review(ground: Ground, what: str) -> Fact:
@@ -77,6 +95,7 @@ async def alerts_handled(ground: Ground, _: str) -> Fact:
 
 FACTS: Mapping[str, Measure] = {
     "review": review,
+    "access-reviewed": access_reviewed,
     "access-recorded": access_recorded,
     "alerts-handled": alerts_handled,
 }

@@ -17,7 +17,7 @@ SHOWN_CHANGES = 1000
 
 
 @dataclass(slots=True)
-class _Use:
+class Use:
     """How often somebody did something."""
 
     times: int = 0
@@ -34,22 +34,32 @@ async def gather(asked: Asked) -> Sequence[Section]:
     Raises:
         IndexUnavailable: Elasticsearch does not answer.
     """
+    uses, changes = await read_uses(asked)
+    return [_people(uses), _changes(changes), _limits()]
+
+
+async def read_uses(asked: Asked) -> tuple[dict[tuple[str, str], Use], list[Mapping[str, Any]]]:
+    """How often each account did each action, and every change, oldest first.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer.
+    """
     namespace = asked.settings.audit.namespace
     query = Query("*", namespace, FORMAT_NAME, asked.start, asked.end, oldest_first=True)
-    uses: dict[tuple[str, str], _Use] = {}
+    uses: dict[tuple[str, str], Use] = {}
     changes: list[Mapping[str, Any]] = []
     async with aclosing(search(asked.client, query, limit=None)) as hits:
         async for hit in hits:
             _count(uses, hit.source)
             if hit.source["skytrail"].get("audit", {}).get("kind") in ("change", "deletion"):
                 changes.append(hit.source)
-    return [_people(uses), _changes(changes), _limits()]
+    return uses, changes
 
 
-def _count(uses: dict[tuple[str, str], _Use], action: Mapping[str, Any]) -> None:
+def _count(uses: dict[tuple[str, str], Use], action: Mapping[str, Any]) -> None:
     event, audit = action["event"], action["skytrail"].get("audit", {})
     who = str(action.get("user", {}).get("name", "-"))
-    use = uses.setdefault((who, str(event["action"])), _Use())
+    use = uses.setdefault((who, str(event["action"])), Use())
     use.times += 1
     use.failed += event["outcome"] != "success"
     use.results += int(audit.get("result_count", 0))
@@ -58,7 +68,7 @@ def _count(uses: dict[tuple[str, str], _Use], action: Mapping[str, Any]) -> None
     use.hosts.add(str(action.get("host", {}).get("name", "-")))
 
 
-def _people(uses: Mapping[tuple[str, str], _Use]) -> Section:
+def _people(uses: Mapping[tuple[str, str], Use]) -> Section:
     return Section(
         name="people",
         title="Who did what",
