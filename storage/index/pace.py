@@ -14,6 +14,7 @@ from typing import Final
 MIN_BULK_BYTES: Final = 64 * 1024
 FIRST_CEILING_S: Final = 0.5
 LAST_CEILING_S: Final = 60.0
+AWAY_CEILING_S: Final = 10.0
 _STEPS_TO_FULL_SIZE: Final = 16
 
 
@@ -63,14 +64,18 @@ class Pace:
         self.bulk_bytes = max(MIN_BULK_BYTES, self.bulk_bytes // 2)
 
 
-def pause_s(attempt: int, chance: float) -> float:
-    """Seconds to wait before a further attempt: full jitter below a ceiling that doubles from 0.5 to 60 s.
+def pause_s(attempt: int, chance: float, *, busy: bool) -> float:
+    """Seconds to wait before a further attempt: full jitter below a ceiling that doubles from 0.5 s.
+
+    Up to 60 s for a server that has too much to do. One that is away or blocked is not relieved by waiting longer, and
+    alerts wait until it is noticed to be back: up to 10 s.
 
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
 
     Args:
         attempt: Failures in a row so far, from 1.
         chance: Uniform in [0, 1).
+        busy: Whether it said that it has too much to do.
     """
-    ceiling = min(LAST_CEILING_S, FIRST_CEILING_S * 2.0 ** min(attempt - 1, 30))
-    return chance * ceiling
+    last = LAST_CEILING_S if busy else AWAY_CEILING_S
+    return chance * min(last, FIRST_CEILING_S * 2.0 ** min(attempt - 1, 30))

@@ -134,7 +134,7 @@ class Writer:
             if left.cause is Fate.BUSY:
                 self._pace.overloaded()
             work.extendleft(reversed(self._cut(batch, left.later)))
-            pause = pause_s(failures, self._chance())
+            pause = pause_s(failures, self._chance(), busy=left.cause is Fate.BUSY)
             self._observer.retrying(left.cause.name.lower(), len(left.later), pause)
             await self._sleep(pause)
 
