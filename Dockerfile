@@ -18,7 +18,7 @@ RUN /opt/skytrail/bin/pip install --no-cache-dir --no-deps .
 FROM python:3.11-slim
 RUN useradd --uid 10001 --create-home --home-dir /home/skytrail skytrail \
  && install -d -o skytrail -g skytrail -m 0750 /var/lib/skytrail /var/lib/skytrail/archive /var/lib/skytrail/spool \
-      /var/lib/skytrail/checkpoints \
+      /var/lib/skytrail/checkpoints /var/lib/skytrail/retention \
  && install -d -o skytrail -g skytrail -m 0700 /var/lib/skytrail/ledger /var/lib/skytrail/datakeys
 COPY --from=build /opt/skytrail /opt/skytrail
 ENV PATH=/opt/skytrail/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +19,10 @@ from storage.archive.manifest import Retention
 from storage.retention.stamping import Stamps
 from storage.retention.verdict import Subject
 
+PATIENCE_S = 5.0
+"""How long a batch waits for the ledgers to be read."""
+AGAIN_S = 30.0
+"""How long nobody asks again after a failure."""
 log = structlog.get_logger("skytrail.stamps")
 
 
@@ -32,24 +37,34 @@ class DocumentStamps:
 
     Args:
         stamps: None: documents carry none.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, stamps: Stamps | None = None) -> None:
+    def __init__(self, stamps: Stamps | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._stamps = stamps
-        self._failed = ""
+        self._clock = clock
+        self._reading: asyncio.Task[None] | None = None
+        self._again_s = float("-inf")
 
     async def refresh(self, namespaces: Iterable[str]) -> None:
-        """Learn of policies that were adopted since; a failure is told once, and tried again with the next batch."""
+        """Learn of policies that were adopted since; an archive that does not answer is not waited for."""
         if self._stamps is None or not (stale := self._stamps.adopted.stale(sorted(set(namespaces)))):
             return
+        if self._reading is None:
+            if self._clock() < self._again_s:
+                return
+            self._reading = asyncio.create_task(asyncio.to_thread(self._stamps.adopted.refresh, stale))
+            await asyncio.wait([self._reading], timeout=PATIENCE_S)
+        if self._reading.done():
+            done, self._reading = self._reading, None
+            self._settle(done)
+
+    def _settle(self, done: asyncio.Task[None]) -> None:
         try:
-            await asyncio.to_thread(self._stamps.adopted.refresh, stale)
+            done.result()
         except SkytrailError as exc:
-            if str(exc) != self._failed:
-                log.warning("stamps by an older policy, or none", kind=exc.kind, error=str(exc))
-            self._failed = str(exc)
-        else:
-            self._failed = ""
+            self._again_s = self._clock() + AGAIN_S
+            log.warning("stamps of retention by an older policy, or none", kind=exc.kind, error=str(exc))
 
     def stamp(self, document: dict[str, Any], event: dt.datetime, received: dt.datetime) -> None:
         """Write the stamp into a document."""

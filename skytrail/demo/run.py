@@ -41,7 +41,7 @@ from storage.verify.scope import Scope
 from streams.status import Status, read_status, wait_until_caught_up
 
 NAMESPACE = "demo"
-ROLES = ("seal", "detect", "index")
+ROLES = ("seal", "detect", "index", "rotate")
 TIMEOUT_S = 300.0
 TRAIL, CLUSTER = "trail", "cluster"
 
@@ -116,7 +116,7 @@ def start_engines(user: Settings, tell: Tell, seed: int) -> tuple[Demo, Day]:
 
 
 def start_roles(demo: Demo, processes: Processes) -> Endpoint:
-    """Start the three roles and the collectors; returns where audit batches are posted."""
+    """Start the roles and the collectors; returns where audit batches are posted."""
     port = ports.any_free()
     certificate, key = make_certificate(demo.directory, dt.datetime.now(dt.UTC))
     token = secrets.token_urlsafe(24)

@@ -113,7 +113,7 @@ def test_no_port_is_open_to_other_machines(sent: Sent) -> None:
 
 
 def test_no_password_is_in_the_environment_of_a_role(sent: Sent) -> None:
-    for service in ("seal", "detect", "index", "kubernetes-webhook"):
+    for service in ("seal", "detect", "index", "rotate", "kubernetes-webhook"):
         shown = sent.project.run("exec", "-T", service, "env")
         assert not any(secret in shown for secret in sent.project.secrets.values()), service
 
@@ -123,7 +123,7 @@ def test_the_production_file_fits_onto_the_main_one(sent: Sent) -> None:
     merged = json.loads(sent.project.run(*files, "config", "--format", "json"))["services"]
     assert merged["elasticsearch"]["ulimits"]["memlock"] == {"soft": -1, "hard": -1}
     assert merged["elasticsearch"]["environment"]["discovery.type"] == "single-node"
-    assert {merged[role]["restart"] for role in ("seal", "detect", "index")} == {"always"}
+    assert {merged[role]["restart"] for role in ("seal", "detect", "index", "rotate")} == {"always"}
 
 
 def _items(body: bytes) -> int:

@@ -148,6 +148,19 @@ def test_compose_knows_no_default_for_a_secret_and_publishes_on_loopback_only() 
         assert "ulimits" not in service, name
 
 
+def test_in_containers_the_role_rotate_alone_may_drop_indices_and_it_can_not_read_what_is_sealed() -> None:
+    services = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())["services"]
+    secret = "skytrail_elasticsearch__retention__password"
+    assert {name for name, one in services.items() if secret in one.get("secrets", ())} == {"setup", "rotate"}
+    mounts = {name: [str(each) for each in one.get("volumes", ())] for name, one in services.items()}
+    assert not any("data-keys" in each for name in ("rotate", "index") for each in mounts[name])
+    assert {name for name in mounts if any(each.startswith("ledger-keys:") for each in mounts[name])} == {
+        "seal",
+        "rotate",
+    }
+    assert mounts["index"] == ["archive:/var/lib/skytrail/archive:ro"]
+
+
 def test_secret_files_bear_the_names_of_settings() -> None:
     compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
     ours = [name for name in compose["secrets"] if name.startswith("skytrail_")]

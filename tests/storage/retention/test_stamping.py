@@ -24,7 +24,7 @@ from storage.retention.stamping import Stamps, stamp_of
 from storage.retention.verdict import Decision, InForce, Subject, limits_of
 from storage.verify.archive import check
 from storage.verify.findings import Kind
-from streams.stamping import DocumentStamps, segment_promise
+from streams.stamping import AGAIN_S, DocumentStamps, segment_promise
 from tests.storage.archive.samples import TOPIC, sealer, stream
 from tests.storage.ledger.test_notary import chains_in, notary_in
 from tests.storage.retention.samples import moment, policy, since
@@ -150,13 +150,18 @@ async def test_documents_go_on_without_a_ledger_that_answers_and_are_stamped_whe
             return getattr(scene.store, name)
 
     store = Away()
-    stamps = DocumentStamps(Stamps(Adopted(store, 60.0)))  # type: ignore[arg-type]
+    now_s = [0.0]
+    stamps = DocumentStamps(Stamps(Adopted(store, 60.0)), lambda: now_s[0])  # type: ignore[arg-type]
     document: dict[str, Any] = {"data_stream": {"namespace": "acme", "dataset": DATASET}, "skytrail": {}}
     at = scene.clock() + dt.timedelta(hours=1)
     await stamps.refresh(["acme"])
     stamps.stamp(document, at, at)
     assert document["skytrail"] == {}
     store.away = False
+    await stamps.refresh(["acme"])
+    stamps.stamp(document, at, at)
+    assert document["skytrail"] == {}  # it has just failed: nobody asks for a while
+    now_s[0] = AGAIN_S
     await stamps.refresh(["acme"])
     stamps.stamp(document, at, at)
     assert document["skytrail"]["retention"]["class"] == "all"
