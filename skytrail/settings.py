@@ -27,6 +27,7 @@ from ingest.schema.errors import ConfigError
 from ingest.settings import AuditSettings, CollectorSettings, KafkaSettings
 from ingest.transports.registry import as_collector
 from skytrail.local.engines import default_cache
+from skytrail.reports.settings import ReportSettings
 from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, RetentionSettings, WitnessSettings
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
 
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect, index and rotate.")
     detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")
     watch: WatchSettings = Field(default=WatchSettings(), description="The watch over sources.")
+    reports: ReportSettings = Field(default=ReportSettings(), description="Reports for auditors.")
     audit: AuditSettings = Field(default=AuditSettings(), description="Records of what Skytrail itself does.")
     collectors: dict[str, Annotated[CollectorSettings, BeforeValidator(as_collector)]] = Field(
         default={}, description="Collectors by name, started with `skytrail collect NAME`."

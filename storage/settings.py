@@ -49,7 +49,7 @@ class ElasticsearchSettings(BaseModel, extra="forbid", frozen=True):
 
 
 class S3ArchiveSettings(BaseModel, extra="forbid", frozen=True):
-    """The archive in a bucket of S3; credentials, region and endpoint are found as the AWS tools find them."""
+    """A bucket of S3 of what is written once; credentials, region, endpoint are found as the AWS tools find them."""
 
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Name of the bucket.")
     prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._/-]{0,100}$", description="Keys start with this.")

@@ -28,9 +28,12 @@ from storage.ledger.signing import ED25519, parse_vkey
 COLUMNS = ("section", "verdict", "text")
 
 
+group = typer.Typer(help="Reports for auditors: measured, signed, checked offline.", no_args_is_help=True)
+"""The group `report`; other files of this package add their verbs to it."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Reports for auditors: measured, signed, checked offline.", no_args_is_help=True)
     group.command("kinds")(report_kinds)
     group.command("make")(report_make)
     group.command("verify")(report_verify)
@@ -67,7 +70,7 @@ def report_make(
     settings = context_of(context).connected()
     now = dt.datetime.now(dt.UTC)
     window = moment(start, now), moment(end, now) or now
-    made = asyncio.run(_made(settings, kind, namespace, *window, now))
+    made = asyncio.run(made_report(settings, kind, namespace, *window, now))
     pair = KeyRing(settings.keys_file).newest(now)
     origin = origin_of(settings.ledger.organisation)
     write(out, files_of(made, pair.signers(origin)))
@@ -132,7 +135,7 @@ def report_sign_off(
     say(f"{account()} reviewed {what} {period}; `skytrail report make access` lists it")
 
 
-async def _made(
+async def made_report(
     settings: Settings,
     kind: str,
     namespace: str | None,
@@ -140,6 +143,11 @@ async def _made(
     end: dt.datetime,
     now: dt.datetime,
 ) -> Report:
+    """A report of a kind, measured now with connected settings.
+
+    Raises:
+        SkytrailError: A source of evidence can't be reached.
+    """
     client = connect(settings.elasticsearch, "reader")
     try:
         return await make(kind_named(kind), Asked(settings, client, namespace, start, end, now), account())
