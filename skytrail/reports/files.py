@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ingest.schema.errors import ConfigError
@@ -11,6 +11,7 @@ from skytrail.reports.page import html, table
 from skytrail.reports.pdf import pdf
 from skytrail.reports.report import Report
 from skytrail.reports.signing import NOTE, signed
+from storage.archive.opening import archive_at
 from storage.ledger.signing import NoteSigner
 
 DOCUMENT = "report.json"
@@ -40,16 +41,32 @@ def write(directory: Path, files: Mapping[str, bytes]) -> None:
         raise ConfigError(f"writing report: {exc.strerror}", where=str(directory), mend=mend) from exc
 
 
-def read(directory: Path) -> dict[str, bytes]:
-    """Every file of a report that was written.
+def read(place: str) -> dict[str, bytes]:
+    """Every file of a report that was written or delivered.
+
+    Args:
+        place: A directory, or `s3://bucket/folder`.
 
     Raises:
-        ConfigError: The directory can't be read, or holds no report.
+        ConfigError: It can't be read, or holds no report.
+        StoreUnavailable: The bucket does not answer.
     """
+    files = dict(_delivered(place) if "://" in place else _written(Path(place)))
+    if NOTE not in files:
+        raise ConfigError(f"reading report: there is no {NOTE}", where=place, mend="name its directory")
+    return files
+
+
+def _written(directory: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        files = {file.name: file.read_bytes() for file in sorted(directory.iterdir()) if file.is_file()}
+        yield from ((file.name, file.read_bytes()) for file in sorted(directory.iterdir()) if file.is_file())
     except OSError as exc:
         raise ConfigError(f"reading report: {exc.strerror}", where=str(directory), mend="name its directory") from exc
-    if NOTE not in files:
-        raise ConfigError(f"reading report: there is no {NOTE}", where=str(directory), mend="name its directory")
-    return files
+
+
+def _delivered(address: str) -> Iterator[tuple[str, bytes]]:
+    store = archive_at(address)
+    for key in store.keys(""):
+        if "/" in key:
+            raise ConfigError("reading report: there are folders here", where=address, mend="name the folder of one")
+        yield key, store.get(key) or b""

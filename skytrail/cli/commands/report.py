@@ -84,15 +84,16 @@ def report_make(
 
 
 def report_verify(
-    directory: Annotated[Path, typer.Argument(help="Of the report.")],
+    place: Annotated[str, typer.Argument(help="Directory of the report, or s3://bucket/folder of a delivered one.")],
     key: Annotated[list[str], typer.Option("--key", help="Verifier key to believe; repeat it.")],
     output: OutputOption = None,
 ) -> None:
-    """Check that a report is as it was signed; needs no service and no network. Exit 1 if it is not.
+    """Check that a report is as it was signed; needs no service, and no network for a directory. Exit 1 if it is not.
 
     Examples:  skytrail report verify integrity-2026-11 --key logs.example.org/reports+5ad0f3b1+AZ1f...
+               skytrail report verify s3://reports/daily/2026-11-26/20261127T001700000000Z --key KEY
     """
-    files = read(directory)
+    files = read(place)
     try:
         keys = [parse_vkey(text) for text in key]
     except ValueError as exc:

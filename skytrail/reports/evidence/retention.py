@@ -35,7 +35,7 @@ async def _kept(ground: Ground) -> list[tuple[str, str]]:
     return sorted({(i.namespace, i.dataset) for i in items if ground.asked.namespace in (None, i.namespace)})
 
 
-async def _unplanned(ground: Ground) -> str:
+async def unplanned(ground: Ground) -> str:
     """What is kept and no plan speaks of, in words: namespaces without a ledger, bodies that are kept whole."""
     opened, known = await ground.once("retaining", retaining), await states(ground)
     whole = await asyncio.to_thread(lambda: [name for name in known if "obj" in opened.store.folders(f"{name}/")])
@@ -95,8 +95,8 @@ async def retention_decided(ground: Ground, _: str) -> Fact:
     if not items:
         return Fact(None, "nothing is kept yet")
     told = f"{len(items)} places, policies in force in {len(plan.policies)} namespaces, {len(open_ones)} undecided"
-    if not open_ones and (unplanned := await _unplanned(ground)):
-        return Fact(None, f"{told}; {unplanned}")
+    if not open_ones and (beside := await unplanned(ground)):
+        return Fact(None, f"{told}; {beside}")
     return Fact(not open_ones, told)
 
 
@@ -110,8 +110,8 @@ async def retention_ceiling(ground: Ground, _: str) -> Fact:
     told = f"{len(endless)} of {len(places)} data sets without a maximum, {overdue} places kept beyond theirs"
     if endless or overdue:
         return Fact(False, f"{told}: {', '.join(endless[:3])}" if endless else told)
-    if unplanned := await _unplanned(ground):
-        return Fact(False, f"{told}; {unplanned}")
+    if beside := await unplanned(ground):
+        return Fact(False, f"{told}; {beside}")
     return Fact(True, told)
 
 

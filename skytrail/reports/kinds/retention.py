@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ingest.schema.errors import ConfigError
+from skytrail.reports.evidence.retention import unplanned
+from skytrail.reports.facts import Ground
 from skytrail.reports.gathering import Asked
 from skytrail.reports.report import Section, Verdict
 from skytrail.retaining import open_retaining, planned
@@ -29,7 +31,7 @@ async def gather(asked: Asked) -> Sequence[Section]:
         return [Section(name="kept", title="What is kept", verdict=Verdict.NOT_MEASURED, text=str(exc))]
     plan = await planned(retaining, asked.client, asked.now)
     items = [item for item in plan.items if asked.namespace in (None, item.namespace)]
-    return [_policies(plan.policies), _kept(items), _due(items)]
+    return [_policies(plan.policies), _kept(items, await unplanned(Ground(asked))), _due(items)]
 
 
 def _policies(policies: dict[str, str]) -> Section:
@@ -47,8 +49,13 @@ def _policies(policies: dict[str, str]) -> Section:
     )
 
 
-def _kept(items: Iterable[Item]) -> Section:
-    """Per namespace, data set and place: how much there is and what decides about it."""
+def _kept(items: Iterable[Item], beside: str) -> Section:
+    """Per namespace, data set and place: how much there is and what decides about it.
+
+    Args:
+        items: Of the plan.
+        beside: What is kept and no plan speaks of, in words.
+    """
     found: dict[tuple[str, ...], list[Item]] = {}
     for item in items:
         key = (item.namespace, item.dataset, _TIERS.get(item.tier, item.tier), item.class_name, item.because)
@@ -57,8 +64,11 @@ def _kept(items: Iterable[Item]) -> Section:
     return Section(
         name="kept",
         title="What is kept where, until when, and why",
-        verdict=Verdict.NOT_MEASURED if not found else Verdict.FAIL if undecided else Verdict.PASS,
-        text=f"{undecided:,} places need a decision: no class speaks of them, or two rules contradict each other.",
+        verdict=Verdict.FAIL if undecided else Verdict.NOT_MEASURED if beside or not found else Verdict.PASS,
+        text=(
+            f"{undecided:,} places need a decision: no class speaks of them, or two rules contradict each other."
+            f"{f' Not in this plan: {beside}.' if beside else ''}"
+        ),
         columns=("namespace", "data set", "place", "class", "because", "records", "bytes", "first end", "last end"),
         rows=tuple((*key, *_amount(each)) for key, each in sorted(found.items())),
         chart="records",

@@ -94,7 +94,7 @@ def test_a_report_is_delivered_once_and_can_be_checked_where_it_lies(tmp_path: P
     store, make = FilesystemStore(tmp_path), Maker()
     (receipt,), told = run(store, make)
     assert (run(store, make)[0], make.made) == ([], ["2026-11-26"])
-    files = read(tmp_path / receipt.folder)
+    files = read(str(tmp_path / receipt.folder))
     assert {"report.json", "report.html", "report.pdf", "counts.csv", NOTE} == set(files)
     note = files.pop(NOTE)
     assert check(note, files, [SIGNER.key]).problems == []
@@ -121,7 +121,7 @@ def test_a_delivery_that_breaks_anywhere_is_whole_after_the_next_and_never_two(f
         assert len(receipts) <= 1
         receipt = Delivery("nightly", "day", inner).receipt(YESTERDAY)
         assert receipt is not None
-        files = read(tmp_path / f"{fault}-{at}" / receipt.folder)
+        files = read(str(tmp_path / f"{fault}-{at}" / receipt.folder))
         assert check(files.pop(NOTE), files, [SIGNER.key]).problems == []
         assert [key for key in inner.keys("nightly/") if key.endswith(RECEIPT)] == [f"nightly/2026-11-26/{RECEIPT}"]
 
@@ -160,7 +160,7 @@ def test_a_delivery_of_the_settings_is_measured_signed_and_put(tmp_path: Path) -
     wanted = DeliverySettings(kind="integrity", whole=True, directory=tmp_path / "reports")
     (receipt,) = asyncio.run(delivered(settings, "nightly", wanted, lambda _: None))
     assert receipt.verdict in {each.value for each in Verdict}
-    files = read(tmp_path / "reports" / receipt.folder)
+    files = read(str(tmp_path / "reports" / receipt.folder))
     key = made.keys.newest(dt.datetime.now(dt.UTC)).verifier_keys(origin_of(ORGANISATION))[0]
     assert check(files.pop(NOTE), files, [key]).problems == []
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from ingest.schema.errors import IndexUnavailable
 from skytrail.reports.evidence.archive import archive_verified, archive_witnessed, deletions_lawful, ledger_fresh
 from skytrail.reports.evidence.index import least_privilege
-from skytrail.reports.evidence.retention import holds_respected
+from skytrail.reports.evidence.retention import holds_respected, unplanned
 from skytrail.reports.facts import Fact, Ground, Measure
 from skytrail.reports.gathering import Asked
 from skytrail.reports.kinds.completeness import daily
@@ -185,3 +185,11 @@ class HalfAnswering:
 async def test_days_are_not_told_from_a_part_of_the_shards(whole: MadeArchive) -> None:
     with pytest.raises(IndexUnavailable):
         await daily(asked(whole, client=HalfAnswering()))
+
+
+def test_what_no_plan_speaks_of_is_told(made: MadeArchive) -> None:
+    assert asyncio.run(unplanned(Ground(asked(made)))) == ""
+    (made.root / "acme" / "obj").mkdir()
+    (made.root / "forgotten" / "seg").mkdir(parents=True)
+    told = asyncio.run(unplanned(Ground(asked(made))))
+    assert told == "forgotten have no ledger; acme keep whole bodies, which no policy reaches"

@@ -139,11 +139,11 @@ def test_the_worst_section_decides(verdicts: list[Verdict], comes_to: Verdict) -
 
 def test_a_report_is_written_once_and_read_back(tmp_path: Path) -> None:
     write(tmp_path / "r", written())
-    assert read(tmp_path / "r") == written()
+    assert read(str(tmp_path / "r")) == written()
     with pytest.raises(ConfigError, match="writing report"):
         write(tmp_path / "r", written())
     with pytest.raises(ConfigError, match=r"there is no report\.note"):
-        read(tmp_path)
+        read(str(tmp_path))
 
 
 def test_the_note_can_be_checked_with_sha256sum(tmp_path: Path) -> None:
