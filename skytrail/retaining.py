@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,7 +19,7 @@ from storage.ledger.entries import Tips
 from storage.ledger.keyring import KeyRing
 from storage.ledger.notary import Notary, told_settings
 from storage.retention import inventory
-from storage.retention.plan import IndexFacts, Item, Plan, chain_items, index_item, make_plan
+from storage.retention.plan import ChainFacts, IndexFacts, Item, Plan, chain_items, index_item, make_plan
 from storage.retention.policy import Policy
 from storage.retention.record import Record, State
 from storage.retention.verdict import InForce
@@ -59,6 +59,11 @@ class Retaining:
     def tips(self, namespace: str) -> Tips:
         """The newest segment of each chain that the ledger has."""
         return self.notary.log(namespace).state().tips
+
+    def chains(self, namespace: str) -> Iterator[ChainFacts]:
+        """The chains of a namespace, without what has a tombstone. Raises as `storage.retention.inventory.chains`."""
+        gone = self.record(namespace).now().destroyed()
+        return inventory.chains(self.store, namespace, self.tips(namespace), gone, dataset_of)
 
 
 def open_retaining(settings: Settings, clock: Callable[[], dt.datetime], *, allow_delete: bool) -> Retaining:
@@ -120,8 +125,7 @@ async def planned(
     states = retaining.states(preview, now)
     items: list[Item] = []
     for name, state in states.items():
-        gone = state.destroyed()
-        for chain in inventory.chains(retaining.store, name, retaining.tips(name), gone, dataset_of):
+        for chain in retaining.chains(name):
             items += chain_items(name, chain, state, now)
     if client is not None:
         await make_visible(client)

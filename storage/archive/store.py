@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ingest.schema.errors import Refused
 
@@ -64,6 +64,18 @@ class ArchiveStore(Protocol):
         Raises:
             ConfigError: A promise that it must give is broken.
         """
+
+
+@runtime_checkable
+class HoldingStore(Protocol):
+    """A store that can keep an object from being deleted by anyone until it lets go of it. Raises as `ArchiveStore`."""
+
+    @property
+    def holds_objects(self) -> bool:
+        """Whether this one can."""
+
+    def hold(self, key: str, *, on: bool) -> bool:
+        """Hold every version of an object, or let go of it; whether that changed anything. No object is fine."""
 
 
 def check_key(key: str) -> str:

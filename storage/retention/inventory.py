@@ -166,6 +166,7 @@ def _segment(chain: Chain, seq: int) -> SegmentFacts:
         root=manifest.root,
         manifest=digest(body),
         promised=promised,
+        objects=(manifest.body.key, manifest.headers.key, manifest.leaves.key, manifest_key(prefix, seq)),
     )
 
 

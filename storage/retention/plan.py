@@ -75,6 +75,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
         received: Newest receipt, or when it was sealed.
         manifest: Hex SHA-256 of the manifest.
         promised: Up to when its stamp says that it is kept.
+        objects: Keys of all that it consists of.
     """
 
     seq: int
@@ -84,6 +85,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
     root: str
     manifest: str
     promised: dt.datetime | None = None
+    objects: tuple[str, ...] = ()
 
     @property
     def destroyed(self) -> Destroyed:

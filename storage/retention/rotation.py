@@ -43,6 +43,8 @@ class Round:
         undecided: What is in conflict, or no class speaks of.
         overdue: For how long what is left has been over, the longest.
         whole: Whether it came to its end.
+        store_held: Objects that the store was told to hold: new ones under a hold, or ones that somebody let go of.
+        store_freed: Objects that it was told to let go of.
     """
 
     at: dt.datetime
@@ -53,6 +55,8 @@ class Round:
     undecided: int = 0
     overdue: dt.timedelta = dt.timedelta()
     whole: bool = True
+    store_held: int = 0
+    store_freed: int = 0
 
     def count(self, outcome: Outcome) -> int:
         """Results of a kind."""

@@ -158,6 +158,8 @@ class RotateAgent:
                 why=waiting.why,
                 mend=f"skytrail retention request {offer.path} -n {offer.namespace} --out {offer.request_path} …",
             )
+        if found.store_held or found.store_freed:
+            log.info("holds of the store follow the ledger", held=found.store_held, freed=found.store_freed)
         for item in found.blocked:
             log.warning("over, but kept", place=item.place, decision=item.decision, why=item.blocked)
 

@@ -20,6 +20,7 @@ from storage.archive.manifest import instant
 from storage.retention.approval import Request, ask, check, read
 from storage.retention.entries import Hold, Release, Selector, entry_of, stamp
 from storage.retention.record import Record, State
+from storage.retention.store_holds import StoreHolds
 
 COLUMNS = ("id", "namespace", "state", "since", "until", "selector", "reason", "placed_by", "at", "released_at")
 NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Whose logs are held.")]
@@ -69,10 +70,12 @@ def hold_place(
         resource=resource,
     )
     told = Hold(id=hold, at=instant(now), reason=reason, placed_by=by, selector=selector)
-    record = _record(_retaining(context), namespace)
+    retaining = _retaining(context)
+    record = _record(retaining, namespace)
     state = record.enter(lambda known: _placing(known, record, told, now))
     emit_object(_row(namespace, state, state.holds[hold]), output)
     say(f"hold {hold} is entry {state.indices['hold', hold][1]} of the ledger of {namespace}")
+    _hold_in_store(retaining, namespace, state)
 
 
 @recorded("hold.list", details=("namespace",))
@@ -133,7 +136,8 @@ def hold_release(
 
     Examples:  skytrail hold release case-7.request -n acme
     """
-    record, raw = _record(_retaining(context), namespace), _read(request)
+    retaining = _retaining(context)
+    record, raw = _record(retaining, namespace), _read(request)
     hold = ""
 
     def make(state: State) -> list[bytes]:
@@ -147,6 +151,18 @@ def hold_release(
     state = record.enter(make)
     emit_object(_row(namespace, state, state.holds[hold]), output)
     say(f"hold {hold} is released: entry {state.indices['release', hold][1]} of the ledger of {namespace}")
+    _hold_in_store(retaining, namespace, state)
+
+
+def _hold_in_store(retaining: Retaining, namespace: str, state: State) -> None:
+    """Let the store follow the ledger, where it can; the role rotate does the same for what comes in later."""
+    step = StoreHolds(retaining.store).keep_in_step(namespace, retaining.chains(namespace), state)
+    if step.able:
+        say(f"the store holds {step.held} objects more and {step.freed} less than before")
+    else:
+        say(
+            "the store holds no objects itself (S3 with archive.s3.lock does): who may delete there is not kept from it"
+        )
 
 
 def _agreed(state: State, raw: bytes, namespace: str, where: str) -> str:

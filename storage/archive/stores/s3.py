@@ -110,6 +110,23 @@ class S3Store:
         with self._explained(f"deleting archive object {key}"):
             self._client.delete_object(Bucket=self._bucket, Key=name)
 
+    @property
+    def holds_objects(self) -> bool:
+        """See `HoldingStore.holds_objects`: a legal hold is a part of Object Lock."""
+        return self._settings.lock != "none"
+
+    def hold(self, key: str, *, on: bool) -> bool:
+        """See `HoldingStore.hold`; versions that a deletion marker hides are held, too."""
+        name, wanted, changed = self._name(key), "ON" if on else "OFF", False
+        with self._explained(f"{'holding' if on else 'letting go of'} archive object {key}"):
+            for version in self._versions(name):
+                if self._held(name, version) != on:
+                    self._client.put_object_legal_hold(
+                        Bucket=self._bucket, Key=name, VersionId=version, LegalHold={"Status": wanted}
+                    )
+                    changed = True
+        return changed
+
     def probe(self) -> list[str]:
         """See `ArchiveStore.probe`; with a lock it leaves one object of a few bytes, hidden, until its lock ends."""
         name = f"{self._root}probe-{uuid.uuid4().hex}"
@@ -211,6 +228,20 @@ class S3Store:
 
     def _pages(self, **asked: Any) -> Iterator[dict[str, Any]]:
         yield from self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, **asked)
+
+    def _versions(self, name: str) -> list[str]:
+        """Versions of one object that have bytes."""
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=name)
+        return [each["VersionId"] for page in pages for each in page.get("Versions", ()) if each["Key"] == name]
+
+    def _held(self, name: str, version: str) -> bool:
+        try:
+            told = self._client.get_object_legal_hold(Bucket=self._bucket, Key=name, VersionId=version)
+        except ClientError as exc:
+            if _code(exc) != "NoSuchObjectLockConfiguration":
+                raise
+            return False
+        return bool(told.get("LegalHold", {}).get("Status") == "ON")
 
     def _name(self, key: str) -> str:
         return self._root + check_key(key)
