@@ -13,7 +13,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import pytest
@@ -66,10 +66,10 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.2)
 
 
-def locked_store(s3: Any) -> S3Store:
+def locked_store(s3: Any, lock: Literal["compliance", "governance"] = "compliance") -> S3Store:
     name = f"archive-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
-    settings = S3ArchiveSettings(bucket=name, prefix="sealed", lock="compliance", lock_days=30)
+    settings = S3ArchiveSettings(bucket=name, prefix="sealed", lock=lock, lock_days=30)
     return S3Store(settings, allow_delete=True, client=s3)
 
 
@@ -113,3 +113,19 @@ def test_of_two_swaps_from_one_state_one_wins(s3: Any) -> None:
     assert store.swap("acme/log/1/lock.json", b"1", b"2")
     assert not store.swap("acme/log/1/lock.json", b"1", b"3")
     assert store.get("acme/log/1/lock.json") == b"2"
+
+
+def test_a_held_version_is_deleted_by_nobody_until_it_is_let_go_of(s3: Any) -> None:
+    store = locked_store(s3, "governance")
+    store.put(KEY, b"sealed")
+    version = s3.head_object(Bucket=store._bucket, Key=f"sealed/{KEY}")["VersionId"]
+    asked = {"Bucket": store._bucket, "Key": f"sealed/{KEY}", "VersionId": version, "BypassGovernanceRetention": True}
+    assert store.hold(KEY, on=True)
+    store.delete(KEY)  # hides it
+    with pytest.raises(ClientError):
+        s3.delete_object(**asked)
+    assert not store.hold(KEY, on=True)
+    assert store.hold(KEY, on=False)
+    s3.delete_object(**asked)  # with this right it goes: the hold alone had kept it
+    with pytest.raises(ClientError):
+        s3.head_object(Bucket=store._bucket, Key=f"sealed/{KEY}", VersionId=version)
