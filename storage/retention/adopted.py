@@ -41,10 +41,13 @@ class _Log:
     policies: list[InForce] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Namespace:
-    logs: dict[int, _Log] = field(default_factory=dict)
-    read_s: float = float("-inf")
+    """What was read at a time; replaced as a whole, since others look at it meanwhile."""
+
+    logs: dict[int, _Log]
+    policies: list[InForce]
+    read_s: float
 
 
 class Adopted:
@@ -66,7 +69,7 @@ class Adopted:
     def of(self, namespace: str) -> list[InForce]:
         """The policies that were read, oldest first; asks nobody."""
         known = self._known.get(namespace)
-        return [each for _, log in sorted(known.logs.items()) for each in log.policies] if known else []
+        return known.policies if known else []
 
     def stale(self, namespaces: Iterable[str]) -> list[str]:
         """Those of which `refresh` would read."""
@@ -85,12 +88,12 @@ class Adopted:
         """
         with self._lock:
             for namespace in self.stale(namespaces):
-                known = self._known.get(namespace, _Namespace())
+                before = self._known[namespace].logs if namespace in self._known else {}
                 folder = f"{namespace}/log/"
-                for epoch in sorted(int(name) for name in self._store.folders(folder) if name.isdecimal()):
-                    known.logs[epoch] = self._read(f"{folder}{epoch}/", known.logs.get(epoch, _Log()))
-                known.read_s = self._clock()
-                self._known[namespace] = known
+                epochs = sorted(int(name) for name in self._store.folders(folder) if name.isdecimal())
+                logs = {each: self._read(f"{folder}{each}/", before.get(each, _Log())) for each in epochs}
+                policies = [policy for log in logs.values() for policy in log.policies]
+                self._known[namespace] = _Namespace(logs, policies, self._clock())
 
     def _read(self, prefix: str, before: _Log) -> _Log:
         """The log below a prefix, read on. Its partial bundle may go while it is read: then it has grown."""
