@@ -35,7 +35,7 @@ from tests.faults.material import AUDIT, CLOUDTRAIL, audit, cloudtrail, envelope
 ROLES = ("seal", "detect", "index")
 START_TIMEOUT_S = 150.0
 STOP_TIMEOUT_S = 45.0
-STEP = 100  # records that flow at once
+STEP = 50  # records that flow at once, each second: few enough to catch up with on a small machine after an outage
 SESSION_S = 6.0
 """Seconds until the brokers give a killed worker's partitions to another; short, so that the tests need not wait."""
 
@@ -218,7 +218,7 @@ class Feed:
 
 @contextlib.asynccontextmanager
 async def feeding(road: Road, namespace: str, seed: int) -> AsyncIterator[Feed]:
-    """Publish about 125 records a second until the block ends, so that whatever happens in it is in mid-stream."""
+    """Publish about 50 records a second until the block ends, so that whatever happens in it is in mid-stream."""
     feed = Feed()
     stop = asyncio.Event()
 
@@ -228,7 +228,7 @@ async def feeding(road: Road, namespace: str, seed: int) -> AsyncIterator[Feed]:
             await publish(road, step)
             feed.records += STEP
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.8)
+                await asyncio.wait_for(stop.wait(), 1.0)
 
     task = asyncio.create_task(flow())
     try:
