@@ -61,7 +61,14 @@ def of_document(retaining: Retaining, hit: Hit, now: dt.datetime) -> dict[str, A
     stream, times = source["data_stream"], source.get("event", {})
     at = dt.datetime.fromisoformat(source["@timestamp"])
     received = dt.datetime.fromisoformat(times.get("ingested") or source["@timestamp"])
-    subject = Subject(namespace=stream["namespace"], dataset=stream["dataset"], event=at, received=received)
+    stamp = source.get("skytrail", {}).get("retention", {}).get("hot_until")
+    subject = Subject(
+        namespace=stream["namespace"],
+        dataset=stream["dataset"],
+        event=at,
+        received=received,
+        promised=dt.datetime.fromisoformat(stamp) if stamp else None,
+    )
     state = _state(retaining, subject.namespace)
     holds = [hold.id for hold in state.open_holds() if names_document(hold, source, subject.dataset, at)]
     kafka = source.get("skytrail", {}).get("kafka")
@@ -103,7 +110,13 @@ def _cold(
         return {"segment": None, "because": "it is not sealed yet"}
     segment = segment_facts(retaining.store, namespace, topic, partition, manifest.seq)
     dataset = dataset_of(topic)
-    subject = Subject(namespace=namespace, dataset=dataset, event=segment.received, received=segment.received)
+    subject = Subject(
+        namespace=namespace,
+        dataset=dataset,
+        event=segment.received,
+        received=segment.received,
+        promised=segment.promised,
+    )
     whole = [hold.id for hold in state.open_holds() if spans(hold, dataset, None, segment.received)]
     told = _tier("cold", subject, state, sorted({*holds, *whole}), now)
     stones = [each.id for each in state.tombstones.values() if _names(each, place, manifest.seq)]

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from detectors.detection import decode
 from ingest.schema import dead_letter
 from ingest.schema.envelope import Envelope, encode, pack
+from storage.retention.stamping import Stamps
+from storage.retention.verdict import InForce
 from storage.settings import ElasticsearchSettings
 from streams.agents.index import IndexAgent
 from streams.agents.resolve import ResolveAgent
@@ -24,6 +26,7 @@ from streams.stamping import DocumentStamps
 from streams.status import SourceStatus, summarise
 from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
 from tests.faults.material import CLOUDTRAIL, cloudtrail, header, rewritten
+from tests.storage.retention.samples import since
 from tests.streams.fakes import PARTITIONS, Brokers, Faults, Index, Killed, accounts_on, runtime_on
 
 NOW = dt.datetime.now(dt.UTC)
@@ -42,11 +45,14 @@ STREAMS = st.lists(
 )
 
 
+UNSTAMPED = DocumentStamps()
+
+
 def envelope(records: Sequence[bytes]) -> Envelope:
     return pack(header("unit", CLOUDTRAIL), records)[0]
 
 
-async def index_life(brokers: Brokers, index: Index, size: int) -> None:
+async def index_life(brokers: Brokers, index: Index, size: int, stamps: DocumentStamps = UNSTAMPED) -> None:
     runtime = runtime_on("index", brokers)
     agent = IndexAgent(
         runtime,
@@ -55,7 +61,7 @@ async def index_life(brokers: Brokers, index: Index, size: int) -> None:
         namer=namer(ElasticsearchSettings()),
         limits=LIMITS,
         keep_out=nothing,
-        stamps=DocumentStamps(),
+        stamps=stamps,
     )
     for batch in brokers.batches("index", RAW, size):
         await agent.handle(batch)
@@ -63,7 +69,7 @@ async def index_life(brokers: Brokers, index: Index, size: int) -> None:
         await agent._pending
 
 
-async def resolve_life(brokers: Brokers, index: Index, size: int) -> None:
+async def resolve_life(brokers: Brokers, index: Index, size: int, stamps: DocumentStamps = UNSTAMPED) -> None:
     agent = ResolveAgent(
         runtime_on("index", brokers),
         accounts_on("resolve", brokers),
@@ -72,7 +78,7 @@ async def resolve_life(brokers: Brokers, index: Index, size: int) -> None:
         writer=index,
         namer=namer(ElasticsearchSettings()),
         limits=LIMITS,
-        stamps=DocumentStamps(),
+        stamps=stamps,
     )
     for batch in brokers.batches("resolve", CONFLICTS, size):
         await agent.handle(batch)
@@ -147,6 +153,29 @@ async def test_a_second_version_that_is_refused_becomes_a_dead_letter_and_is_cou
     (letter,) = map(dead_letter.decode, brokers.values(DEAD_LETTERS))
     assert letter.body == FORGED[0]
     assert letter.header is not None
+
+
+class Adopted:
+    """One policy that is known from the beginning."""
+
+    def stale(self, namespaces: Sequence[str]) -> list[str]:
+        del namespaces
+        return []
+
+    def of(self, namespace: str) -> list[InForce]:
+        return [since("2020-01-01", {"name": "everything", "cold": "P2Y"})] if namespace == "unit" else []
+
+
+async def test_documents_of_both_agents_carry_the_stamp_of_the_policy() -> None:
+    brokers, stamps = Brokers(), DocumentStamps(Stamps(Adopted()))  # type: ignore[arg-type]
+    index = Index(brokers.faults)
+    brokers.append(RAW, (None, encode(envelope(RECORDS[:2])), 0))
+    brokers.append(RAW, (None, encode(envelope(FORGED[:1])), 0))
+    await index_life(brokers, index, 1, stamps)
+    await resolve_life(brokers, index, 1, stamps)
+    assert len(index.documents) == 3
+    told = [document["skytrail"]["retention"] for document in index.documents.values()]
+    assert {(each["class"], each["retain_until"] == each["hot_until"]) for each in told} == {("everything", True)}
 
 
 class _every_other_id(set[str]):  # noqa: N801 - reads as a value
