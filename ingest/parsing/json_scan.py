@@ -42,7 +42,7 @@ class Scan:
     fault: str = ""
 
 
-def skip_blank(text: bytes, at: int) -> int:
+def skip_blank(text: bytes | bytearray, at: int) -> int:
     """The first place from `at` on that is not blank."""
     match = _blanks.match(text, at)
     return match.end() if match else at
@@ -75,6 +75,23 @@ def scan_value(text: bytes, start: int, stop: int, list_keys: AbstractSet[bytes]
     return scan
 
 
+def scan_element(text: bytes | bytearray, start: int, stop: int) -> Scan:
+    """Scan the value that begins at `start`, an element or a member of a container: any scalar may stand there.
+
+    Args:
+        text: As for `scan_value`.
+        start: Where the value begins, not blank.
+        stop: Where what may be read ends.
+    """
+    scan = Scan(start)
+    try:
+        container = _Container(text, stop, scan, frozenset())
+        scan.end = container.end(start) if text[start] in _CLOSES else container.past_scalar(start)
+    except _Fault as fault:
+        scan.end, scan.fault = fault.at, fault.why
+    return scan
+
+
 class _Fault(Exception):
     def __init__(self, at: int, why: str) -> None:
         super().__init__(why)
@@ -92,7 +109,7 @@ class _Container:
         key: The last key of the top-level object, without quotes.
     """
 
-    def __init__(self, text: bytes, stop: int, scan: Scan, list_keys: AbstractSet[bytes]) -> None:
+    def __init__(self, text: bytes | bytearray, stop: int, scan: Scan, list_keys: AbstractSet[bytes]) -> None:
         self.text = text
         self.stop = stop
         self.scan = scan
@@ -120,7 +137,7 @@ class _Container:
                     at = self._past_key(at) if opening == _OBJECT else at
                     continue
             else:
-                at = self._past_scalar(at)
+                at = self.past_scalar(at)
                 self._note_record(at)
             while True:  # past a value, or in an empty container
                 at = skip_blank(self.text, at)
@@ -158,13 +175,14 @@ class _Container:
         if not key:
             raise _Fault(at, "a key in quotes is expected")
         if len(self.stack) == 1:
-            self.key = key.group()[1:-1]
+            self.key = bytes(key.group()[1:-1])
         at = skip_blank(self.text, key.end())
         if self._byte(at) != _COLON:
             raise _Fault(at, "a colon is expected")
         return at + 1
 
-    def _past_scalar(self, at: int) -> int:
+    def past_scalar(self, at: int) -> int:
+        """The byte after the scalar that begins at `at`; raises _Fault where none does."""
         scalar = _scalar.match(self.text, at, self.stop)
         if not scalar:
             raise _Fault(at, "a value is expected")

@@ -16,7 +16,7 @@ from ingest.formats.registry import format_named
 from ingest.schema.errors import ConfigError, MalformedBody, RejectedRecord
 from ingest.schema.identity import leaf_hash
 from skytrail.cli.commands.scan import AUTO
-from skytrail.scan.bodies import DOCUMENT_BYTES, bodies, inflated
+from skytrail.scan.bodies import DOCUMENT_BYTES, bodies, inflated, keys_of
 from storage.index.search import Hit
 
 
@@ -49,7 +49,7 @@ def from_file(path: str, ordinal: int, format_name: str) -> OneEvent:
         ConfigError: The file can't be read or has fewer records.
         RejectedRecord: It, or the record, is of no format that we know.
     """
-    source = bodies(_inflated(path))
+    source = bodies(_inflated(path), list_keys=keys_of(None if format_name == AUTO else format_name))
     first = next(source, b"")
     known = recognise(first) if format_name == AUTO else [format_name]
     if len(known) != 1:

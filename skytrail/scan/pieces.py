@@ -1,7 +1,8 @@
 """Cuts sources into pieces of bounded size, each evaluated by one process; reads no more than it must.
 
-A large plain file of lines is only looked at where it is cut, and read by whoever evaluates the span. Large gzip files,
-standard input, objects of S3 and archives can only be read in order, so their pieces carry the bytes.
+A large plain file of lines is only looked at where it is cut, and read by whoever evaluates the span. Large gzip files
+and JSON documents, standard input, objects of S3 and archives can only be read in order, so their pieces carry the
+bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ingest.formats.registry import all_formats, format_named
 from ingest.parsing.body_shape import Shape, is_gzip, shape_of
 from ingest.schema.envelope import Context
 from ingest.schema.errors import ConfigError, IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
-from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated, is_zstd
+from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated, is_zstd, keys_of
 from skytrail.scan.objects import SCHEME, chunks
 from skytrail.scan.prefetch import Prefetch
 from skytrail.scan.sources import Source
@@ -32,7 +33,7 @@ from storage.verify.places import Place, place_at
 from streams.topics import DEAD_LETTERS
 
 _HEAD_BYTES = 64 * 1024
-SMALL_GZIP_BYTES = 4 * 1024 * 1024  # compressed; a larger one is inflated here, so that all processes share its lines
+SMALL_GZIP_BYTES = 4 * 1024 * 1024  # compressed; a larger one is inflated here, so that all processes share it
 _READ_BYTES = 1024 * 1024
 _ARCHIVE_RECORDS = 4096
 _SEEK_BYTES = 64 * 1024
@@ -114,10 +115,11 @@ def _of_file(number: int, source: Source, format_name: str | None) -> Iterator[P
     with source.path.open("rb") as handle:
         head = handle.read(_HEAD_BYTES)
         packed = is_gzip(head) or is_zstd(head)
-        if packed and source.size > SMALL_GZIP_BYTES:
-            handle.seek(0)
-            yield from _of_stream(number, source, _chunks(handle), format_name)
-        elif not packed and source.size > BODY_BYTES and _is_lines(head, handle):
+        if source.size <= (SMALL_GZIP_BYTES if packed else BODY_BYTES):
+            yield Piece(
+                number, source.name, size=source.size, format=format_name or "", path=source.path, mixed=not format_name
+            )
+        elif not packed and _is_lines(head, handle):
             known = [format_name] if format_name else recognise(head)
             if len(known) == 1:
                 pattern = Piece(number, source.name, format=known[0], path=source.path, mixed=not format_name)
@@ -126,9 +128,8 @@ def _of_file(number: int, source: Source, format_name: str | None) -> Iterator[P
             else:
                 yield Piece(number, source.name, size=source.size, fault=doubt(known), unknown=True)
         else:
-            yield Piece(
-                number, source.name, size=source.size, format=format_name or "", path=source.path, mixed=not format_name
-            )
+            handle.seek(0)
+            yield from _of_stream(number, source, _chunks(handle), format_name)
 
 
 def _is_lines(head: bytes, handle: BinaryIO) -> bool:
@@ -176,7 +177,7 @@ def _of_stream(number: int, source: Source, chunks: Iterator[bytes], format_name
             yield chunk
 
     told = 0
-    for body in bodies(inflated(counted())):
+    for body in bodies(inflated(counted()), list_keys=keys_of(format_name)):
         if not name:
             known = recognise(body)
             if len(known) != 1:

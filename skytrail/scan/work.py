@@ -9,7 +9,7 @@ import msgspec
 from ingest.formats.recognition import doubt, recognise
 from ingest.formats.registry import format_named
 from ingest.schema.errors import MalformedBody
-from skytrail.scan.bodies import bodies, inflated
+from skytrail.scan.bodies import bodies, inflated, keys_of
 from skytrail.scan.evaluate import Evaluator, Task
 from skytrail.scan.found import Match, Part, Traced
 from skytrail.scan.pieces import Piece, worded
@@ -91,7 +91,8 @@ def _bodies(piece: Piece) -> Iterator[bytes]:
             yield piece.body
     elif piece.end is None:
         with piece.path.open("rb") as handle:
-            yield from bodies(inflated(iter(lambda: handle.read(_READ_BYTES), b"")))
+            chunks = inflated(iter(lambda: handle.read(_READ_BYTES), b""))
+            yield from bodies(chunks, list_keys=keys_of(piece.format))
     else:
         with piece.path.open("rb") as handle:
             handle.seek(piece.start)
