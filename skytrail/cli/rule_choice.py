@@ -53,13 +53,13 @@ class Chosen:
     """Rules to be run together; attributes as in `Rulebook`.
 
     Attributes:
-        whole: Whether none of those that were asked for was refused.
+        refused: How many of those that were asked for were refused.
     """
 
     rules: tuple[Rule, ...]
     bases: tuple[Rule, ...] = ()
     correlations: tuple[Correlation, ...] = ()
-    whole: bool = True
+    refused: int = 0
 
     @property
     def telling(self) -> tuple[Rule, ...]:
@@ -74,7 +74,7 @@ def rules_in_force(context: typer.Context) -> Chosen:
         typer.Exit: None can be loaded.
     """
     book = usable(load_rules(context, None))
-    return Chosen(book.rules, book.bases, book.correlations, whole=not book.errors)
+    return Chosen(book.rules, book.bases, book.correlations, refused=len(book.errors))
 
 
 def chosen_rules(context: typer.Context, name: str) -> Chosen:
@@ -86,7 +86,7 @@ def chosen_rules(context: typer.Context, name: str) -> Chosen:
     """
     if Path(name).exists() or name.endswith((".yml", ".yaml")):
         book = usable(load_rules(context, [Path(name)]))
-        return Chosen(book.rules, book.bases, book.correlations, whole=not book.errors)
+        return Chosen(book.rules, book.bases, book.correlations, refused=len(book.errors))
     book = load_rules(context, None)
     wanted = next((one.id for one in book.correlations if name in (one.id, one.rule.uuid)), None)
     if wanted is None:

@@ -180,8 +180,14 @@ class Scan:
         self._before += part.events
 
 
-def summary(tally: Tally, seconds: float) -> dict[str, object]:
-    """The tally as one object with stable keys."""
+def summary(tally: Tally, seconds: float, *, rules_refused: int) -> dict[str, object]:
+    """The tally as one object with stable keys.
+
+    Args:
+        tally: The counts.
+        seconds: How long it took.
+        rules_refused: Rule files, or rules in them, that were left out because they can't be used.
+    """
     return {
         "schema_version": 1,
         "files": tally.files,
@@ -191,6 +197,7 @@ def summary(tally: Tally, seconds: float) -> dict[str, object]:
         "refused": tally.refused,
         "not_normalised": tally.undated,
         "matches": dict(sorted(tally.matches.items())),
+        "rules_refused": rules_refused,
         "rules_raised": dict(sorted(tally.raised.items())),
         "correlation_matches_left_out": dict(sorted(tally.left_out.items())),
         "seconds": round(seconds, 3),

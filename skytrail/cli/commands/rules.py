@@ -36,11 +36,11 @@ def register(app: typer.Typer) -> None:
 
 
 def rules_list(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
-    """List rules.
+    """List rules; their tests are not run.
 
     Examples:  skytrail rules list   |   skytrail rules list ./my-rules -o json
     """
-    book = load(_paths(context, paths), _placeholders(context))
+    book = load(_paths(context, paths), _placeholders(context), prove=no_file)
     rows = (
         {
             "id": rule.id,

@@ -15,7 +15,17 @@ import typer
 from ingest.formats.registry import format_named
 from ingest.schema.errors import ConfigError
 from skytrail.cli.commands.rules import group
-from skytrail.cli.commands.scan import AUTO, FormatOption, JobsOption, SinceOption, UntilOption, cores, verdict
+from skytrail.cli.commands.scan import (
+    AUTO,
+    FormatOption,
+    JobsOption,
+    SinceOption,
+    SummaryOption,
+    UntilOption,
+    cores,
+    verdict,
+    write_summary,
+)
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
@@ -29,7 +39,7 @@ from skytrail.scan.backtest import Backtest
 from skytrail.scan.evaluate import Task
 from skytrail.scan.outcome import Change
 from skytrail.scan.pieces import pieces
-from skytrail.scan.run import Scan, Tally
+from skytrail.scan.run import Scan, Tally, summary
 from skytrail.scan.sources import find
 from storage.datakeys.keys import DataKeys
 
@@ -60,6 +70,7 @@ def rules_backtest(
         Path | None, typer.Option(help="Compare the alerts with those that --save wrote; exit 1 when they differ.")
     ] = None,
     jobs: JobsOption = 0,
+    summary_file: SummaryOption = None,
     output: OutputOption = None,
 ) -> None:
     """Say what rules would have alerted on, had they been in force: alerts after suppression, per rule and principal.
@@ -68,7 +79,8 @@ def rules_backtest(
     counts an action once, however many of its stages and repetitions match; `undated` matches have no readable time and
     are in no alert. json and jsonl have the counts per day and principal. With --expect an alert is new, gone or the
     same: by its rule, the time of its first match and what it folds on. Exit codes as for `scan`, 5 when a
-    rule of the path was refused, too; 1 on a difference.
+    rule of the path was refused, too; 1 on a difference. The summary is that of `scan`; its `matches` are before
+    suppression.
 
     Examples:  skytrail rules backtest my-rules/new.yml ./logs --from 30d
                skytrail rules backtest aws-root-used --archive --from 90d -o json
@@ -83,14 +95,17 @@ def rules_backtest(
         chosen.rules, moment(start, now), moment(end, now), bases=chosen.bases, correlations=chosen.correlations
     )
     given = [*(paths or ()), *([context_of(context).settings.archive_place] if archive else ())]
+    began = time.monotonic()
     tally = run_test(test, task, given, format_name, jobs, lambda: data_keys(context_of(context).settings))
+    if summary_file:
+        write_summary(summary_file, summary(tally, time.monotonic() - began, rules_refused=chosen.refused))
     changes = outcome.compare(expected, test.alerts) if expected is not None else None
     emit_outcome(test, changes, output, per_day=per_day)
     totals = test.totals
     say(f"{totals['alerts']:,} alerts from {totals['matches']:,} matches of {len(chosen.telling):,} rules")
     if save:
         say(f"{outcome.write(save, [one.id for one in chosen.telling], test.alerts.values()):,} alerts saved in {save}")
-    end_with(tally, changes, all_rules=chosen.whole)
+    end_with(tally, changes, all_rules=not chosen.refused)
 
 
 def run_test(

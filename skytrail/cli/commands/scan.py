@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ import typer
 from detectors.rule import SEVERITIES
 from detectors.rulebook import Rulebook
 from ingest.formats.registry import format_named
+from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.levels import Level
@@ -49,6 +50,7 @@ RulesOption = Annotated[
 ]
 SinceOption = Annotated[str | None, typer.Option("--from", help="Earliest event time: ISO 8601 or an age such as 24h.")]
 UntilOption = Annotated[str | None, typer.Option("--to", help="Event time before which to end.")]
+SummaryOption = Annotated[Path | None, typer.Option(help="Write the summary as JSON to this file.")]
 JobsOption = Annotated[int, typer.Option(min=0, help="Processes to use; 0: one per processor.")]
 
 
@@ -71,7 +73,7 @@ def scan(
         typer.Option("--strict", help="Also run the rules' own tests; exit 2, before reading, when a rule is refused."),
     ] = False,
     jobs: JobsOption = 0,
-    summary_file: Annotated[Path | None, typer.Option(help="Write the summary as JSON to this file.")] = None,
+    summary_file: SummaryOption = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary on stderr.")] = False,
     output: Annotated[
         ScanOutput | None,
@@ -108,7 +110,7 @@ def scan(
     seconds = time.monotonic() - began
     display.finish(run.tally, seconds)
     if summary_file:
-        summary_file.write_text(json.dumps(summary(run.tally, seconds), indent=2) + "\n", "utf-8")
+        write_summary(summary_file, summary(run.tally, seconds, rules_refused=len(book.errors)))
     if code := verdict(run.tally, fail_on, all_rules=not book.errors):
         raise typer.Exit(code)
 
@@ -140,6 +142,18 @@ def _write(run: Scan, work: Iterable[Piece], output: ScanOutput) -> None:
         except KeyboardInterrupt:
             say(f"interrupted; until then {summary_line(run.tally, time.monotonic() - began)}")
             raise
+
+
+def write_summary(file: Path, told: Mapping[str, object]) -> None:
+    """Write what a scan came to.
+
+    Raises:
+        ConfigError: The file can't be written.
+    """
+    try:
+        file.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+    except OSError as exc:
+        raise ConfigError(f"writing the summary: {exc.strerror}", where=str(file), mend="name another file") from exc
 
 
 def verdict(tally: Tally, fail_on: Level | None, *, all_rules: bool) -> Exit:

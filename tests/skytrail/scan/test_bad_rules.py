@@ -12,6 +12,7 @@ import structlog
 from typer.testing import CliRunner
 
 from detectors.rulebook import load
+from ingest.schema.errors import ConfigError
 from skytrail.cli.exits import Exit
 from skytrail.cli.main import build, first_word
 from tests.skytrail.scan.events import RULE, call, lines, rules
@@ -72,6 +73,42 @@ def test_a_backtest_with_a_refused_rule_is_incomplete(tmp_path: Path, trail: Pat
     assert RUNNER.invoke(build("rules"), arguments, catch_exceptions=False).exit_code == Exit.OK
     (directory / "syntax.yml").write_text(BROKEN["syntax.yml"])
     assert RUNNER.invoke(build("rules"), arguments, catch_exceptions=False).exit_code == Exit.INCOMPLETE
+
+
+@pytest.mark.parametrize("verb", [["scan"], ["rules", "backtest"]], ids=["scan", "backtest"])
+def test_the_summary_counts_the_rules_that_were_refused(tmp_path: Path, trail: Path, verb: list[str]) -> None:
+    directory, summary = rules(tmp_path / "rules"), tmp_path / "summary.json"
+    places = [str(trail), "--rules", str(directory)] if verb == ["scan"] else [str(directory), str(trail)]
+    app = build(verb[0])
+    counted = []
+    for name in (None, "syntax.yml", "modifier.yml"):
+        if name:
+            (directory / name).write_text(BROKEN[name])
+        RUNNER.invoke(app, [*verb, *places, "--summary-file", str(summary)], catch_exceptions=False)
+        told = json.loads(summary.read_text("utf-8"))
+        counted.append(told["rules_refused"])
+        assert told["matches"] == {"high": 1, "low": 1}
+    assert counted == [0, 1, 2]
+
+
+def test_a_summary_that_cannot_be_written_is_told_with_its_file(tmp_path: Path, trail: Path) -> None:
+    arguments = ["scan", str(trail), "--rules", str(rules(tmp_path / "rules")), "--summary-file", str(tmp_path)]
+    with pytest.raises(ConfigError, match="writing the summary"):
+        RUNNER.invoke(build(), arguments, catch_exceptions=False)
+
+
+def test_rules_are_listed_without_running_their_tests(tmp_path: Path) -> None:
+    directory = rules(tmp_path / "rules")
+    failing = RULE.replace("test-trail-stopped", "test-failing").replace("3c1f6a8e", "4c1f6a8e")
+    event = json.dumps({**call(0), "eventName": "StartLogging"})
+    failing += f"tests:\n  - {{name: fires, fires: true, event: {event}}}\n"
+    (directory / "failing.yml").write_text(failing)
+    listed = RUNNER.invoke(build("rules"), ["rules", "list", str(directory), "-o", "json"], catch_exceptions=False)
+    assert "0 refused" in listed.stderr
+    assert {row["id"]: row["tests"] for row in json.loads(listed.stdout)}["test-failing"] == 1
+    tested = RUNNER.invoke(build("rules"), ["rules", "test", str(directory)], catch_exceptions=False)
+    assert tested.exit_code == Exit.BAD_INPUT
+    assert "test-failing" in tested.stderr
 
 
 @pytest.mark.parametrize("verb", ["lint", "test"])

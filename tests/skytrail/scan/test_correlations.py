@@ -173,10 +173,12 @@ def test_entries_that_wait_for_an_alert_are_gone_with_the_scan(book: Rulebook) -
     assert shown == ["StopLogging"]
 
 
-def test_what_correlations_could_not_keep_is_told(tmp_path: Path, rule_dir: Path) -> None:
+@pytest.mark.parametrize("verb", [["scan"], ["rules", "backtest"]], ids=["scan", "backtest"])
+def test_what_correlations_could_not_keep_is_told(tmp_path: Path, rule_dir: Path, verb: list[str]) -> None:
     flood = [{**STOPS[0], "eventID": f"10000000-0000-4000-8000-{number:012d}"} for number in range(600)]
     folder, summary = written(tmp_path, a=flood), tmp_path / "summary.json"
-    arguments = ["scan", str(folder), "--rules", str(rule_dir), "--jobs", "1", "--summary-file", str(summary)]
+    places = [str(folder), "--rules", str(rule_dir)] if verb == ["scan"] else [str(rule_dir), str(folder)]
+    arguments = [*verb, *places, "--jobs", "1", "--summary-file", str(summary)]
     result = RUNNER.invoke(build(first_word(arguments)), arguments, catch_exceptions=False)
     lost = json.loads(summary.read_text("utf-8"))["correlation_matches_left_out"]["cut"]
     assert lost > 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import signal
@@ -20,6 +21,7 @@ from tests.skytrail.scan.events import call, lines, rules
 
 BIG_BYTES = 200 * 1024 * 1024
 NEEDED_BYTES = 2 * BIG_BYTES
+DOCUMENT_BYTES = 300_000_000  # more than is held of what can't be cut
 
 
 def start(tmp_path: Path, *arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
@@ -97,16 +99,34 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
         with file.open("wb") as handle:
             while handle.tell() < size:
                 handle.write(block)
-        process = start(
-            tmp_path, file, "--rules", directory, "--jobs", "2", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        peaks[name] = 0
-        while process.poll() is None:
-            peaks[name] = max(peaks[name], resident(process.pid))
-            time.sleep(0.02)
-        assert process.returncode == Exit.OK
+        peaks[name] = peak_of_scan(tmp_path, file, directory)
     assert peaks["big"] < 1.3 * peaks["small"] + 50e6
     assert peaks["big"] < 700e6
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_a_document(tmp_path: Path) -> None:
+    record = json.dumps({**call(0), "requestParameters": {"text": "x" * 20_000}}).encode()
+    file = tmp_path / "document.json.gz"
+    with gzip.open(file, "wb", compresslevel=1) as handle:
+        handle.write(b'{"Records":[' + record)
+        for _ in range(DOCUMENT_BYTES // len(record)):
+            handle.write(b"," + record)
+        handle.write(b"]}")
+    assert peak_of_scan(tmp_path, file, rules(tmp_path / "rules")) < DOCUMENT_BYTES
+
+
+def peak_of_scan(tmp_path: Path, file: Path, directory: Path) -> int:
+    """The most bytes that a scan with two processes held, which must read everything."""
+    process = start(
+        tmp_path, file, "--rules", directory, "--jobs", "2", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, resident(process.pid))
+        time.sleep(0.02)
+    assert process.returncode == Exit.OK
+    return peak
 
 
 def resident(pid: int) -> int:
