@@ -20,6 +20,10 @@ from streams.settings import WorkerSettings
 
 log = structlog.get_logger("skytrail.worker")
 
+METADATA_MAX_AGE_MS = 15_000
+"""A broker that just started answers before it knows its topics; who joins then gets no partitions and hears of them
+with the next look at the metadata: after five minutes where nothing is set. New partitions are seen as soon, too."""
+
 Batch = Sequence[faust.EventT[bytes]]
 Handler = Callable[[Batch], Awaitable[None]]
 
@@ -70,6 +74,7 @@ def build_app(role: str, kafka: KafkaSettings, worker: WorkerSettings, *, buffer
         broker_max_poll_interval=600,
         consumer_max_fetch_size=kafka.max_message_bytes,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         table_standby_replicas=0,
         worker_redirect_stdouts=False,
         producer_compression_type="zstd",
