@@ -166,6 +166,7 @@ def _segment(chain: Chain, seq: int) -> SegmentFacts:
         root=manifest.root,
         manifest=digest(body),
         promised=promised,
+        key="" if manifest.encryption is msgspec.UNSET else manifest.encryption.key,
         objects=(manifest.body.key, manifest.headers.key, manifest.leaves.key, manifest_key(prefix, seq)),
     )
 

@@ -76,6 +76,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
         manifest: Hex SHA-256 of the manifest.
         promised: Up to when its stamp says that it is kept.
         objects: Keys of all that it consists of.
+        key: Id of its data key; empty where it is in the clear.
     """
 
     seq: int
@@ -86,6 +87,7 @@ class SegmentFacts(msgspec.Struct, frozen=True, kw_only=True):
     manifest: str
     promised: dt.datetime | None = None
     objects: tuple[str, ...] = ()
+    key: str = ""
 
     @property
     def destroyed(self) -> Destroyed:

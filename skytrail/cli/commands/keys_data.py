@@ -18,7 +18,7 @@ from skytrail.retaining import open_retaining
 from skytrail.settings import Settings
 from storage.datakeys.keys import DataKeys
 from storage.ledger.key_history import shredded_keys
-from storage.retention.shredding import enter_shred
+from storage.retention.shredding import Opens, enter_shred
 
 COLUMNS = ("namespace", "id", "made", "provider", "kek")
 _APPROVERS = 2
@@ -83,6 +83,7 @@ def data_shred(
 ) -> None:
     r"""Destroy data keys: nobody can read again what a namespace received in those months.
 
+    Refused under a legal hold, and while a regime of the adopted policy asks to keep something that a key opens.
     First a `shred` entry is made in the ledger and published, then the keys are deleted from the key table; stopped
     between the two, run it again. `verify` then says ERASED, and still checks bytes, tree and ledger. Backups of the
     key table, Elasticsearch and Kafka are yours to clear: docs/runbook.md. The names are recorded, not proven.
@@ -106,7 +107,8 @@ def data_shred(
     if not yes:
         say(f"Would destroy {len(key):,} data keys of {namespace}; nothing was done. Next: the same with --yes")
         return
-    enter_shred(retaining.store, record, key, now, request=request, basis=basis, approvers=approver)
+    opens = Opens(list(retaining.chains(namespace)))
+    enter_shred(retaining.store, record, key, now, opens=opens, request=request, basis=basis, approvers=approver)
     for each in key:
         keys.destroy(namespace, each)
     say(f"Destroyed {len(key):,} data keys of {namespace}; the ledger says so")

@@ -162,6 +162,18 @@ def test_one_approver_an_unknown_key_and_one_in_use_are_refused(place: Place) ->
     assert len(place.rows()) == 2
 
 
+def test_a_key_is_not_destroyed_while_a_law_asks_to_keep_what_it_opens(place: Place) -> None:
+    policy = place.root / "retention.toml"
+    (key,) = (row["id"] for row in json.loads(place.run("keys", "data", "list", "-o", "json").stdout))
+    for regimes, cold in ((["sox"], "P9Y"), ([], "P99Y")):
+        told = {"name": "all", "regimes": regimes, "cold": cold}
+        policy.write_bytes(msgspec.toml.encode({"version": 1, "name": "acme", "class": [told]}))
+        place.run("retention", "adopt", str(policy))
+        with pytest.raises(Refused, match=r"sox-.* asks for P7Y of segment 0 of .* until 2033-03-02"):
+            place.run("keys", "data", "shred", key, "-n", "acme", *SHRED, "--yes")
+    assert len(json.loads(place.run("keys", "data", "list", "-o", "json").stdout)) == 1
+
+
 def test_where_nothing_is_encrypted_there_is_nothing_to_list(tmp_path: Path) -> None:
     file = tmp_path / "skytrail.toml"
     file.write_bytes(msgspec.toml.encode({"state_dir": str(tmp_path)}))

@@ -16,7 +16,7 @@ from storage.archive.manifest import parse
 from storage.archive.reader import ArchiveReader
 from storage.ledger.key_history import shredded_keys
 from storage.retention.record import Record
-from storage.retention.shredding import enter_shred
+from storage.retention.shredding import Opens, enter_shred
 from storage.verify.archive import examine
 from storage.verify.encryption import Opened
 from storage.verify.findings import Finding, Grade, Kind, Summary
@@ -185,7 +185,7 @@ def test_a_ciphertext_opens_at_its_own_place_only(clean: MadeArchive) -> None:
 def shred(made: MadeArchive, *approvers: str) -> bool:
     record = Record(made.store, made.log())
     told = {"request": "R-1", "basis": "a rule"}
-    return enter_shred(made.store, record, [key_id(made)], made.clock(), approvers=approvers, **told)
+    return enter_shred(made.store, record, [key_id(made)], made.clock(), opens=Opens([]), approvers=approvers, **told)
 
 
 def test_a_key_that_was_destroyed_lawfully_leaves_a_clean_archive_and_nothing_to_read(made: MadeArchive) -> None:
