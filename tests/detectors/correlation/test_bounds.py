@@ -149,6 +149,22 @@ def test_an_attack_that_goes_on_is_one_alert_a_cell() -> None:
     assert set().union(*alerts.values()) == {f"a{minute * 60}" for minute in range(120)}
 
 
+def test_an_attack_over_the_end_of_a_cell_is_told_at_once_on_both_sides_with_every_member_of_its_windows() -> None:
+    one = correlation(condition={"gte": 3}, timespan="5m", window_seconds=3600)
+    end = (one.cell_ms - START % one.cell_ms) // 1000
+    group = new_group(one)
+    members: dict[str, set[str]] = {}
+    opened: dict[str, int] = {}
+    for after in (-90, -60, -30, 30, 60):
+        for alert in step(group, signal(one, end + after)):
+            members.setdefault(alert.cell, set()).update(entry.member for entry in alert.events)
+            opened.setdefault(alert.cell, after)
+    assert list(opened.values()) == [-30, 30], "each is told by the event that completes it"
+    before, behind = members.values()
+    assert before == {f"a{end + after}" for after in (-90, -60, -30)}
+    assert behind == before | {f"a{end + after}" for after in (30, 60)}
+
+
 def test_where_too_many_new_terms_wait_the_oldest_are_decided_early_and_none_is_lost() -> None:
     one = correlation(type="new_terms", timespan=None, condition={"field": "f"}, learning="0d")
     group = new_group(one)
