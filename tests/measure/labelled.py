@@ -39,6 +39,7 @@ from ingest.schema.errors import RejectedRecord
 from skytrail.scan.evaluate import Evaluator, Task
 from tests.measure import report
 from tests.measure.runs import correlated
+from tests.measure.techniques import techniques
 
 EQUALS = Path(__file__).parent / "equals.toml"
 SOURCES = (
@@ -238,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.output == "json":
         sys.stdout.write(report.as_json(tallies, runs))
         return
-    lines = [*report.sources(tallies), "", *report.techniques(runs), "", *report.unmeasured(equals_of("unmeasured"))]
+    lines = [*report.sources(tallies), "", *report.techniques(runs), "", *report.looked_for(techniques())]
     if options.misses:
         lines += ["", *report.details(tallies, runs)]
     sys.stdout.write("\n".join(lines) + "\n")

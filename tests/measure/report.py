@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.measure.labelled import Run, Tally
+    from tests.measure.techniques import Technique
 
 
 def sources(tallies: Mapping[str, Tally]) -> Iterator[str]:
@@ -50,11 +51,13 @@ def techniques(runs: Mapping[str, Run]) -> Iterator[str]:
     yield f"{detected} of {len(runs)} techniques detected."
 
 
-def unmeasured(looked_for: Mapping[str, frozenset[str]]) -> Iterator[str]:
-    """A line for each technique whose runs have no published log."""
-    yield "| technique without a published log | rules that look for it |"
+def looked_for(table: Sequence[Technique]) -> Iterator[str]:
+    """A line for each technique of which nobody published a log."""
+    yield "| technique without a published log | rules that look for it, or why none does |"
     yield "| --- | --- |"
-    yield from (f"| {technique} | {', '.join(sorted(rules))} |" for technique, rules in looked_for.items())
+    yield from (f"| {one.name} | {', '.join(sorted(one.rules)) or one.why} |" for one in table)
+    yield ""
+    yield f"{sum(bool(one.rules) for one in table)} of {len(table)} of these have a rule that looks for them."
 
 
 def details(tallies: Mapping[str, Tally], runs: Mapping[str, Run]) -> Iterator[str]:
