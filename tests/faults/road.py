@@ -42,11 +42,16 @@ SESSION_S = 6.0
 
 @dataclass(slots=True)
 class Role:
-    """One worker process."""
+    """One worker process.
+
+    Attributes:
+        plain: Whether it has the settings of the road, and none of a test.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    plain: bool
 
     def said(self, text: str) -> bool:
         """Whether its log holds this text."""
@@ -118,15 +123,17 @@ class Road:
         name = f"{role}-{self._started:03d}"
         log = self.directory / f"{name}.log"
         process = spawn(["--config", str(self.config(name, changes)), "worker", role], log)
-        running = Role(name, process, log)
+        running = Role(name, process, log, plain=not changes)
         self.roles[role].append(running)
         return running
 
     def start_all(self) -> None:
         """Make exactly one worker of each role run, with plain settings; returns when they are up."""
         for role in ROLES:
-            for running in self.roles[role][1:]:
-                self.end(role, running)
+            plain = [running for running in self.roles[role] if running.plain]
+            for running in self.roles[role][:]:
+                if running not in plain[:1]:
+                    self.end(role, running)
             if not self.roles[role] or self.roles[role][0].process.poll() is not None:
                 self.roles[role].clear()
                 self.start(role)
