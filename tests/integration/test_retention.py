@@ -162,6 +162,13 @@ async def test_indices_are_planned_by_their_day_their_receipt_and_what_is_sealed
         "22": "KEEP",
     }
     assert held[name(scene, 20)].because == "legal hold case-9"
+    hit.source["skytrail"]["retention"] = {"class": "cards", "hot_until": "2026-01-01T00:00:00.000Z"}
+    client = connect(scene.settings, "indexer")
+    await Writer(client).write([BulkItem(name(scene, 21), "stamped", serialise(hit.source))])
+    await client.close()
+    await make_visible(scene.reader)
+    stamped = (await scene.items(dt.datetime(2025, 2, 23, tzinfo=dt.UTC)))[name(scene, 21)]
+    assert (stamped.decision, stamped.because) == ("KEEP", "its own stamp promises to keep it")
 
 
 async def test_one_document_is_explained_with_what_keeps_it_in_both_tiers(scene: Scene) -> None:
