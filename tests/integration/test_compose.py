@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from skytrail.demo.day import SEED, Day, generate, write_files
 from skytrail.demo.delivery import AUDIT
+from storage.index.client import connect
+from storage.index.rights import everybody
+from storage.settings import ElasticsearchSettings, Login
 from tests.integration.compose import ComposeProject
 from tests.integration.docker_engine import missing
 
@@ -101,6 +105,23 @@ def test_the_attacks_are_alerts(sent: Sent) -> None:
 def test_the_one_who_writes_documents_can_not_read_them(sent: Sent) -> None:
     status, _ = sent.project.search("indexer", "/logs-aws.cloudtrail-*/_count")
     assert status == 403
+
+
+async def test_the_auditor_sees_who_has_rights_and_no_event(sent: Sent) -> None:
+    password = SecretStr(sent.project.secrets["SKYTRAIL_ELASTICSEARCH__AUDITOR__PASSWORD"])
+    settings = ElasticsearchSettings(
+        url=f"http://127.0.0.1:{sent.project.elasticsearch_port}",
+        auditor=Login(username="skytrail_auditor", password=password),
+    )
+    client = connect(settings, "auditor")
+    try:
+        rights = {(each.kind, each.name): each.rights for each in await everybody(client)}
+    finally:
+        await client.close()
+    assert rights["user", "skytrail_indexer"] == ("auto_configure, create_doc, view_index_metadata on logs-*",)
+    assert rights["user", "skytrail_auditor"] == ()
+    assert "all on the cluster" in rights["user", "elastic"]
+    assert sent.project.search("auditor", "/logs-aws.cloudtrail-*/_count")[0] == 403
 
 
 def test_a_wrong_token_is_refused_at_the_webhook(sent: Sent) -> None:
