@@ -48,9 +48,10 @@ REVIEW = action("report.sign-off", dt.timedelta(days=3), target="access-review",
 class FakeSecurity:
     """An Elasticsearch with the security API: who asks is who the header says, and nothing that is tried succeeds."""
 
-    def __init__(self, actions: list[dict[str, Any]], *, run_as: tuple[str, ...] = ()) -> None:
+    def __init__(self, actions: list[dict[str, Any]], *, run_as: tuple[str, ...] = (), in_files: bool = False) -> None:
         self.actions = actions
         self.run_as = list(run_as)
+        self.own = {} if in_files else {"auditor": {"roles": ["skytrail_auditor"], "enabled": True}}
 
     async def answer(self, request: web.Request) -> web.Response:
         path = request.path
@@ -64,8 +65,12 @@ class FakeSecurity:
             },
             "/_security/user/_privileges": {**READ, "global": [], "applications": [], "run_as": self.run_as},
             "/_security/user/_has_privileges": {"cluster": {}, "index": {}},
-            "/_security/user": {"bob": {"roles": ["staff"], "enabled": False}, "eve": {"roles": [], "enabled": True}},
-            "/_security/role": {"staff": READ},
+            "/_security/user": {
+                "bob": {"roles": ["staff"], "enabled": False},
+                "eve": {"roles": [], "enabled": True},
+                **self.own,
+            },
+            "/_security/role": {"staff": READ, "skytrail_auditor": {"cluster": ["monitor", "read_security"]}},
             "/_security/role_mapping": {},
             "/_security/api_key": {
                 "api_keys": [
@@ -125,9 +130,15 @@ async def test_identities_and_everybody_else_are_told_as_elasticsearch_tells_the
         ("user", "bob", False, "staff", "read on logs-*"),
         ("API key", "export of eve (native1)", True, "staff", "read on logs-*"),
     )
-    assert "2 of 3 users, mappings and API keys" in found["everybody"].text
+    assert "2 of 4 users, mappings and API keys" in found["everybody"].text
     assert found["uses"].rows == (("ann", 1, REVIEW["@timestamp"], "desk-1", "report.sign-off"),)
     assert (found["reviews"].verdict, found["reviews"].rows[0][:2]) == (Verdict.PASS, ("2026-H2", "ann"))
+
+
+async def test_a_list_without_the_auditor_itself_is_no_list_of_everybody(tmp_path: Path) -> None:
+    everybody = (await made(FakeSecurity([], in_files=True), tmp_path))["everybody"]
+    assert (everybody.verdict, everybody.rows) == (Verdict.NOT_MEASURED, ())
+    assert "auditor of the realm native1, is not among the 3" in everybody.text
 
 
 async def test_who_may_act_as_another_has_more_than_their_duty(tmp_path: Path) -> None:
