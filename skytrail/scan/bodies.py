@@ -141,7 +141,14 @@ def bodies(
                 shape, looked = Shape.UNDECIDED, 0
             else:
                 break
-    if held if not inflow.gone else held.strip(BLANK):
+    rest = held.lstrip(BLANK)
+    if rest and keys is not None and shape is not Shape.LINES and not is_json(bytes(rest[:_OPENING_BYTES])):
+        raise MalformedBody(
+            "splitting body: no JSON value begins here",
+            where=f"byte {inflow.gone + len(held) - len(rest)}",
+            mend="the records before it were taken; mend what writes it",
+        )
+    if rest or (held and not inflow.gone):
         yield inflow.take(len(held))
     if inflow.fault:
         raise inflow.fault

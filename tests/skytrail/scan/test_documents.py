@@ -101,6 +101,16 @@ def test_a_fault_is_told_with_its_place_in_the_input(size: int) -> None:
     assert told.value.where == f"byte {document.index(b' 50}') + 1}"
 
 
+@pytest.mark.parametrize("rest", [b"smuggled", b"\n \nsmuggled"])
+def test_what_follows_a_document_and_is_none_is_told_with_its_place(rest: bytes) -> None:
+    document = b'{"Records":[' + b",".join([b'{"n":1}'] * 50) + b"]}"
+    found: list[bytes] = []
+    with pytest.raises(MalformedBody, match="no JSON value begins here") as told:
+        take_into(found, bodies(chunked(document + rest, [16]), size=40, list_keys=lambda _head: KEYS))
+    assert len(found) == 50
+    assert told.value.where == f"byte {len(document) + rest.index(b'smuggled')}"
+
+
 def test_of_damaged_gzip_the_records_before_are_given_and_the_damage_is_told() -> None:
     def damaged() -> Any:
         yield b'{"Records":[{"n":1},{"n":2},{"n'
