@@ -166,10 +166,11 @@ def next_turn(subject: Subject, policies: Sequence[InForce], now: dt.datetime) -
 
     Who goes through logs in the order of their receipt can pass over all that lies before it. Whatever comes later is
     kept until later, but for three things: a shorter policy holds for what comes after it, a row of a regime for what
-    was received before its end, and a stamp for what carries it.
+    was received between its two days, and a stamp for what carries it.
     """
-    ends = [row.valid_to for each in policies for row in each.policy.regime if row.valid_to is not None]
-    starts = {each.since for each in policies} | {dt.datetime.combine(day, dt.time(), dt.UTC) for day in ends}
+    rows = [row for each in policies for row in each.policy.regime]
+    days = {day for row in rows for day in (row.valid_from, row.valid_to) if day is not None}
+    starts = {each.since for each in policies} | {dt.datetime.combine(day, dt.time(), dt.UTC) for day in days}
     own = _latest(subject)
     for start in (own, *sorted(each for each in starts if each > own)):
         first = msgspec.structs.replace(subject, event=start, received=start, promised=None)
@@ -204,20 +205,30 @@ def _floors(tier: Tier, subject: Subject, policy: Policy, rule: ClassRule, now: 
 
 
 def _own(tier: Tier, subject: Subject, policy: Policy, rule: ClassRule, now: dt.datetime) -> Iterator[Limit]:
-    """What the organisation promised itself; where it said nothing and no regime does, the fallback."""
+    """What the organisation promised itself, by the rows of when it was received and by those of now.
+
+    A row that comes into force later takes the place of what the class said in its absence; what was stored before
+    keeps what it was promised then.
+    """
+    for at in (subject.received, now):
+        limit = _own_at(tier, subject, policy, rule, at)
+        if limit is not None:
+            yield limit
+
+
+def _own_at(tier: Tier, subject: Subject, policy: Policy, rule: ClassRule, at: dt.datetime) -> Limit | None:
+    """The same at one moment; None where only a regime speaks of the tier, and the fallback where nobody does."""
     start = subject.event if policy.time == "event" else subject.received
     named = f"class {rule.name!r} of policy {policy.name!r} keeps"
-    floors = list(_floors("cold", subject, policy, rule, now))
     if tier == "hot" and rule.hot is not None:
-        yield Limit(rule.hot.end(start), f"{named} {rule.hot} hot")
-    elif tier == "hot" and all(any(_floors("hot", subject, policy, rule, at)) for at in (_latest(subject), now)):
-        return  # by the rows of its time: one that comes into force later does not make it shorter
-    elif rule.cold is not None:
-        yield Limit(rule.cold.end(start), f"{named} {rule.cold}")
-    elif floors:
-        yield max(floors, key=lambda each: each.at)
-    else:
-        yield Limit(FALLBACK.end(_latest(subject)), f"{named} {FALLBACK}, since nothing else is said")
+        return Limit(rule.hot.end(start), f"{named} {rule.hot} hot")
+    if tier == "hot" and any(_floors("hot", subject, policy, rule, at)):
+        return None
+    if rule.cold is not None:
+        return Limit(rule.cold.end(start), f"{named} {rule.cold}")
+    because = f"{named} {FALLBACK}, since nothing else is said"
+    fallback = Limit(FALLBACK.end(_latest(subject)), because)
+    return max(_floors("cold", subject, policy, rule, at), key=lambda each: each.at, default=fallback)
 
 
 def _promised(subject: Subject) -> list[Limit]:

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from ingest.schema.errors import ConfigError
 from ingest.transports.registry import all_transports, as_collector
 from skytrail.init_files import ENVIRONMENT_FILE, SETTINGS_FILE, environment, new_settings, webhook_certificate, write
+from skytrail.reports.settings import DeliverySettings
 from skytrail.settings import Settings
 from skytrail.settings_template import settings_template
 
@@ -93,6 +94,10 @@ def test_every_default_can_be_uncommented_as_it_stands() -> None:
     assert values["archive"].pop("s3")["lock"] == "compliance"  # a table that is not there by default
     for by_name in ("witnesses", "authorities"):
         values["ledger"].pop(by_name)  # tables of the user's choice: what is in them has no default
+    delivery = values["reports"].pop("deliveries")["NAME"]
+    kind = {"kind": "retention", "directory": "reports"}
+    assert delivery.pop("s3")["lock"] == "compliance"
+    assert DeliverySettings(**{**kind, **delivery}) == DeliverySettings(**kind)
     assert Settings(**values) == Settings()
     own = {name: collector.pop(name) for name in all_transports()}
     plain = {"transport": "files", "format": "aws.cloudtrail"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest.schema.errors import IntegrityError, StoreUnavailable
@@ -56,6 +56,13 @@ def test_what_no_policy_or_class_speaks_of_has_no_stamp() -> None:
     assert stamp_of(subject("2026-03-01"), [since("2026-01-01", {"name": "x", "datasets": ["gcp.*"]})]) is None
 
 
+@example(  # the row of this regime begins in 2026 and asks for less than what is kept where nothing is said
+    Subject(namespace="shop", dataset=DATASET, event=moment("2014-03-31"), received=moment("2014-03-31")),
+    [since("2012-03-01", {"name": "x", "regimes": ["cis-kubernetes"]})],
+    1294,
+    "P1M",
+    3000,
+)
 @given(subjects(), policies(), st.integers(1, 5000), st.sampled_from(["P1M", "P13M", "P5Y"]), st.integers(0, 3000))
 def test_no_later_policy_lets_go_of_anything_before_its_stamp(
     told: Subject, before: list[InForce], later: int, period: str, after: int
