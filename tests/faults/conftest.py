@@ -29,9 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fault_engines() -> Iterator[local.EngineState]:
-    """A Kafka and an Elasticsearch that a test may do anything to."""
+    """A Kafka and an Elasticsearch that a test may do anything to; they end with the last test of this folder."""
     with temporary_home() as home:
         yield local.start(
             home,
@@ -41,9 +41,9 @@ def fault_engines() -> Iterator[local.EngineState]:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole_road(fault_engines: local.EngineState, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
-    """The road on these engines; its roles are ended with the session."""
+    """The road on these engines; its roles end before the engines do."""
     road = Road(Path(tmp_path_factory.mktemp("road")), fault_engines)
     asyncio.run(road.prepare())
     yield road

@@ -1,4 +1,4 @@
-"""A collector that is killed while its cloud answers badly: what the sources of Azure and Google have in common."""
+"""A collector that is killed while its cloud answers badly: what the sources of all clouds have in common."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ EACH = 8  # records of a body
 REPEATED = 5  # every so many bodies are put twice, as clouds do
 
 
-class Way(Protocol):
-    """A transport and its source.
+class Filled(Protocol):
+    """A transport, and a source into which something is put.
 
     Attributes:
         transport: Its name.
@@ -49,6 +49,10 @@ class Way(Protocol):
         """Put records; `number` is different for each call."""
         ...
 
+
+class Way(Filled, Protocol):
+    """A source that a collector empties until it is stopped."""
+
     async def left(self) -> int:
         """How much of what was put is not acknowledged."""
         ...
@@ -63,7 +67,7 @@ class Collecting:
     """Collectors of one way, one after the other, on a road."""
 
     road: Road
-    way: Way
+    way: Filled
     started: int = 0
 
     @property
@@ -80,19 +84,17 @@ class Collecting:
         self.started += 1
         return spawn(["--config", str(self._config()), "collect", self.name], self.road.directory / f"{name}.log")
 
+    def said(self) -> str:
+        """The end of what the last collector said."""
+        log = self.road.directory / f"collect-{self.way.transport}-{self.started - 1}.log"
+        return log.read_text("utf-8", "replace")[-2000:]
+
     async def put(self, rng: random.Random, sent: set[str], bodies: int) -> None:
         """Put bodies at the source, and note the ids of their records."""
         for _ in range(bodies):
             records = self.way.records(rng, EACH)
             await self.way.put(len(sent) // EACH, list(records.values()))
             sent.update(records)
-
-    async def left_at_most(self, limit: int) -> None:
-        """Wait until no more than this is not acknowledged."""
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while (left := await self.way.left()) > limit:
-            assert time.monotonic() < deadline, f"{left} are left, at most {limit} were to be"
-            await asyncio.sleep(0.1)
 
     async def offboarded(self) -> dict[str, Any]:
         """End the source as an operator would; what the command says.
@@ -123,6 +125,29 @@ class Collecting:
         return self.road.config(self.name, {"collectors": {self.name: collector}})
 
 
+async def left_at_most(way: Way, limit: int) -> None:
+    """Wait until no more than this is not acknowledged."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while (left := await way.left()) > limit:
+        assert time.monotonic() < deadline, f"{left} are left, at most {limit} were to be"
+        await asyncio.sleep(0.1)
+
+
+async def arrived(road: Road, namespace: str, sent: set[str]) -> Status:
+    """Wait until the road is at rest: everything that was put is there, by its id, once; some of it came twice.
+
+    Raises:
+        AssertionError: Something is lost, alien, refused or unaccounted for.
+    """
+    expected, status = await settled(road, namespace)
+    lost, alien = sorted(sent - expected.uids), sorted(expected.uids - sent)
+    assert not lost, f"{len(lost)} of {len(sent)} are lost: {lost[:3]}"
+    assert not alien, f"{len(alien)} were never sent: {alien[:3]}"
+    assert status.totals["duplicate"] > 0
+    assert status.totals["dead_lettered"] == 0
+    return status
+
+
 async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False) -> None:
     """Kill a collector amid troubles and let another one finish: nothing is lost, twice or unaccounted for.
 
@@ -140,7 +165,7 @@ async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False)
     await collecting.put(rng, sent, BODIES)
     there = await way.left()
     collector = collecting.start()
-    await collecting.left_at_most(there - 1)
+    await left_at_most(way, there - 1)
     way.trouble()
     for _ in range(FLOWING):  # so that it dies amid work, however fast it is
         await asyncio.sleep(0.03)
@@ -150,17 +175,12 @@ async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False)
     assert await way.left() > 0
     await collecting.put(rng, sent, BODIES)
     collector = collecting.start()
-    await collecting.left_at_most(0)
+    await left_at_most(way, 0)
     stated = await collecting.offboarded() if offboard else {}
     if not offboard:
         collector.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(collector.wait, STOP_TIMEOUT_S) == 0
-    expected, status = await settled(road, collecting.namespace)
-    lost, alien = sorted(sent - expected.uids), sorted(expected.uids - sent)
-    assert not lost, f"{len(lost)} of {len(sent)} are lost: {lost[:3]}"
-    assert not alien, f"{len(alien)} were never sent: {alien[:3]}"
-    assert status.totals["duplicate"] > 0
-    assert status.totals["dead_lettered"] == 0
+    status = await arrived(road, collecting.namespace, sent)
     if offboard:
         _agrees(stated, status, len(sent))
 
