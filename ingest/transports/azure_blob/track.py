@@ -20,12 +20,10 @@ class Track:
     Attributes:
         last: How far it was delivered; None before the first body.
         reading: It is being read, or soon will be.
-        kept: The checkpoint knows all that is acknowledged.
     """
 
     last: Mark | None = None
     reading: bool = False
-    kept: bool = True
     _progress: Progress[Mark] = field(default_factory=Progress)
 
     @property

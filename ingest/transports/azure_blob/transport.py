@@ -18,34 +18,30 @@ import contextlib
 import datetime as dt
 import logging
 import math
-import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, NamedTuple, TypeVar
 
-from ingest.backoff import Backoff
 from ingest.schema.envelope import Origin
-from ingest.schema.errors import SkytrailError, SourceRefused, StoreUnavailable, TransientError
+from ingest.schema.errors import SourceRefused
 from ingest.transports.azure_blob.bodies import Body, next_body
 from ingest.transports.azure_blob.container import Container, Listed, Read
 from ingest.transports.azure_blob.marks import Mark, Marks
 from ingest.transports.azure_blob.settings import AzureBlobSettings
 from ingest.transports.azure_blob.track import Track
 from ingest.transports.azure_blob.troubles import replaced, vanished, vanished_unread
+from ingest.transports.checkpoints.notes import Notes
 from ingest.transports.contract import Place
+from ingest.transports.looks import Looks
 from ingest.transports.messages.delivery import MessageDelivery
-from ingest.transports.telling import Told
 
 T = TypeVar("T")
 
 _NAME = "azure_blob"
 _GROWS_S = 3600.0  # an append blob that was not written to for so long is taken as finished
 _WATCHED_S = 48 * 3600.0  # of a blob that was written to since, it is told when it vanishes
-_SAVE_EVERY_S = 1.0
 _REFUSED_PAUSE_S = 15.0
 _REFUSED_AGAIN_S = 3600.0  # a blob that can't be read is tried again then, or when it changed
-_DAY_S = 86400
-_uniform = random.SystemRandom().uniform
 logging.getLogger("azure").addHandler(logging.NullHandler())  # what it logs reaches us as errors as well
 
 
@@ -91,12 +87,9 @@ class AzureBlob:
         self._since = _seconds(settings.since)
         self._tracks: dict[str, Track] = {}
         self._aside: dict[str, _Aside] = {}
-        self._again: deque[MessageDelivery] = deque()
         self._work: set[asyncio.Future[Any]] = set()
-        self._wake = asyncio.Event()
-        self._told = Told()
-        self._closing = False
-        self._save_at = 0.0
+        self._looks: Looks[MessageDelivery] = Looks(place.warn, self._save)
+        self._notes: Notes[Mark] = Notes(marks, place.clock, self._looks.tell, self._release)
 
     async def start(self) -> None:
         """Ask for one blob.
@@ -104,50 +97,22 @@ class AzureBlob:
         Raises:
             SourceRefused: The container refuses us.
         """
-        patience = Backoff(first_s=1.0, cap_s=30.0, alarm_after_s=0.0, on_alarm=lambda error, _: self._tell(error))
-        await patience.forever(self._container.look)
+        await self._looks.begin(self._container.look)
 
     async def deliveries(self) -> AsyncIterator[MessageDelivery]:
         """See `Transport.deliveries`; never ends by itself."""
-        pause = first_pause = 1.0
-        while not self._closing:
-            try:
-                async for delivery in self._look():
-                    yield delivery
-                pause, rest = first_pause, self._settings.poll_interval_s
-            except TransientError as exc:
-                self._tell(exc)
-                pause, rest = min(30.0, 2 * pause), _uniform(0, pause)
-            except SourceRefused as exc:
-                self._tell(exc)
-                rest = _REFUSED_PAUSE_S
-            until = asyncio.get_running_loop().time() + rest
-            while not self._closing and (left := until - asyncio.get_running_loop().time()) > 0:
-                while self._again:
-                    yield self._again.popleft()
-                await self._wait(left)
+        rest = self._settings.poll_interval_s
+        async for delivery in self._looks.repeated(self._look, rest_s=rest, refused_rest_s=_REFUSED_PAUSE_S):
+            yield delivery
 
     async def close(self) -> None:
         """See `Transport.close`."""
-        if self._closing:
-            return
-        self._closing = True
-        self._wake.set()
+        self._looks.stop()
         for work in tuple(self._work):
             work.cancel()
         await asyncio.gather(*tuple(self._work), return_exceptions=True)
-        self._save()
-        self._marks.close()
+        self._notes.close()
         await self._container.close()
-
-    async def _wait(self, seconds: float) -> None:
-        """Until a body was handed back, the transport closes, or the time is over."""
-        self._wake.clear()
-        if self._closing or self._again:
-            return
-        self._save()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
 
     async def _look(self) -> AsyncIterator[MessageDelivery]:
         """Everything that is new in the container.
@@ -163,17 +128,15 @@ class AzureBlob:
                 seen.update(blob.locator for blob in page if blob.modified > now - _WATCHED_S)
                 async for delivery in self._read(self._due(page, now), now):
                     yield delivery
-                    while self._again:
-                        yield self._again.popleft()
-        if not self._closing:
+                    for again in self._looks.handed_back():
+                        yield again
+        if not self._looks.closing:
             self._notice_gone(seen, now)
-            self._noted(self._marks.forget, _day(now))
-            self._save()
+            self._notes.looked()
 
     def _due(self, page: list[Listed], now: float) -> list[Listed]:
         """The blobs of a page that have something new, with their tracks."""
-        marks = self._marks.find([blob.locator for blob in page])
-        self._noted(self._marks.saw, marks, _day(now))
+        marks = self._notes.find([blob.locator for blob in page])
         due: list[Listed] = []
         for blob in page:
             track = self._tracks.get(blob.locator)
@@ -197,7 +160,7 @@ class AzureBlob:
         waiting = deque(due)
         ahead: deque[tuple[Listed, asyncio.Future[Body | None]]] = deque()
         try:
-            while (waiting or ahead) and not self._closing:
+            while (waiting or ahead) and not self._looks.closing:
                 while waiting and len(ahead) < self._settings.read_ahead:
                     blob = waiting.popleft()
                     ahead.append((blob, self._begun(self._next(blob, now))))
@@ -224,13 +187,13 @@ class AzureBlob:
                 elif found.body:
                     yield self._deliver(blob, found)
                 elif mark := self._tracks[blob.locator].looked(blob, found):
-                    self._keep(mark)
+                    self._notes.keep(mark)
                 if found.waits:
                     self._aside[blob.locator] = _Aside(blob.etag, math.inf, grows=_grows(blob, now))
                 if (found.ended and not found.replaced) or not blob.size:
                     return
                 found = await self._done(self._next(blob, now))
-            if not self._closing and self._tracks[blob.locator].last is None:
+            if not self._looks.closing and self._tracks[blob.locator].last is None:
                 self._place.warn(vanished_unread(blob))
         except SourceRefused as exc:
             self._place.warn(exc)
@@ -252,17 +215,18 @@ class AzureBlob:
         """The blob is not the one that was read; what was delivered of the other stays delivered."""
         last = self._tracks[blob.locator].last
         self._tracks[blob.locator] = Track(reading=True)
-        self._noted(self._marks.drop, blob.locator)
+        self._notes.drop([blob.locator])
         if last and (blob.appended or blob.size < last.offset):
             self._place.warn(replaced(blob, last))
 
     def _notice_gone(self, seen: set[str], now: float) -> None:
         """Tell of blobs that were written to lately and are not listed any longer."""
+        self._notes.save()
         for mark in self._marks.written_after(now - _WATCHED_S, self._container.prefix):
             if mark.locator in seen:
                 continue
             self._place.warn(vanished(mark))
-            self._noted(self._marks.drop, mark.locator)
+            self._notes.drop([mark.locator])
             self._tracks.pop(mark.locator, None)
             self._aside.pop(mark.locator, None)
 
@@ -280,12 +244,8 @@ class AzureBlob:
         def settled() -> None:
             mark = track.settle(reach)
             if mark is not None and self._tracks.get(blob.locator) is track:
-                track.kept = self._keep(mark)
+                self._notes.keep(mark)
                 self._release(blob.locator)
-
-        def returned(delivery: MessageDelivery) -> None:
-            self._again.append(delivery)
-            self._wake.set()
 
         def given_up(reason: str) -> None:
             self._place.warn(SourceRefused(f"collecting body: given up: {reason}", where=origin.locator))
@@ -296,7 +256,7 @@ class AzureBlob:
             found.body,
             self._place.clock(),
             on_settled=settled,
-            on_returned=returned,
+            on_returned=self._looks.hand_back,
             on_given_up=given_up,
         )
 
@@ -308,7 +268,7 @@ class AzureBlob:
     def _release(self, locator: str) -> None:
         """Keep in memory only what is being read or settled; of the rest the checkpoint knows."""
         track = self._tracks.get(locator)
-        if track and track.kept and not track.reading and not track.waits:
+        if track and not track.reading and not track.waits and not self._notes.waits(locator):
             del self._tracks[locator]
 
     def _begun(self, work: Awaitable[T]) -> asyncio.Future[T]:
@@ -319,41 +279,18 @@ class AzureBlob:
 
     async def _done(self, work: Awaitable[T]) -> T | None:
         """What some work gives; None when the transport closes meanwhile."""
-        if self._closing and not isinstance(work, asyncio.Future):
+        if self._looks.closing and not isinstance(work, asyncio.Future):
             return None
         task = self._begun(work)
         try:
             return await task
         except asyncio.CancelledError:
-            if self._closing:
+            if self._looks.closing:
                 return None
             raise
 
-    def _tell(self, trouble: SkytrailError) -> None:
-        if self._told.is_news(trouble, asyncio.get_running_loop().time()):
-            self._place.warn(trouble)
-
-    def _keep(self, mark: Mark) -> bool:
-        """Note a mark; whether it could be noted."""
-        if self._closing:
-            return False
-        kept = self._noted(self._marks.put, mark, _day(self._place.clock().timestamp()))
-        if asyncio.get_running_loop().time() >= self._save_at:
-            self._save()
-        return kept
-
     def _save(self) -> None:
-        self._noted(self._marks.save)
-        self._save_at = asyncio.get_running_loop().time() + _SAVE_EVERY_S
-
-    def _noted(self, note: Callable[..., None], *arguments: object) -> bool:
-        """Write something into the checkpoint; a full disk is told, and does not stop the reading."""
-        try:
-            note(*arguments)
-        except StoreUnavailable as exc:
-            self._tell(exc)
-            return False
-        return True
+        self._notes.save()
 
 
 def _grows(blob: Listed, now: float) -> bool:
@@ -366,7 +303,3 @@ def _seconds(since: dt.datetime | dt.date | None) -> float:
     if not isinstance(since, dt.datetime):
         since = dt.datetime.combine(since, dt.time(), dt.UTC)
     return since.timestamp()
-
-
-def _day(now: float) -> int:
-    return int(now // _DAY_S)

@@ -12,16 +12,14 @@ Tests:    tests/ingest/transports/gcs_listing/
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import datetime as dt
-import random
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ingest.backoff import Backoff
-from ingest.schema.errors import SkytrailError, SourceRefused, StoreUnavailable, TransientError
+from ingest.schema.errors import SkytrailError, SourceRefused
+from ingest.transports.checkpoints.notes import Notes
 from ingest.transports.contract import Place
 from ingest.transports.gcs_listing.bucket import Listed, Page, page_of
 from ingest.transports.gcs_listing.marks import Mark, Marks
@@ -29,15 +27,13 @@ from ingest.transports.gcs_listing.settings import GcsListingSettings
 from ingest.transports.google_cloud.objects import ObjectDelivery, ObjectReader, Piece
 from ingest.transports.google_cloud.read_ahead import ReadAhead
 from ingest.transports.google_cloud.storage import Storage
+from ingest.transports.looks import Looks
 from ingest.transports.messages.progress import Progress
-from ingest.transports.telling import Told
 
 _NAME = "gcs_listing"
 _PATIENCE_S = 60.0  # with one object that can't be read now; the next look tries again
 _REFUSED_AGAIN_S = 3600.0
-_SAVE_EVERY_S = 1.0
-_DAY_S = 86400
-_uniform = random.SystemRandom().uniform
+_LEFT_S = 1.0  # between looks at what is not settled at the end
 
 
 async def open_transport(settings: GcsListingSettings, place: Place) -> GcsListing:
@@ -79,19 +75,13 @@ class GcsListing:
         self._place = place
         self._backoff = replace(backoff or Backoff(), give_up_after_s=_PATIENCE_S)
         self._storage = Storage(settings.credentials_file, settings.storage_endpoint, threads=settings.fetch_ahead + 1)
-        self._marks = Marks(
-            settings.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.objects.sqlite"
-        )
+        file = settings.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.objects.sqlite"
+        self._looks: Looks[ObjectDelivery] = Looks(place.warn, self._save)
+        self._notes: Notes[Mark] = Notes(Marks(file), place.clock, self._looks.tell, self._release)
         self._ahead: ReadAhead[_Object] = ReadAhead(settings.fetch_ahead, self._next, lambda: None)
         self._objects: dict[str, _Object] = {}
         self._refused: dict[str, tuple[int, float]] = {}
         self._unread: set[str] = set()
-        self._unkept: dict[str, Mark] = {}
-        self._again: deque[ObjectDelivery] = deque()
-        self._wake = asyncio.Event()
-        self._told = Told()
-        self._closing = False
-        self._save_at = 0.0
 
     async def start(self) -> None:
         """Look at the bucket.
@@ -99,45 +89,24 @@ class GcsListing:
         Raises:
             SourceRefused: It refuses us.
         """
-        patience = Backoff(first_s=1.0, cap_s=30.0, alarm_after_s=0.0, on_alarm=lambda error, _: self._tell(error))
-        await patience.forever(lambda: self._page(""))
+        await self._looks.begin(lambda: self._page(""))
 
     async def deliveries(self) -> AsyncIterator[ObjectDelivery]:
         """See `Transport.deliveries`; ends by itself only with `once`."""
-        pause = first_pause = 1.0
-        while not self._closing:
-            try:
-                async for delivery in self._look():
-                    yield delivery
-                if self._settings.once:
-                    async for delivery in self._leftovers():
-                        yield delivery
-                    return
-                pause, rest = first_pause, self._settings.poll_interval_s
-            except TransientError as exc:
-                self._tell(exc)
-                pause, rest = min(30.0, 2 * pause), _uniform(0, pause)
-            except SourceRefused as exc:
-                if self._settings.once:
-                    raise
-                self._tell(exc)
-                rest = self._settings.poll_interval_s
-            until = asyncio.get_running_loop().time() + rest
-            while not self._closing and (left := until - asyncio.get_running_loop().time()) > 0:
-                while self._again:
-                    yield self._again.popleft()
-                await self._wait(left)
+        settings = self._settings
+        pause = settings.poll_interval_s
+        async for delivery in self._looks.repeated(self._look, rest_s=pause, refused_rest_s=pause, once=settings.once):
+            yield delivery
+        if settings.once:
+            async for delivery in self._leftovers():
+                yield delivery
 
     async def close(self) -> None:
         """See `Transport.close`."""
-        if self._closing:
-            return
-        self._closing = True
-        self._wake.set()
+        self._looks.stop()
         await self._ahead.end()
         await self._storage.close()
-        self._save()
-        self._marks.close()
+        self._notes.close()
 
     async def _look(self) -> AsyncIterator[ObjectDelivery]:
         """Everything that is new in the bucket.
@@ -150,17 +119,16 @@ class GcsListing:
         self._unread.clear()
         self._refused = {name: (made, until) for name, (made, until) in self._refused.items() if until > now}
         page = await self._page("")
-        while not self._closing:
+        while not self._looks.closing:
             for each in self._due(page.objects, now):
                 self._ahead.add(each)
-            while len(self._ahead) and not self._closing:
+            while len(self._ahead) and not self._looks.closing:
                 async for delivery in self._bodies(now):
                     yield delivery
-                    while self._again:
-                        yield self._again.popleft()
+                    for again in self._looks.handed_back():
+                        yield again
             if not page.next:
-                self._noted(self._marks.forget, _day(now))
-                self._save()
+                self._notes.looked()
                 return
             page = await self._page(page.next)
 
@@ -170,11 +138,11 @@ class GcsListing:
         Raises:
             SourceRefused: Some objects could not be read.
         """
-        while self._objects and not self._closing:
-            while self._again:
-                yield self._again.popleft()
-            await self._wait(_SAVE_EVERY_S)
-        if self._unread and not self._closing:
+        while self._objects and not self._looks.closing:
+            for delivery in self._looks.handed_back():
+                yield delivery
+            await self._looks.wait(_LEFT_S)
+        if self._unread and not self._looks.closing:
             what = f"reading bucket: {len(self._unread)} objects could not be read"
             mend = "they were named before; mend that and run it again: what was read is not read again"
             raise SourceRefused(what, where=f"{self._settings.bucket}/{self._settings.prefix}", mend=mend)
@@ -184,8 +152,7 @@ class GcsListing:
 
     def _due(self, listed: Sequence[Listed], now: float) -> list[_Object]:
         """The objects of a page that have something new."""
-        marks = self._marks.find([each.ref.locator for each in listed])
-        self._noted(self._marks.saw, marks, _day(now))
+        marks = self._notes.find([each.ref.locator for each in listed])
         due: list[_Object] = []
         for each in listed:
             mark = marks.get(each.ref.locator)
@@ -219,7 +186,7 @@ class GcsListing:
         """The bodies of the object that waits first."""
         async with contextlib.aclosing(self._ahead.pieces()) as pieces:
             async for one, piece in pieces:
-                if self._closing:
+                if self._looks.closing:
                     return
                 ended = not isinstance(piece, Piece) or piece.last
                 if isinstance(piece, SkytrailError):
@@ -228,7 +195,7 @@ class GcsListing:
                     yield self._delivery_of(one, piece)
                 if ended:
                     one.reading = False
-                    self._release(one)
+                    self._release(one.reader.ref.locator)
 
     def _fail(self, one: _Object, error: SkytrailError, now: float) -> None:
         self._place.warn(error)
@@ -254,61 +221,20 @@ class GcsListing:
                 self._place.warn(SourceRefused(f"collecting body: given up: {given_up}", where=ref.locator))
             mark = one.progress.settle(reach)
             if mark is not None:
-                self._unkept[ref.locator] = mark
-            if asyncio.get_running_loop().time() >= self._save_at:
-                self._save()
-            self._release(one)
+                self._notes.keep(mark)
+            self._release(ref.locator)
 
-        def returned(delivery: ObjectDelivery) -> None:
-            self._again.append(delivery)
-            self._wake.set()
+        return ObjectDelivery(piece, self._place.clock(), settled, self._looks.hand_back)
 
-        return ObjectDelivery(piece, self._place.clock(), settled, returned)
-
-    def _release(self, one: _Object) -> None:
+    def _release(self, locator: str) -> None:
         """Keep in memory only what is being read or settled; of the rest the checkpoint knows."""
-        locator = one.reader.ref.locator
-        if not one.reading and not one.progress.unsettled and locator not in self._unkept:
-            self._objects.pop(locator, None)
-
-    async def _wait(self, seconds: float) -> None:
-        """Until something was handed back or settled, the transport closes, or the time is over."""
-        self._wake.clear()
-        if self._closing or self._again:
-            return
-        self._save()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+        one = self._objects.get(locator)
+        if one and not one.reading and not one.progress.unsettled and not self._notes.waits(locator):
+            del self._objects[locator]
 
     def _save(self) -> None:
-        """Write what is acknowledged into the checkpoint; what could not be written is kept for the next time."""
-        self._save_at = asyncio.get_running_loop().time() + _SAVE_EVERY_S
-        day = _day(self._place.clock().timestamp())
-        for locator, mark in tuple(self._unkept.items()):
-            if not self._noted(self._marks.put, mark, day):
-                return
-            del self._unkept[locator]
-            if locator in self._objects:
-                self._release(self._objects[locator])
-        self._noted(self._marks.save)
-
-    def _noted(self, note: Callable[..., None], *arguments: object) -> bool:
-        """Write something into the checkpoint; a full disk is told, and does not stop the reading."""
-        try:
-            note(*arguments)
-        except StoreUnavailable as exc:
-            self._tell(exc)
-            return False
-        return True
-
-    def _tell(self, trouble: SkytrailError) -> None:
-        if self._told.is_news(trouble, asyncio.get_running_loop().time()):
-            self._place.warn(trouble)
+        self._notes.save()
 
 
 def _moment(given: dt.datetime | dt.date) -> dt.datetime:
     return given if isinstance(given, dt.datetime) else dt.datetime.combine(given, dt.time(), dt.UTC)
-
-
-def _day(now: float) -> int:
-    return int(now // _DAY_S)
