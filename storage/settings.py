@@ -56,7 +56,9 @@ class S3ArchiveSettings(BaseModel, extra="forbid", frozen=True):
     lock: Literal["compliance", "governance", "none"] = Field(
         default="compliance", description="Object Lock of what is sealed; `none` only where the bucket can't lock."
     )
-    lock_days: int = Field(default=400, ge=1, description="Days for which an object is locked when it is written.")
+    lock_days: int = Field(
+        default=400, ge=1, description="Days for which an object is locked at least; longer where its stamp says so."
+    )
     request_timeout_s: float = Field(default=30.0, gt=0, description="Seconds to connect, and between bytes.")
 
 

@@ -280,9 +280,9 @@ class PartitionSealer:
         """Write a plan; every step can be done again."""
         for files in plan.files:
             for key, body in files.objects:
-                self._store.put(key, body)
+                self._store.put(key, body, files.until)
         for files in plan.files:
-            self._store.put(files.key, files.body)
+            self._store.put(files.key, files.body, files.until)
         for files in plan.files:
             self._chains[files.manifest.namespace].advance(files)
 

@@ -79,6 +79,12 @@ class SegmentFiles(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     objects: tuple[tuple[str, bytes], ...]
 
+    @property
+    def until(self) -> dt.datetime | None:
+        """Up to when its stamp promises to keep it."""
+        stamp = self.manifest.retention
+        return None if stamp is msgspec.UNSET else dt.datetime.fromisoformat(stamp.retain_until)
+
 
 _line_encoder = msgspec.json.Encoder()
 

@@ -6,6 +6,7 @@ tests/storage/archive/test_store_contract.py, with faults injected at each opera
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
@@ -23,10 +24,15 @@ class ArchiveStore(Protocol):
     that it happened nor that it did not, and the same call is made again. A bad key raises `Refused`.
     """
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes, until: dt.datetime | None = None) -> None:
         """Write an object, whole or not at all; durable on return.
 
         Putting the same bytes again succeeds silently.
+
+        Args:
+            key: Where.
+            body: Its bytes.
+            until: Where the store can keep it from being deleted by anybody, it does so until then at least.
 
         Raises:
             AlreadyExists: The key holds other bytes; they are left as they are.

@@ -50,12 +50,16 @@ class Kind(enum.StrEnum):
     """Still there, though the ledger says that it was to be destroyed."""
     UNLAWFUL = "UNLAWFUL"
     """Destroyed, or to be destroyed, against the policy of the ledger, a hold, or without the approvals it asks for."""
+    DRIFT = "DRIFT"
+    """The store's own legal hold on it is not what the ledger says."""
+    LOCK_WEAK = "LOCK_WEAK"
+    """The store lets it be deleted before its stamp ends."""
     UNCHECKED = "UNCHECKED"
     """Could not be read or is of a later version: nothing is known about it."""
 
 
 _LAWFUL = frozenset({Kind.ERASED})
-_INCOMPLETE = frozenset({Kind.UNCHECKED, Kind.UNANCHORED})
+_INCOMPLETE = frozenset({Kind.UNCHECKED, Kind.UNANCHORED, Kind.LOCK_WEAK})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

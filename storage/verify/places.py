@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,19 @@ from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
 
 _CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a store itself does to keep an object.
+
+    Attributes:
+        until: Nobody deletes it before; None: there is no such moment.
+        held: Nobody deletes it at all.
+    """
+
+    until: dt.datetime | None
+    held: bool
 
 
 class Place(Protocol):
@@ -38,6 +52,13 @@ class Place(Protocol):
 
     def walk(self, folder: str) -> Iterator[str]:
         """The keys of all objects below a folder, sorted; none where it is not there.
+
+        Raises:
+            OSError: It can't be read.
+        """
+
+    def guard(self, key: str) -> Guard | None:
+        """How the store keeps an object from being deleted; None where it can't, or there is no such object.
 
         Raises:
             OSError: It can't be read.
@@ -79,6 +100,11 @@ class Directory:
         start = self.root / folder
         if start.is_dir():
             yield from sorted(path.relative_to(self.root).as_posix() for path in start.rglob("*") if path.is_file())
+
+    def guard(self, key: str) -> Guard | None:
+        """See `Place.guard`: a directory keeps nothing from its owner."""
+        del key
+        return None
 
     def metadata(self, key: str) -> Mapping[str, str]:
         """See `Place.metadata`."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from storage.verify.encryption import SCHEME
 from storage.verify.findings import Checking, Finding, Kind, Site, Summary
+from storage.verify.guards import Owed
 from storage.verify.ledger.entries import StreamRecord
 from storage.verify.ledger.namespace import Vouched
 from storage.verify.places import Place
@@ -23,6 +24,8 @@ _PART = re.compile(r"[0-9]{12}-[0-9a-f]{16}\.(ndz|leaves|headers)")
 _HEAD = "head.json"
 _SETTLED_S = 120.0
 """A segment is in the ledger within this time after it was sealed, while workers run."""
+_HOLDING = dt.timedelta(hours=2)
+"""And a store holds what the ledger holds within this: the role rotate looks each hour."""
 _LATE_S = 900.0
 """And in any case within this: another worker took over its partition."""
 
@@ -128,7 +131,8 @@ class Stream:
         announced = yield from self._announced(manifest, site)
         if self._asked(manifest["received"]):
             key = (yield from self._keys.of(encryption["key"], site)) if encryption is not None else None
-            yield Task(self._place, self._prefix, manifest, site, key, announced=announced)
+            owed = self._owed(manifest, site)
+            yield Task(self._place, self._prefix, manifest, site, key, announced=announced, owed=owed)
         else:
             self._summary.skipped += 1
 
@@ -141,6 +145,17 @@ class Stream:
             return False
         yield from lawful.judge(site.topic, site.partition, manifest, self._digests[seq], site)
         return True
+
+    def _owed(self, manifest: dict[str, Any], site: Site) -> Owed:
+        """What its stamp and a sound ledger promise of a segment."""
+        stamp = manifest.get("retention")
+        until = stamp["retain_until"] if stamp is not None else ""
+        if self._vouched is None or not self._vouched.sound:
+            return Owed(until)
+        now = self._scope.now
+        settled = _instant(now - _HOLDING) if now is not None else None
+        holds, free = self._vouched.lawful.holding(site.topic, manifest, settled)
+        return Owed(until, holds, free)
 
     def _asked(self, received: dict[str, str] | None) -> bool:
         """Whether a segment can hold something of the asked time range; where no time is known it can."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from storage.verify.findings import Finding, Kind, Site, Summary
+from storage.verify.guards import NOTHING, Owed, compare
 from storage.verify.places import Place
 from storage.verify.segment import Segment
 
@@ -27,6 +28,7 @@ class Task:
     Attributes:
         key: Its data key, where it is encrypted and the key is here.
         announced: A tombstone of the ledger says that its records are destroyed.
+        owed: What the store must keep it from.
     """
 
     place: Place
@@ -35,6 +37,7 @@ class Task:
     site: Site
     key: bytes | None = field(default=None, repr=False)
     announced: bool = False
+    owed: Owed = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ def read(task: Task) -> Result:
     try:
         segment = Segment(manifest, task.prefix, task.site, task.place.read, task.key, announced=task.announced)
         findings = list(segment.check())
+        if task.owed and not task.announced:
+            findings += compare(task.place, manifest, task.owed, task.site)
     except OSError as exc:
         detail = f"reading: {exc.strerror}"
         return Result(0, 0, [task.site.finding(Kind.UNCHECKED, detail, key=str(exc.filename or ""))])

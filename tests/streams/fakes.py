@@ -5,6 +5,7 @@ Every effect goes through `Faults`: at one chosen effect the process "dies", bef
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
@@ -188,8 +189,8 @@ class MortalStore:
     inner: ArchiveStore
     faults: Faults
 
-    def put(self, key: str, body: bytes) -> None:
-        self.faults.effect(lambda: self.inner.put(key, body))
+    def put(self, key: str, body: bytes, until: dt.datetime | None = None) -> None:
+        self.faults.effect(lambda: self.inner.put(key, body, until))
 
     def swap(self, key: str, expected: bytes | None, body: bytes) -> bool:
         return self.faults.effect(lambda: self.inner.swap(key, expected, body))

@@ -59,11 +59,12 @@ class S3Store:
         self._clock = clock
         self._client = client or _client_of(settings)
 
-    def put(self, key: str, body: bytes) -> None:
-        """See `ArchiveStore.put`."""
+    def put(self, key: str, body: bytes, until: dt.datetime | None = None) -> None:
+        """See `ArchiveStore.put`; locked for `lock_days`, or longer where `until` is later."""
         name = self._name(key)
+        least = self._clock() + dt.timedelta(days=self._settings.lock_days)
         with self._explained(f"writing archive object {key}"):
-            if self._place(name, body, self._retention(dt.timedelta(days=self._settings.lock_days))):
+            if self._place(name, body, self._retention(least if until is None else max(least, until))):
                 return
             if self._read(name)[0] != body:
                 raise AlreadyExists("writing archive object: other bytes lie under this key", where=self._where(name))
@@ -169,7 +170,11 @@ class S3Store:
                 mend="make a bucket with Object Lock; an existing one gets it in its properties",
             ) from exc
         version = self._client.put_object(
-            Bucket=self._bucket, Key=name, Body=b"locked", ChecksumAlgorithm="SHA256", **self._retention(_PROBE_LOCK)
+            Bucket=self._bucket,
+            Key=name,
+            Body=b"locked",
+            ChecksumAlgorithm="SHA256",
+            **self._retention(self._clock() + _PROBE_LOCK),
         )["VersionId"]
         told = self._client.head_object(Bucket=self._bucket, Key=name, VersionId=version)
         kept = told.get("ObjectLockMode") == self._settings.lock.upper() and "ObjectLockRetainUntilDate" in told
@@ -197,10 +202,10 @@ class S3Store:
             return True
         return False
 
-    def _retention(self, span: dt.timedelta) -> dict[str, Any]:
+    def _retention(self, until: dt.datetime) -> dict[str, Any]:
         if self._settings.lock == "none":
             return {}
-        return {"ObjectLockMode": self._settings.lock.upper(), "ObjectLockRetainUntilDate": self._clock() + span}
+        return {"ObjectLockMode": self._settings.lock.upper(), "ObjectLockRetainUntilDate": until}
 
     def _place(self, name: str, body: bytes, more: dict[str, Any]) -> bool:
         """Write an object where there is none; whether there was none."""

@@ -58,6 +58,8 @@ SHAPES: dict[str, dict[str, object]] = {
 KINDS = frozenset({"policy", *SHAPES})
 _FALLBACK = "P12M"
 _RAW = "skytrail.raw."
+RENAMED = {"aws.cloudwatch": "aws.cloudwatch_logs", "kubernetes.audit": "kubernetes.audit_logs"}
+"""Data sets that are called otherwise than the format in the name of their topic."""
 _HEADING = "skytrail request v1"
 
 
@@ -87,7 +89,7 @@ class Lawful:
     findings: list[Finding] = field(default_factory=list)
     _policies: list[dict[str, Any]] = field(default_factory=list)
     _holds: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _closed: set[str] = field(default_factory=set)
+    _closed: dict[str, str] = field(default_factory=dict)
     _stones: set[str] = field(default_factory=set)
 
     def take(self, index: int, value: dict[str, Any]) -> None:
@@ -114,15 +116,31 @@ class Lawful:
         dataset = stone.value["dataset"]
         if not _fits(topic, dataset):
             yield site.finding(Kind.UNLAWFUL, f"entry {stone.index} calls it {dataset!r}, which {topic} does not carry")
-        received = dt.datetime.fromisoformat(manifest["sealed_at"])
-        if manifest["received"] is not None:
-            received = max(received, dt.datetime.fromisoformat(manifest["received"]["max"]))
+        received = _received(manifest)
         stamp = manifest.get("retention")
         if stamp is not None and stone.value["at"] < stamp["retain_until"]:  # times of one form sort as texts
             promised = f"although its own stamp promises to keep it until {stamp['retain_until'][:10]}"
             yield site.finding(Kind.UNLAWFUL, f"it was to be destroyed by entry {stone.index}, {promised}")
         for why in self._reasons(stone, dataset, None, received):
             yield site.finding(Kind.UNLAWFUL, f"it was to be destroyed by entry {stone.index}, {why}")
+
+    def holding(self, topic: str, manifest: dict[str, Any], settled: str | None) -> tuple[tuple[str, ...], bool]:
+        """Open holds that cover a segment, and whether none can be about it.
+
+        Args:
+            topic: Of its chain.
+            manifest: Its own.
+            settled: What was entered or sealed later is left out: the store may not know of it yet. None: nothing is.
+        """
+        open_ = [hold for id_, hold in self._holds.items() if id_ not in self._closed]
+        about = [hold for hold in open_ if _speaks_of(hold["selector"], _dataset(topic))]
+        recent = [time for time in (manifest["sealed_at"], *self._closed.values()) if settled and time > settled]
+        if manifest["sealed_at"] in recent:
+            return (), False
+        received = _received(manifest)
+        holds = [each for each in about if not (settled and each["at"] > settled)]
+        covering = [each["id"] for each in holds if _spans(each["selector"], _dataset(topic), None, received)]
+        return tuple(covering), bool(self._holds) and not about and not recent
 
     def _tombstone(self, index: int, value: dict[str, Any]) -> None:
         if value["id"] in self._stones:
@@ -178,7 +196,8 @@ class Lawful:
                 continue
             rule = self._class(entry["policy"], dataset)
             current = newest and rule is not None
-            if rule is not None:
+            if rule is not None:  # at both moments: a row that begins later shortens nothing
+                found += _periods(entry["policy"], rule, received, received, tier)
                 found += _periods(entry["policy"], rule, received, at, tier)
         if not current:
             return None, f"no class of the policy in force speaks of {dataset}"
@@ -197,7 +216,7 @@ class Lawful:
         elif why := self._disapproved(value, "release"):
             self._wrong(index, f"the release of {value['id'][:100]!r} counts for nothing: {why}")
         else:
-            self._closed.add(value["id"])
+            self._closed[value["id"]] = value["at"]
 
     def _disapproved(self, value: dict[str, Any], action: str) -> str:
         """Why the approvals that the policy in force asks for are not there; empty if they are."""
@@ -260,7 +279,7 @@ def _periods(
 
 def _spans(selector: dict[str, Any], dataset: str, event: dt.datetime | None, received: dt.datetime) -> bool:
     """Whether a hold can have been about something of a data set and a time."""
-    if not any(fnmatch.fnmatchcase(dataset, each) for each in selector["datasets"]):
+    if not _speaks_of(selector, dataset):
         return False
     if selector["since"] and received < dt.datetime.fromisoformat(selector["since"]):
         return False
@@ -272,3 +291,21 @@ def _fits(topic: str, dataset: str) -> bool:
     if topic.startswith(_RAW):
         return topic.removeprefix(_RAW).split(".")[0] == dataset.split(".", maxsplit=1)[0]
     return dataset in (topic, topic.removesuffix(".v1"))
+
+
+def _speaks_of(selector: dict[str, Any], dataset: str) -> bool:
+    return any(fnmatch.fnmatchcase(dataset, each) for each in selector["datasets"])
+
+
+def _received(manifest: dict[str, Any]) -> dt.datetime:
+    """When the newest record of a segment was received, or when it was sealed."""
+    sealed = dt.datetime.fromisoformat(manifest["sealed_at"])
+    return (
+        sealed if manifest["received"] is None else max(sealed, dt.datetime.fromisoformat(manifest["received"]["max"]))
+    )
+
+
+def _dataset(topic: str) -> str:
+    """The data set of what a topic carries (docs/retention.md)."""
+    named = topic.removeprefix(_RAW).removesuffix(".v1")
+    return RENAMED.get(named, named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar
 
@@ -35,8 +36,8 @@ class FaultyStore:
         self._error = error
         self.operations = 0
 
-    def put(self, key: str, body: bytes) -> None:
-        self._do(lambda: self._inner.put(key, body))
+    def put(self, key: str, body: bytes, until: dt.datetime | None = None) -> None:
+        self._do(lambda: self._inner.put(key, body, until))
 
     def swap(self, key: str, expected: bytes | None, body: bytes) -> bool:
         return self._do(lambda: self._inner.swap(key, expected, body))

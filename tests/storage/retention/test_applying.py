@@ -75,8 +75,8 @@ class Stops:
             act()
         raise self._error("injected")
 
-    def put(self, key: str, body: bytes) -> None:
-        self._step(key, lambda: self._store.put(key, body))
+    def put(self, key: str, body: bytes, until: dt.datetime | None = None) -> None:
+        self._step(key, lambda: self._store.put(key, body, until))
 
     def swap(self, key: str, expected: bytes | None, body: bytes) -> bool:
         return bool(self._step(key, lambda: self._store.swap(key, expected, body)))
