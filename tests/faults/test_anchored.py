@@ -115,9 +115,9 @@ def seal_road(tmp_path: Path) -> Iterator[Road]:
 def anchors(road: Road) -> dict[int, list[str]]:
     """Size → what lies in its folder, and who cosigned."""
     found: dict[int, list[str]] = {}
-    for folder in (road.settings.archive_dir / NAMESPACE / "anchor" / "1").glob("*"):
-        cosigned = re.findall(r"witness\.example/(\w+)", (folder / "checkpoint").read_text())
-        found[int(folder.name)] = sorted([*cosigned, *(path.name for path in folder.glob("*.tsr"))])
+    for path in (road.settings.archive_dir / NAMESPACE / "anchor" / "1").glob("*/checkpoint"):
+        cosigned = re.findall(r"witness\.example/(\w+)", path.read_text())
+        found[int(path.parent.name)] = sorted([*cosigned, *(stamp.name for stamp in path.parent.glob("*.tsr"))])
     return found
 
 

@@ -15,6 +15,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
 
 from ingest.settings import KafkaSettings
+from skytrail.local.credentials import ROLES
 from storage.settings import ElasticsearchSettings, Login
 from tests.integration.docker_engine import ELASTICSEARCH_IMAGE, KAFKA_IMAGE
 
@@ -81,14 +82,8 @@ def elasticsearch() -> Iterator[tuple[ElasticsearchSettings, Login, ElasticSearc
     )
     with container:
         url = f"http://127.0.0.1:{container.get_exposed_port(container.port)}"
-        settings = ElasticsearchSettings(
-            url=url,
-            request_timeout_s=10,
-            bootstrap=_login("bootstrap"),
-            indexer=_login("indexer"),
-            alerter=_login("alerter"),
-            reader=_login("reader"),
-        )
+        logins = {duty: _login(duty) for duty in ROLES}
+        settings = ElasticsearchSettings(url=url, request_timeout_s=10, **logins)
         yield settings, superuser, container
 
 
