@@ -2,9 +2,10 @@
 
 An alert opens with its first member at once. Members whose event time is less than the window away from the time of the
 first one, before or after, fold into it; any other opens the next alert. A member that is known already (a replay, a
-redelivery, another stage of one action) changes nothing. The newest alerts of a group are remembered with all their
-members, so that replays and late events find their alert; an alert that holds `MAX_MEMBERS` takes no more, and the next
-member opens a new one. So every member belongs to exactly one alert as long as its alert is remembered.
+redelivery, another stage of one action) changes nothing. The alerts of a group that took members last are remembered,
+with all their members, so that replays and late events find their alert, also while an older log is read beside the
+present one. An alert that holds `MAX_MEMBERS` takes no more, and the next member opens a new one. So every member
+belongs to exactly one alert as long as its alert is remembered.
 
 A state that was given to `step` or `fold` must not be used again: its sets of members grow in place.
 """
@@ -22,7 +23,7 @@ from ingest.schema.envelope import Position
 
 MAX_MEMBERS = 100_000  # of one alert, kept exactly
 MAX_EVENTS = 200  # events an alert's state lists
-KEPT_WINDOWS = 2  # the open alert and the one before it
+KEPT_WINDOWS = 2  # the open alert and the one before it, or that of another time which is read meanwhile
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupState(msgspec.Struct, frozen=True):
-    """The alerts of one (rule, namespace, group) that are remembered, the newest first."""
+    """The alerts of one (rule, namespace, group) that are remembered, the one that took a member last first."""
 
     windows: tuple[Window, ...] = ()
 
@@ -156,11 +157,13 @@ def fold(
         return GroupState(tuple(windows)), [Known(known)]
     outcomes: list[Outcome] = []
     waiting = list(news.values())
-    for place, window in enumerate(windows):
+    for window in tuple(windows):
         if waiting and window.takes(detection):
-            windows[place] = _grown(window, waiting[: window.room])
+            grown = _grown(window, waiting[: window.room])
             del waiting[: window.room]
-            outcomes.append(Folded(windows[place]))
+            windows.remove(window)
+            windows.insert(0, grown)
+            outcomes.append(Folded(grown))
     while waiting:
         opened = _opened(detection, waiting[:MAX_MEMBERS], position, windows)
         del waiting[:MAX_MEMBERS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -173,14 +173,25 @@ class CorrelationStates:
 
 
 def _encoded(state: GroupState) -> bytes:
-    """A state as it is written; one that is too large for a message gives up its older half."""
+    """A state as it is written; one that is too large for a message gives up the older half of what it has most of."""
     body = msgspec.msgpack.encode(state)
-    while len(body) > MAX_STATE:
-        kept = msgspec.structs.replace(
-            state,
-            entries=state.entries[len(state.entries) // 2 :],
-            pending=state.pending[len(state.pending) // 2 :],
-        )
-        kept.cut += len(state.entries) - len(kept.entries) + len(state.pending) - len(kept.pending)
-        state, body = kept, msgspec.msgpack.encode(kept)
+    while len(body) > MAX_STATE and (state.entries or state.pending or state.terms):
+        state = _halved(state)
+        body = msgspec.msgpack.encode(state)
     return body
+
+
+def _halved(state: GroupState) -> GroupState:
+    """A state without the older half of its largest part, down to nothing."""
+    parts: dict[str, Collection[object]] = {name: getattr(state, name) for name in ("entries", "pending", "terms")}
+    name = max(parts, key=lambda part: (len(msgspec.msgpack.encode(parts[part])), len(parts[part])))
+    newest = len(parts[name]) // 2
+    if name == "terms":
+        by_day = sorted(state.terms.items(), key=lambda term: (term[1], term[0]), reverse=True)
+        kept = msgspec.structs.replace(state, terms=dict(by_day[:newest]))
+    elif name == "entries":
+        kept = msgspec.structs.replace(state, entries=state.entries[len(state.entries) - newest :])
+    else:
+        kept = msgspec.structs.replace(state, pending=state.pending[len(state.pending) - newest :])
+    kept.cut += len(parts[name]) - newest
+    return kept

@@ -16,7 +16,8 @@ from streams.snapshots import Restored, Snapshots
 from streams.topics import ALERT_STATE, DETECTIONS
 
 FORGET_AFTER = dt.timedelta(days=2)
-"""How long after its last window ended a group is kept, in event time: late and replayed members find their alert."""
+"""How long after its last window ended, and after its last use, a group is kept, in event time: late and replayed
+members find their alert, and so do those of an old log that is read beside the present one."""
 MAX_GROUPS = 100_000  # of a partition; a group takes about 3 KB
 
 Key = tuple[str, str, str]
@@ -28,6 +29,7 @@ class _Part:
 
     Attributes:
         states: The one used last comes last.
+        used: Group → the newest event time of the partition when it was used last.
         next: The first message that is not in it yet.
         ahead: Groups that know more than the others, and up to which message.
         forgotten: Groups given up because there were too many.
@@ -35,6 +37,7 @@ class _Part:
 
     partition: int
     states: dict[Key, GroupState] = field(default_factory=dict)
+    used: dict[Key, dt.datetime] = field(default_factory=dict)
     changed: set[Key] = field(default_factory=set)
     newest: dt.datetime | None = None
     next: int = 0
@@ -57,11 +60,12 @@ class _Part:
         self.changed.add(key)
         at = min(detection.at, now)  # a wild clock makes nobody forget
         self.newest = max(self.newest, at) if self.newest else at
+        self.used[key] = self.newest
         return outcomes
 
     def forget(self) -> None:
         """Drop groups that ended long ago, and those used the longest ago where there are too many."""
-        over = [key for key, state in self.states.items() if self._over(state)]
+        over = [key for key, state in self.states.items() if self._over(key, state)]
         excess = len(self.states) - len(over) - MAX_GROUPS
         if excess > 0:
             known = set(over)
@@ -69,10 +73,14 @@ class _Part:
             self.forgotten += excess
         for key in over:
             del self.states[key]
+            self.used.pop(key, None)
         self.changed.update(over)
 
-    def _over(self, state: GroupState) -> bool:
-        return bool(self.newest and state.expires and state.expires + FORGET_AFTER < self.newest)
+    def _over(self, key: Key, state: GroupState) -> bool:
+        if not self.newest or not state.expires:
+            return False
+        used = self.used.setdefault(key, self.newest)  # of a group that was taken over it is not known
+        return max(state.expires, used) + FORGET_AFTER < self.newest
 
     def bodies(self) -> list[tuple[bytes, bytes]]:
         """Key and body of each group to be written; those that are ahead are written already, as they are."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from detectors.correlation.alerts import detections_of
@@ -18,10 +18,13 @@ from detectors.detection import Detection
 MAX_WEIGHT = 400_000
 """Kept signals of all groups of a worker; one takes about 600 bytes."""
 SEGMENT_MS = 3600 * 1000
+SPARE_DUES = 1000
+"""Dues of forgotten groups that may wait in the heap, beside as many as there are of live ones."""
 SLEW_MS = 5 * 60 * 1000
 """The clock goes this far at once at most, where correlations build upon settled ones: their signals are on the way."""
 Key = tuple[str, str, str]
 """Correlation, namespace, group."""
+_NO_GROUPS: Mapping[Key, Group] = {}
 
 
 @dataclass(slots=True)
@@ -103,18 +106,19 @@ class Correlator:
         self._budget.holders += 1
         loaded = router.correlations
         self._slew = any(not loaded[n].at_once for one in loaded.values() for n in one.chained if n in loaded)
-        self._groups: dict[str, dict[Key, Group]] = {}
+        self._groups: dict[str, OrderedDict[Key, Group]] = {}  # a plain dict walks over what was taken from its front
         self._weights: Counter[str] = Counter()
         self._dues: list[tuple[int, Key]] = []
         self._due_of: dict[Key, int] = {}
         self._segments: dict[int, set[Key]] = {}
+        self._segment_of: dict[Key, int] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
 
     def state(self, key: Key) -> GroupState | None:
         """The state of a group."""
-        group = self._groups.get(key[0], {}).get(key)
+        group = self._groups.get(key[0], _NO_GROUPS).get(key)
         return group.state if group else None
 
     def states(self) -> Iterator[tuple[Key, GroupState]]:
@@ -129,7 +133,7 @@ class Correlator:
         if correlation is None or state.version != correlation.state_version:
             return False
         group = Group(correlation, state)
-        self._groups.setdefault(key[0], {})[key] = group
+        self._groups.setdefault(key[0], OrderedDict())[key] = group
         self._weigh(correlation, state.weight)
         self._remember(key, group)
         return True
@@ -168,7 +172,7 @@ class Correlator:
 
     def _touch(self, key: Key, correlation: Correlation) -> _Before:
         """The group of a key, made where there is none, and now the one used last."""
-        groups = self._groups.setdefault(key[0], {})
+        groups = self._groups.setdefault(key[0], OrderedDict())
         known = groups.pop(key, None)
         group = groups[key] = known or new_group(correlation)
         return _Before.of(group, 0 if known is None else group.state.weight)
@@ -196,7 +200,7 @@ class Correlator:
             moment, key = heapq.heappop(self._dues)
             if self._due_of.get(key) == moment:
                 del self._due_of[key]
-                group = self._groups.get(key[0], {}).get(key)
+                group = self._groups.get(key[0], _NO_GROUPS).get(key)
                 if group is not None:
                     self._settle(key, group, found)
         for segment in [number for number in self._segments if (number + 1) * SEGMENT_MS <= clock]:
@@ -214,7 +218,7 @@ class Correlator:
 
     def _remember(self, key: Key, group: Group) -> None:
         """Plan when to settle and when to forget a group."""
-        self._segments.setdefault(expires(group.correlation, group.state) // SEGMENT_MS, set()).add(key)
+        self._file(key, expires(group.correlation, group.state))
         if not group.correlation.at_once:
             self._schedule(key, group)
 
@@ -234,6 +238,9 @@ class Correlator:
         if known is None or wanted < known:
             self._due_of[key] = wanted
             heapq.heappush(self._dues, (wanted, key))
+        if len(self._dues) > 2 * len(self._due_of) + SPARE_DUES:  # most are of groups that were forgotten
+            self._dues = [(moment, waiting) for waiting, moment in self._due_of.items()]
+            heapq.heapify(self._dues)
 
     def _tell(self, key: Key, correlation: Correlation, alerts: Iterable[Alert], found: Found) -> None:
         for alert in alerts:
@@ -253,17 +260,33 @@ class Correlator:
 
     def _expire(self, key: Key) -> None:
         """Forget a group whose time is over; one that was used since moves to a later segment."""
-        group = self._groups.get(key[0], {}).get(key)
+        group = self._groups.get(key[0], _NO_GROUPS).get(key)
         if group is None:
             return
         until = expires(group.correlation, group.state)
         if until <= self.clock:
             self._forget(key)
         else:
-            self._segments.setdefault(until // SEGMENT_MS, set()).add(key)
+            self._file(key, until)
+
+    def _file(self, key: Key, until: int) -> None:
+        """Put a group into the segment in which it ends, and out of the one it was in."""
+        self._unfile(key)
+        segment = self._segment_of[key] = until // SEGMENT_MS
+        self._segments.setdefault(segment, set()).add(key)
+
+    def _unfile(self, key: Key) -> None:
+        segment = self._segment_of.pop(key, -1)
+        keys = self._segments.get(segment)
+        if keys is not None:
+            keys.discard(key)
+            if not keys:
+                del self._segments[segment]
 
     def _forget(self, key: Key) -> None:
+        """Drop a group with all that refers to it: invented groups must not fill the memory by name."""
         group = self._groups[key[0]].pop(key)
         self._weigh(group.correlation, -group.state.weight)
         self._due_of.pop(key, None)
+        self._unfile(key)
         self.changed.add(key)

@@ -28,7 +28,7 @@ from ingest.formats.contract import LogSource, View
 MAX_VALUES = 100  # of one field of one event
 MAX_GROUPS = 32  # that one event may belong to, where it has several values
 MAX_NUMBER = 1e200  # a larger one is no number of anything, and a few would exceed what can be summed up
-MAX_VALUE = 256  # characters; a longer one is cut and told apart by its hash
+MAX_VALUE = 256  # bytes in UTF-8; a longer one is cut and told apart by its hash: a state must fit into a message
 MAX_REMEMBERED = 200_000  # of new terms that were sent on one day
 
 
@@ -273,8 +273,8 @@ def _number(value: Any) -> float | None:
 
 
 def _cut(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()  # lone surrogates can't be written
-    if len(text) <= MAX_VALUE:
-        return text
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return f"{text[: MAX_VALUE - 65]}#{digest}"
+    written = text.encode("utf-8", "replace")  # lone surrogates can't be written
+    if len(written) <= MAX_VALUE:
+        return written.decode()
+    digest = hashlib.sha256(written).hexdigest()
+    return f"{written[: MAX_VALUE - 65].decode('utf-8', 'ignore')}#{digest}"

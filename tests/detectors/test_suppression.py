@@ -61,6 +61,16 @@ def test_a_late_member_finds_the_alert_before_the_open_one() -> None:
     assert outcomes[2].window.count == 2
 
 
+def test_an_old_log_that_is_read_beside_the_present_one_opens_no_second_alert_of_the_present() -> None:
+    past = [detection(f"old{n}", (n - 72) * 3600) for n in range(60)]
+    present = [detection(f"live{n}", n * 60) for n in range(60)]
+    _, outcomes = run([each for pair in zip(present, past, strict=True) for each in pair])
+    alerts = {outcome.alert_id for outcome in outcomes[::2]}
+    assert len(alerts) == 1, "one hour is one alert"
+    assert outcomes[-2].window.count == 60
+    assert {type(outcome) for outcome in outcomes[1::2]} == {Opened}
+
+
 def test_a_known_member_changes_nothing() -> None:
     state, _ = run([detection("a"), detection("b", 5), detection("c", 9000)])
     for member in "abc":

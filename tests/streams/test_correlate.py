@@ -16,6 +16,7 @@ from detectors.correlation.wire import Clock, encode
 from detectors.detection import Detection, decode
 from detectors.suppression import GroupState, Opened, state_key, step
 from ingest.schema.errors import IntegrityError
+from streams import correlation_state
 from streams.agents.correlate import CorrelateAgent
 from streams.correlation_state import CorrelationStates
 from streams.event_clock import IDLE_S, EventClock
@@ -204,6 +205,19 @@ async def test_unreadable_states_stop_the_worker() -> None:
     brokers.append(CORRELATION_STATE, (b"key", b"\xc1", 1))
     with pytest.raises(IntegrityError, match="reading snapshots"):
         await live(brokers, [one])
+
+
+async def test_a_state_that_no_message_can_take_is_written_without_its_older_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(correlation_state, "MAX_STATE", 20_000)
+    one = correlation(type="new_terms", timespan=None, condition={"field": "f"}, learning="1d", history="30d")
+    brokers = Brokers()
+    values = [f"{n:03}" + "é" * 120 for n in range(300)]
+    await publish(brokers, [signal(one, n * 864, member=f"m{n}", values=(v,)) for n, v in enumerate(values)])
+    tell_clock(brokers, 4 * 86_400)
+    await live(brokers, [one], size=50)
+    assert 15_000 < max(map(len, brokers.values(CORRELATION_STATE))) < 20_100
 
 
 async def test_what_is_not_correlated_yet_counts_as_lag_of_detect() -> None:

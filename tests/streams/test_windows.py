@@ -132,6 +132,24 @@ async def test_a_group_that_is_long_over_is_forgotten_and_one_that_may_still_gro
     assert isinstance(outcome, Known)
 
 
+async def test_an_old_log_that_is_read_beside_the_present_one_is_counted_over_snapshots_and_take_overs() -> None:
+    brokers = Brokers()
+    windows = await taken_over(brokers)
+    past = NOON - dt.timedelta(days=90)
+    outcomes: list[Outcome] = []
+    for number in range(6):
+        outcomes += fold(windows, 2 * number, detection(f"now{number}", group="bob"))
+        outcomes += fold(windows, 2 * number + 1, detection(f"then{number}", at=past))
+        await windows.save({1})
+        if number == 3:
+            windows = await taken_over(brokers, first=2 * number + 2)
+    assert [type(outcome) for outcome in outcomes[1::2]] == [Opened, *[Folded] * 5]
+    fold(windows, 12, detection("later", group="bob", at=NOON + FORGET_AFTER + dt.timedelta(hours=2)))
+    await windows.save({1})
+    (again,) = fold(windows, 13, detection("then0", at=past))
+    assert isinstance(again, Opened), "a group that nothing used for long is forgotten all the same"
+
+
 async def test_too_many_groups_give_up_those_used_the_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_GROUPS", 2)
     brokers = Brokers()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 
 from detectors.correlation.correlator import SEGMENT_MS, Budget
 from detectors.correlation.group import Group
 from detectors.correlation.model import Correlation
+from detectors.correlation.signals import MAX_VALUE, _cut
 from detectors.correlation.state import GroupState
 from detectors.correlation.step import expires, new_group, settle, step
 from detectors.correlation.terms import MAX_TERMS
@@ -109,6 +113,44 @@ def test_one_correlation_with_many_groups_starves_no_other() -> None:
     assert len(found.matches) == 3
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"condition": {"gte": 2}},
+        {"type": "new_terms", "timespan": None, "condition": {"field": "f"}},
+        {"type": "temporal", "rules": ["a", "b"], "condition": "a and not b", "timespan": "7d"},
+    ],
+    ids=["at once", "new terms", "absence"],
+)
+def test_of_groups_that_somebody_invents_nothing_stays_behind(body: dict[str, Any]) -> None:
+    one = correlation(**body)
+    groups = correlator([one], budget=Budget(limit=1000))
+
+    def flood(start: int, number: int) -> int:
+        """How much is still referred to, after so many more groups."""
+        for n in range(start, start + number):
+            values = ("v",) if one.fields else ()
+            groups.follow([signal(one, n / 100, member=f"m{n}", by=(f'["{n}"]',), values=values)])
+        groups.changed.clear()  # by the snapshot
+        seen: set[int] = set()
+        return _referred(vars(groups), seen)
+
+    few, many = flood(0, 3000), flood(3000, 9000)
+    assert groups.notes["forgotten"] > 11_000
+    assert many < 1.5 * few, "what is kept follows from the budget, not from how many groups came"
+    groups.advance(START + 2 * 500 * 86_400_000)
+    assert len(groups) == 0
+
+
+def _referred(thing: Any, seen: set[int]) -> int:
+    """How many elements the containers under something have."""
+    if id(thing) in seen or not isinstance(thing, dict | set | list | tuple):
+        return 0
+    seen.add(id(thing))
+    parts = [*thing, *thing.values()] if isinstance(thing, dict) else list(thing)
+    return len(thing) + sum(_referred(part, seen) for part in parts)
+
+
 def test_one_partition_with_many_groups_takes_no_memory_that_another_is_sure_of() -> None:
     flooded, quiet = two()
     budget = Budget(limit=40)
@@ -140,6 +182,14 @@ def test_values_that_someone_invents_do_not_grow_the_state_without_end() -> None
         settle(group, START + 80_000_000)
     assert len(group.state.terms) == MAX_TERMS
     assert group.state.cut == 500
+
+
+@pytest.mark.parametrize("text", ["a", "é", "中", "😀", "\ud800"])
+def test_a_long_value_takes_few_bytes_in_any_script_and_stays_what_it_is(text: str) -> None:
+    cut = [_cut(text * 400 + end) for end in ("x", "y")]
+    assert len(set(cut)) == 2
+    assert all(200 < len(one.encode()) <= MAX_VALUE for one in cut)
+    assert _cut("short") == "short"
 
 
 def test_an_attack_that_goes_on_is_one_alert_a_cell() -> None:
