@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+from detectors.sigma.yaml_source import MAX_BYTES, too_large
 
 SUFFIXES = (".yml", ".yaml")
 """In any case of letters."""
@@ -20,7 +24,8 @@ def rule_files(path: Path) -> Iterator[Path]:
         path: A directory, or a file, which is taken whatever its name.
 
     Yields:
-        Files; links that lead nowhere and directories that can't be listed as well, so that who reads them says so.
+        Files; links that lead nowhere, directories that can't be listed, and what is no file as well, so that who reads
+        them says so.
     """
     if path.is_dir():
         yield from _walked(path, set())
@@ -44,4 +49,25 @@ def _walked(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 
 def _is_rule_file(entry: Path) -> bool:
-    return entry.suffix.lower() in SUFFIXES and (entry.is_file() or entry.is_symlink())
+    return entry.suffix.lower() in SUFFIXES
+
+
+def read_rules(file: Path, *, named: bool) -> str:
+    """The text of a rule file. What stands in a directory can neither make the reader wait nor fill its memory.
+
+    Args:
+        file: It.
+        named: Whether somebody named this very file: then it may be a pipe, which is waited for.
+
+    Raises:
+        OSError: It can't be read, or is no regular file.
+        UnicodeDecodeError: It is no UTF-8.
+        ConfigError: It is too large.
+    """
+    with os.fdopen(os.open(file, os.O_RDONLY | (0 if named else os.O_NONBLOCK)), encoding="utf-8") as opened:
+        found = os.fstat(opened.fileno())
+        if not named and not stat.S_ISREG(found.st_mode):
+            raise OSError("it is no regular file: take it out of the directory, or name it by itself")
+        if found.st_size > MAX_BYTES:
+            raise too_large(found.st_size, where=str(file))
+        return opened.read(MAX_BYTES + 1)

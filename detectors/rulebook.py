@@ -24,7 +24,7 @@ from detectors.known_fields import fills, read_elsewhere
 from detectors.proving import OWN_RULES, Proves, every_file
 from detectors.reason import UNKNOWN, places_of
 from detectors.rule import SEVERITIES, Rule, build_rule
-from detectors.rule_files import rule_files
+from detectors.rule_files import read_rules, rule_files
 from detectors.rule_tests import TestResult, formats_of, run_tests
 from detectors.sigma.ast import fields_of
 from detectors.sigma.filters import Filter, filtered, is_filter, parse_filter
@@ -112,7 +112,7 @@ def load(
         if not path.exists():
             raise ConfigError("loading rules: there is no such file or directory", where=str(path))
         for file in rule_files(path):
-            loader.read(file)
+            loader.read(file, named=file == path)
     book = loader.book()
     if strict and book.errors:
         more = f" (and {len(book.errors) - 1} more)" if len(book.errors) > 1 else ""
@@ -159,10 +159,10 @@ class _Loader:
         self._files: dict[str, str] = {}
         self.findings: list[Finding] = []
 
-    def read(self, file: Path) -> None:
+    def read(self, file: Path, *, named: bool) -> None:
         where = str(file)
         with self._apart(where, ""):
-            text = file.read_text("utf-8")
+            text = read_rules(file, named=named)
             documents = read_documents(text, where=where)
             self._files[where] = text
             if not documents:

@@ -53,7 +53,7 @@ def read_documents(text: str, *, where: str) -> list[Any]:
     """
     size = len(text.encode("utf-8", "replace"))
     if size > MAX_BYTES:
-        raise ConfigError(f"reading YAML: {size} bytes, at most {MAX_BYTES} are read", where=where, mend=_MEND)
+        raise too_large(size, where=where)
     try:
         _check_depth(text)
         loader = _Loader(text)
@@ -69,6 +69,11 @@ def read_documents(text: str, *, where: str) -> list[Any]:
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as exc:
         raise ConfigError(f"reading YAML: {' '.join(str(exc).split())}", where=where, mend=_MEND) from exc
     return [document for document in found if document is not None]
+
+
+def too_large(size: int, *, where: str) -> ConfigError:
+    """The refusal of a file of so many bytes."""
+    return ConfigError(f"reading YAML: {size} bytes, at most {MAX_BYTES} are read", where=where, mend=_MEND)
 
 
 def _check_depth(text: str) -> None:

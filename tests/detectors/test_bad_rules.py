@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -258,6 +260,33 @@ def test_whatever_is_raised_when_a_correlation_is_linked_the_others_are_linked()
     assert [(one.draft.name, one.error.what) for one in linked.refused] == [
         ("bad", "reading correlation: ZeroDivisionError: poison")
     ]
+
+
+def test_what_is_no_file_or_endless_neither_stalls_nor_fills_who_loads_a_directory(tmp_path: Path) -> None:
+    directory = rules(tmp_path / "rules")
+    os.mkfifo(directory / "pipe.yml")
+    os.mkfifo(tmp_path / "pipe")
+    (directory / "linked.yml").symlink_to(tmp_path / "pipe")
+    (directory / "endless.yml").symlink_to("/dev/zero")
+    with (directory / "large.yml").open("wb") as large:
+        large.truncate(1 << 40)
+    began = time.monotonic()
+    book = load([directory], prove=no_file)
+    assert time.monotonic() - began < SECONDS
+    assert len(book.rules) == 2
+    said = {Path(error.file).name: error.message for error in book.errors}
+    assert said.keys() == {"pipe.yml", "linked.yml", "endless.yml", "large.yml"}
+    assert "1099511627776 bytes" in said.pop("large.yml")
+    assert all("it is no regular file" in message for message in said.values())
+
+
+def test_a_pipe_that_somebody_names_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(RULE,))
+    writer.start()
+    book = load([tmp_path / "pipe"], prove=no_file)
+    writer.join()
+    assert [rule.id for rule in book.rules] == ["test-trail-stopped"]
 
 
 def test_lint_names_every_broken_rule_at_once_with_exit_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
