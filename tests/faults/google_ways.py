@@ -7,6 +7,7 @@ import contextlib
 import datetime as dt
 import json
 import random
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -141,6 +142,53 @@ class AnnouncedObjectsWay(SubscriptionWay):
         ]
 
 
+class ListedObjectsWay:
+    """Objects of a bucket that nobody announces."""
+
+    transport = "gcs_listing"
+    format = "gcp.audit"
+
+    def __init__(self, bucket: Bucket, proxy: Faulty) -> None:
+        self._bucket = bucket
+        self._marks = Path("none")
+        self.proxy = proxy
+
+    def records(self, rng: random.Random, count: int) -> dict[str, bytes]:
+        return audit(rng, count)
+
+    def settings(self, directory: Path) -> dict[str, Any]:
+        self._marks = directory / f"{self.transport}.sqlite"
+        return {
+            "bucket": BUCKET,
+            "once": True,
+            "checkpoint_file": str(self._marks),
+            "storage_endpoint": self.proxy.endpoint,
+        }
+
+    async def put(self, number: int, records: Sequence[bytes]) -> None:
+        await self._bucket.write(f"{number:05}.json", b"".join(record + b"\n" for record in records))
+
+    def done(self) -> int:
+        if not self._marks.exists():
+            return 0
+        with contextlib.closing(sqlite3.connect(self._marks)) as marks:
+            try:
+                return int(marks.execute("SELECT count(*) FROM objects WHERE done").fetchone()[0])
+            except sqlite3.OperationalError:
+                return 0  # the collector is only making the table
+
+    def unreadable(self, number: int) -> Fault:
+        return Fault(f"/{number:05}.json?", 0, 503, body=b"{}")
+
+    def trouble(self) -> None:
+        self.proxy.faults += [
+            Fault("/o?", 2, 503, body=b"{}"),
+            Fault("/download/", 4, 503, body=b"{}"),
+            Fault("/download/", 2, 429, body=b"{}"),
+            Fault("/download/", 1, 200, body=b"cut"),
+        ]
+
+
 @contextlib.asynccontextmanager
 async def _subscribed() -> AsyncIterator[tuple[PubSub, Relay, PublisherClient]]:
     async with running_pubsub(*FAULTS) as server, Relay(server.address).running() as network:
@@ -169,4 +217,14 @@ async def gcs_pubsub() -> AsyncIterator[AnnouncedObjectsWay]:
         bucket = await asyncio.to_thread(Bucket, address)
         with faulty(address) as proxy:
             yield AnnouncedObjectsWay(*parts, bucket, proxy)
+        bucket.close()
+
+
+@contextlib.asynccontextmanager
+async def gcs_listing() -> AsyncIterator[ListedObjectsWay]:
+    """A bucket of fake-gcs-server."""
+    async with running_fake_gcs() as address:
+        bucket = await asyncio.to_thread(Bucket, address)
+        with faulty(address) as proxy:
+            yield ListedObjectsWay(bucket, proxy)
         bucket.close()

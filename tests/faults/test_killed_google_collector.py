@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.google_ways import gcs_pubsub, pubsub
+from tests.faults.google_ways import gcs_listing, gcs_pubsub, pubsub
 from tests.faults.killing import delivers_every_record
+from tests.faults.listing import goes_on_and_ends
 from tests.faults.road import Road
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
@@ -22,3 +23,8 @@ async def test_messages_of_a_subscription_arrive_and_what_is_stated_at_the_end_i
 async def test_announced_objects_arrive(road: Road) -> None:
     async with gcs_pubsub() as way:
         await delivers_every_record(road, way)
+
+
+async def test_a_killed_listing_goes_on_where_it_was_and_ends_by_itself(road: Road) -> None:
+    async with gcs_listing() as way:
+        await goes_on_and_ends(road, way)
