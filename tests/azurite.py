@@ -45,6 +45,15 @@ class Azurite:
 
 
 @pytest.fixture(scope="session")
+def azurite_program() -> Path:
+    """Azurite as npm installs it; skipped, with the reason, on a machine without npm."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("Azurite (npm) is not to be had here: node and npm are not installed")
+    return _installed(npm).parents[4] / ".bin" / "azurite-blob"
+
+
+@pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """Azurite that answers; skipped, with the reason, on a machine without npm."""
     node, npm = shutil.which("node"), shutil.which("npm")

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.azurite import azurite
+from tests.azurite import azurite, azurite_program
 from tests.engines import engines
 
-__all__ = ["azurite", "engines"]
+__all__ = ["azurite", "azurite_program", "engines"]
 
 # How long the generation of an input takes says something of the machine, and nothing of the code under test.
 settings.register_profile("busy machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)

@@ -36,8 +36,9 @@ def bench_collect(
 ) -> None:
     """Records per second and core of the transports, each beside its SDK alone, in turns.
 
-    CPU time of this process, from opening to closing. Servers are processes of their own: moto for AWS, for Kafka the
-    brokers of `skytrail up` or the settings, a sender that posts. What is not at hand is skipped by name.
+    CPU time of this process, from opening to closing. Servers are processes of their own: moto for AWS, Azurite and the
+    tests' double of Event Hubs for Azure, fake-gcs-server for Google, for Kafka the brokers of `skytrail up` or the
+    settings, a sender that posts. What is not at hand is skipped by name, with what installs it.
 
     Examples:  skytrail bench collect   |   skytrail bench collect --transport s3_sqs --records 50000 -o json
     """

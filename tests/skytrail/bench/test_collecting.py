@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from skytrail.bench.collecting import Load, Row, measure, ways
 from skytrail.bench.samples import SEED, everyday
 from skytrail.bench.ways_in.files import Directory
 from skytrail.bench.ways_in.files import opened as files
+from tests.ingest.transports.google_cloud.servers import built_fake_gcs
 
 RECORDS = 200
 
@@ -32,10 +35,19 @@ async def measured(name: str, rounds: int = 1) -> Row:
 
 def test_every_way_is_named_as_its_transport() -> None:
     assert set(ways()) <= set(all_transports())
-    assert {"files", "kafka", "kinesis", "kubernetes_webhook", "s3_sqs"} <= set(ways())
+    named = {"azure_blob", "event_hubs", "files", "gcs_listing", "kafka", "kinesis", "kubernetes_webhook", "s3_listing"}
+    assert named | {"s3_sqs"} == set(ways())
 
 
-@pytest.mark.parametrize("name", ["files", "kubernetes_webhook", "s3_sqs", "kinesis"])
+@pytest.fixture
+def cloud_servers(azurite_program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers of Azure and Google that the tests have, where an operator would have installed them."""
+    (tmp_path / "azurite-blob").symlink_to(azurite_program)
+    (tmp_path / "fake-gcs-server").symlink_to(built_fake_gcs())
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
+@pytest.mark.parametrize("name", ["files", "kubernetes_webhook", "s3_listing", "s3_sqs", "kinesis"])
 async def test_transport_and_sdk_take_the_same_and_both_have_a_cost(name: str) -> None:
     row = await measured(name)
     assert (row.transport, row.records, row.skipped) == (name, RECORDS, "")
@@ -44,10 +56,30 @@ async def test_transport_and_sdk_take_the_same_and_both_have_a_cost(name: str) -
     assert row.times_sdk > 0
 
 
-async def test_what_is_not_at_hand_is_skipped_by_name() -> None:
-    row = await measured("kafka")
+@pytest.mark.usefixtures("cloud_servers")
+@pytest.mark.parametrize("name", ["azure_blob", "event_hubs", "gcs_listing"])
+async def test_the_transports_of_azure_and_google_are_measured_beside_their_sdks(name: str) -> None:
+    row = await measured(name)
+    assert (row.transport, row.records, row.skipped) == (name, RECORDS, "")
+    assert min(row.us_per_record, row.sdk_us_per_record, row.times_sdk) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        ("kafka", "skytrail up"),
+        ("azure_blob", "npm install"),
+        ("event_hubs", "npm install"),
+        ("gcs_listing", "go install"),
+    ],
+)
+async def test_what_is_not_at_hand_is_skipped_by_name(
+    name: str, mend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    row = await measured(name)
     assert row.records == 0
-    assert "skytrail up" in row.skipped
+    assert mend in row.skipped
 
 
 async def test_an_unknown_transport_is_refused_with_those_that_can_be_measured() -> None:
