@@ -95,6 +95,15 @@ def stamping(authority: Authority) -> Iterator[str]:
 
 
 @pytest.fixture
+def running() -> Iterator[list[WitnessProcess]]:
+    """Those that a test has started end with it, however it ends."""
+    started: list[WitnessProcess] = []
+    yield started
+    for each in started:
+        each.kill()
+
+
+@pytest.fixture
 def seal_road(tmp_path: Path) -> Iterator[Road]:
     """A road with a Kafka and an archive of its own: what it leaves is not for other tests. Nothing runs on it."""
     with temporary_home() as home:
@@ -147,13 +156,14 @@ def sealed(road: Road) -> int:
 
 
 async def test_witnesses_and_seal_workers_that_are_killed_leave_a_whole_ledger_that_is_anchored_in_the_end(
-    seal_road: Road, tmp_path: Path
+    seal_road: Road, tmp_path: Path, running: list[WitnessProcess]
 ) -> None:
     keys = KeyRing(seal_road.settings.keys_file)
     pair = keys.add_first(dt.datetime.now(dt.UTC), days=30)
     assert pair is not None
     log_key = str(pair.verifier_keys(f"{ORGANISATION}/{NAMESPACE}/1")[0])
-    witnesses = [WitnessProcess(tmp_path / name, name, [log_key]) for name in ("w1", "w2")]
+    running.extend(WitnessProcess(tmp_path / name, name, [log_key]) for name in ("w1", "w2"))
+    witnesses = list(running)
     authority = Authority(now=dt.datetime.now(dt.UTC).replace(microsecond=0))
     (tmp_path / "ca.pem").write_bytes(authority.root_pem)
     with stamping(authority) as stamps:
@@ -179,8 +189,6 @@ async def test_witnesses_and_seal_workers_that_are_killed_leave_a_whole_ledger_t
             lambda: any(size >= newest and {"w1", "w2"} <= set(names) for size, names in anchors(seal_road).items()),
             "the newest checkpoint is anchored",
         )
-    for each in witnesses:
-        each.kill()
     assert seal_road.end("seal", seal_road.roles["seal"][0]) == 0
     ledgers_tell_of_every_segment(seal_road.settings.archive_dir)
     pins = Pins(
