@@ -122,7 +122,16 @@ class Backtest:
         counts["alerts"] += opened
         if opened and self.keeps_alerts:
             match = hit.match
-            told = Told(hit.rule.id, at, match.group_key, match.principal, hit.uid, match.reason)
+            told = Told(
+                hit.rule.id,
+                at,
+                match.group_key,
+                match.principal,
+                hit.uid,
+                match.reason,
+                match.namespace,
+                match.alert,
+            )
             self.alerts[told.key] = told
 
     def _count(self, hit: Hit) -> Count:
@@ -149,7 +158,7 @@ def _detection(hit: Hit, at: str) -> Detection:
         rule_id=hit.rule.id,
         rule_version=hit.rule.version,
         ruleset_version="",
-        namespace="",
+        namespace=hit.match.namespace,
         format="",
         group_key=hit.match.group_key,
         window_seconds=hit.rule.suppression.window_seconds,

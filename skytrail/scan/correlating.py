@@ -140,6 +140,8 @@ class Correlating:
             member=detection.member,
             group_key=detection.group_key,
             entry=self._entry(kept),
+            namespace=detection.namespace,
+            alert=detection.alert,
         )
         rule = self._router.correlations[detection.rule_id].rule
         return Hit(rule, file, int(record), uid, match)

@@ -6,6 +6,7 @@ miss it. Such a match has no time and passes every time range.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -79,10 +80,6 @@ class Counts:
     undated: int = 0
 
 
-def _document_of(format_: Format) -> DocumentOf:
-    return lambda _, reading: document_of(format_, reading.record, _RECEIPT)
-
-
 class Evaluator:
     """Runs the rules of a task over records.
 
@@ -102,8 +99,9 @@ class Evaluator:
         self._mixed = False
         self.begin()
 
-    def begin(self) -> None:
-        """Start a new piece: counts and ordinals begin at 0."""
+    def begin(self, namespace: str = _RECEIPT.namespace) -> None:
+        """Start a new piece, of this namespace: counts and ordinals begin at 0."""
+        self._receipt = dataclasses.replace(_RECEIPT, namespace=namespace)
         self.counts = Counts()
         self.named: list[Refusal] = []
         self.raised: Counter[str] = Counter()
@@ -144,7 +142,7 @@ class Evaluator:
     ) -> Iterator[Match | Traced]:
         """The fast way: only records that match are read as a whole."""
         seen: tuple[int, _Event | None] = (-1, None)
-        told = engine.examine(records, format_, _document_of(format_))
+        told = engine.examine(records, format_, self._document_of(format_))
         assert told is not None, "the format has a shape, or this way is not taken"
         for place, rule in told.matches:
             if seen[0] != place:
@@ -169,7 +167,7 @@ class Evaluator:
     def _read(self, format_: Format, record: bytes, ordinal: int) -> _Event | None:
         """A record as rules see it in the stream; without a document where normalising refuses it."""
         try:
-            event = complete(format_, record, _RECEIPT, _RECEIPT.received_at)
+            event = complete(format_, record, self._receipt, _RECEIPT.received_at)
         except RejectedRecord as exc:
             try:
                 reading = format_.read(record)
@@ -179,7 +177,7 @@ class Evaluator:
             self.counts.undated += 1
             self._name(ordinal, exc, partly=True)
             view = reading.view()
-            view.ecs = document_of(format_, record, _RECEIPT)
+            view.ecs = document_of(format_, record, self._receipt)
             return _Event(reading, view, None)
         view = event.reading.view()
         view.ecs = event.document
@@ -217,7 +215,11 @@ class Evaluator:
             member=short_member(view.member or uid),
             group_key=group_key(fields, rule.suppression.by),
             entry=self._entry(format_, event),
+            namespace=self._receipt.namespace,
         )
+
+    def _document_of(self, format_: Format) -> DocumentOf:
+        return lambda _, reading: document_of(format_, reading.record, self._receipt)
 
     def _entry(self, format_: Format, event: _Event) -> str:
         return entry(format_.name, event.view, event.reading.shown) if self._task.entries else ""

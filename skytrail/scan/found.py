@@ -29,6 +29,8 @@ class Match(msgspec.Struct, frozen=True, array_like=True):
         member: What an alert counts once.
         group_key: What an alert folds on.
         entry: JSON text of the timeline entry, where one was asked for.
+        namespace: Of the archive it lies in; of a file, `default`.
+        alert: Id of the alert, of a correlation alone.
     """
 
     rule: int
@@ -41,6 +43,8 @@ class Match(msgspec.Struct, frozen=True, array_like=True):
     member: str
     group_key: str
     entry: str = ""
+    namespace: str = ""
+    alert: str = ""
 
 
 class Traced(msgspec.Struct, frozen=True, array_like=True):

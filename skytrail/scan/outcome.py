@@ -1,7 +1,8 @@
 """What a back-test came to, as a file, and how a later one differs from it.
 
 A file of JSON lines: the first says what it is and of which rules, each other is an alert. Two alerts are the same when
-rule, time of the first match and group are; what is said about them may differ.
+rule, namespace, group and time of the first match are; of correlations, when their id is, for which match completes one
+depends on the order of arrival. What is said about them may differ.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any, Final, Literal
 from ingest.schema.errors import ConfigError
 
 KIND: Final = "skytrail-backtest"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SHOWN: Final = 100
 """Changes of one rule that are listed; all are counted."""
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Told:
     Attributes:
         at: Event time of the match that opened it, ISO 8601 in UTC; of a correlation, that completed it.
         group: What it folds on.
+        namespace: Of the archive; of files, `default`.
+        alert: Its id, of a correlation alone.
     """
 
     rule_id: str
@@ -37,11 +40,13 @@ class Told:
     principal: str = ""
     uid: str = ""
     reason: str = ""
+    namespace: str = ""
+    alert: str = ""
 
     @property
     def key(self) -> Key:
         """What makes it the same alert in another run."""
-        return self.rule_id, self.at, self.group
+        return self.rule_id, self.namespace, self.alert or self.at, self.group
 
     def plain(self) -> dict[str, str]:
         """As one object."""
@@ -52,6 +57,8 @@ class Told:
             "principal": self.principal,
             "uid": self.uid,
             "reason": self.reason,
+            "namespace": self.namespace,
+            "alert": self.alert,
         }
 
 

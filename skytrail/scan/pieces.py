@@ -40,6 +40,10 @@ _SEEK_BYTES = 64 * 1024
 _MOST_AHEAD = dt.timedelta(days=1)  # an event's clock may be ahead of ours; what is further ahead is no event
 
 
+DEFAULT_NAMESPACE = "default"
+"""Of what lies in files: nobody collected it, so nobody named one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """What one process evaluates at once: a span of a file, a whole file, a body, or records.
@@ -55,6 +59,7 @@ class Piece:
         unknown: The fault is that no format knows the file.
         context: What the beginning of the file, or the envelope, said of all its records.
         mixed: Nobody said of which format it is, so single records may be of another.
+        namespace: Of the archive that it is of.
     """
 
     source: int
@@ -71,6 +76,7 @@ class Piece:
     unknown: bool = False
     mixed: bool = False
     context: Context = ()
+    namespace: str = DEFAULT_NAMESPACE
 
 
 def pieces(
@@ -263,6 +269,7 @@ def _batch(number: int, file: str, batch: Sequence[Record]) -> Piece:
         records=tuple(record.body for record in batch),
         repeats={place: record.repeat for place, record in enumerate(batch) if record.repeat},
         context=header.context,
+        namespace=header.namespace,
     )
 
 

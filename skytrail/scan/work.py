@@ -28,7 +28,7 @@ class Worker:
 
     def evaluate(self, piece: Piece) -> Iterator[Part]:
         """Everything about a piece; the last part has the counts. Raises for nothing that a piece may hold."""
-        self._evaluator.begin()
+        self._evaluator.begin(piece.namespace)
         self._doubt = ""
         fault = piece.fault
         found: list[Match | Traced] = []

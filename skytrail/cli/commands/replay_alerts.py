@@ -13,7 +13,7 @@ from skytrail.cli.commands.rules_backtest import emit_outcome, end_with, run_tes
 from skytrail.cli.commands.scan import AUTO, JobsOption, SinceOption, UntilOption
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, say
-from skytrail.cli.rule_choice import chosen_rules, rules_in_force
+from skytrail.cli.rule_choice import Chosen, chosen_rules, rules_in_force
 from skytrail.cli.times import moment
 from skytrail.data_keys import data_keys
 from skytrail.recording import recorded
@@ -44,9 +44,10 @@ def replay_alerts(
 ) -> None:
     """Run detection again over the archive and compare with the alerts in Elasticsearch: new, gone, the same.
 
-    Nothing is written. An alert is the same when its rule, the time of its first match and what it folds on are. So
-    alerts of a rule that changed, or that came in another order, differ: `skytrail rules seen` tells which rule set
-    evaluated what. With --from an alert that had opened before it may open anew at its later matches.
+    Nothing is written. An alert is the same when its rule, its namespace, the time of its first match and what it
+    folds on are; of a correlation, when its id is. So alerts of a rule that changed, or that came in another order,
+    differ: `skytrail rules seen` tells which rule set evaluated what. With --from an alert that had opened before it
+    may open anew at its later matches.
 
     Exit codes as for `rules backtest`: 1 when an alert is new or gone.
 
@@ -60,7 +61,7 @@ def replay_alerts(
     task = Task(chosen.rules, since, until, bases=chosen.bases, correlations=chosen.correlations)
     place = context_of(context).settings.archive_place
     tally = run_test(test, task, [place], AUTO, jobs, lambda: data_keys(settings))
-    expected = asyncio.run(_there(settings, frozenset(one.id for one in chosen.telling), since, until))
+    expected = asyncio.run(_there(settings, chosen, since, until))
     changes = outcome.compare(expected, test.alerts)
     emit_outcome(test, changes, output, per_day=False)
     say(f"{test.totals['alerts']:,} alerts of {len(chosen.telling):,} rules; Elasticsearch has {len(expected):,}")
@@ -68,10 +69,12 @@ def replay_alerts(
 
 
 async def _there(
-    settings: Settings, rules: frozenset[str], since: dt.datetime | None, until: dt.datetime | None
+    settings: Settings, chosen: Chosen, since: dt.datetime | None, until: dt.datetime | None
 ) -> dict[Key, Told]:
+    rules = frozenset(one.id for one in chosen.telling)
+    correlations = frozenset(one.id for one in chosen.correlations)
     client = connect(settings.elasticsearch, "reader")
     try:
-        return await alerts_there(client, rules, since, until)
+        return await alerts_there(client, rules, correlations, since, until)
     finally:
         await client.close()
