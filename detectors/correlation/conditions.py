@@ -6,8 +6,9 @@ A window is (end − timespan, end]; matches of one instant share a window. Entr
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from detectors.correlation.gauges import Rules
 from detectors.correlation.group import Group, at_of
@@ -15,6 +16,8 @@ from detectors.correlation.model import Alternative, Correlation
 from detectors.correlation.state import Entry
 
 Entries = Sequence[Entry]
+_rule_of: Callable[[Entry], Hashable] = attrgetter("rule")
+_values_of: Callable[[Entry], Hashable] = attrgetter("values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +29,69 @@ class Window:
     measure: float | None = None
 
 
+def begin_of(entries: Entries, place: int) -> int:
+    """The first entry of the instant of the one at `place`."""
+    at = entries[place].at
+    if not place or entries[place - 1].at != at:
+        return place
+    return bisect_left(entries, at, hi=place, key=at_of)
+
+
 def end_of(entries: Entries, place: int) -> int:
     """Behind the last entry of the instant of the one at `place`."""
-    at, end = entries[place].at, place + 1
-    while end < len(entries) and entries[end].at == at:
-        end += 1
-    return end
+    at, after = entries[place].at, place + 1
+    if after == len(entries) or entries[after].at != at:
+        return after
+    return bisect_right(entries, at, lo=after, key=at_of)
 
 
-def start_of(entries: Entries, place: int, timespan_ms: int) -> int:
-    """The first entry of the window that ends with the one at `place`."""
-    return bisect_right(entries, entries[place].at - timespan_ms, hi=place, key=at_of)
+def satisfying(group: Group, begin: int, end: int) -> tuple[Sequence[int], Window | None]:
+    """The places of an instant whose matches satisfy the condition, and the window that they share.
+
+    Matches of an instant differ in what the condition asks of the match itself, if it does; those that don't are judged
+    once. Otherwise a burst with one time would cost its square.
+    """
+    entries = group.state.entries
+    asks = _asks(group.correlation)
+    if asks is None:
+        window = _window_of(group, begin, end)
+        return (range(begin, end), window) if window else ((), None)
+    judged: dict[Hashable, Window | None] = {}
+    places: list[int] = []
+    for place in range(begin, end):
+        sort = asks(entries[place])
+        if sort not in judged:
+            judged[sort] = _window_of(group, place, end)
+        if judged[sort]:
+            places.append(place)
+    return places, judged[asks(entries[places[0]])] if places else None
 
 
-def window_of(group: Group, place: int) -> Window | None:
-    """The window ending with the entry at `place`, if it satisfies the condition."""
+def _asks(correlation: Correlation) -> Callable[[Entry], Hashable] | None:
+    """What a condition asks of the match that it judges; None: nothing, only of its window."""
+    if correlation.looks_ahead:
+        return _rule_of
+    if correlation.kind == "value_percentile" and correlation.percentile is None:
+        return _values_of
+    return None
+
+
+def _window_of(group: Group, place: int, end: int) -> Window | None:
+    """The window ending with the entry at `place`, if it satisfies the condition; `end` is that of its instant."""
     correlation, entries, gauge = group.correlation, group.state.entries, group.gauge
     assert gauge is not None  # the kinds without one judge no windows
     entry = entries[place]
-    end = end_of(entries, place)
     gauge.cover(entries, end, entry.at - correlation.timespan_ms)
     if isinstance(gauge, Rules):
         window = Window(gauge.lo, end)
-        return _temporal(correlation, entries, place, gauge, window)
+        return window if _temporal(correlation, entries, place, gauge, window) else None
     measure = gauge.measure(entry)
     if measure is None or correlation.threshold is None or not correlation.threshold.holds(measure):
         return None
     return Window(gauge.lo, end, measure)
 
 
-def _temporal(correlation: Correlation, entries: Entries, place: int, gauge: Rules, window: Window) -> Window | None:
+def _temporal(correlation: Correlation, entries: Entries, place: int, gauge: Rules, window: Window) -> bool:
     mine = entries[place].rule
     for alternative in correlation.alternatives:
         if not all(need in gauge.counts for need in alternative.needs):
@@ -65,10 +101,10 @@ def _temporal(correlation: Correlation, entries: Entries, place: int, gauge: Rul
             continue
         if correlation.kind == "temporal":
             if _absent(entries, alternative.lacks, entries[place].at, correlation.timespan_ms):
-                return window
+                return True
         elif _ordered(correlation, entries, place, alternative, window):
-            return window
-    return None
+            return True
+    return False
 
 
 def _absent(entries: Entries, lacks: tuple[int, ...], at: int, timespan: int) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from detectors.correlation.conditions import Window, end_of, start_of, window_of
+from detectors.correlation.conditions import Window, begin_of, end_of, satisfying
 from detectors.correlation.group import Group, at_of
-from detectors.correlation.state import FIRED, NEXT_CELL, OWN_CELL, Alert, GroupState, Signal
+from detectors.correlation.state import FIRED, NEXT_CELL, OWN_CELL, Alert, Entry, GroupState, Signal
 
 
 def take_at_once(group: Group, signal: Signal) -> list[Alert]:
@@ -22,7 +21,7 @@ def take_at_once(group: Group, signal: Signal) -> list[Alert]:
     place = group.insert(signal)
     if place is None:
         return []
-    alerts = _decide(group, _affected(group, place), signal)
+    alerts = _decide(group, _affected(group, place), signal, new=place)
     group.drop_until(oldest)
     group.cut()
     return alerts
@@ -31,14 +30,10 @@ def take_at_once(group: Group, signal: Signal) -> list[Alert]:
 def _affected(group: Group, place: int) -> range:
     """Places of the matches whose window contains the entry at `place`: those of its instant, and the next timespan."""
     entries = group.state.entries
-    at = entries[place].at
-    start = place
-    while start and entries[start - 1].at == at:
-        start -= 1
     end = place + 1
     if end < len(entries):
-        end = bisect_left(entries, at + group.correlation.timespan_ms, lo=end, key=at_of)
-    return range(start, end)
+        end = bisect_left(entries, entries[place].at + group.correlation.timespan_ms, lo=end, key=at_of)
+    return range(begin_of(entries, place), end)
 
 
 def take_settled(group: Group, signal: Signal) -> list[Alert]:
@@ -65,7 +60,7 @@ def settle_windows(group: Group, clock: int) -> list[Alert]:
     ahead = _ahead(group)
     start = bisect_right(state.entries, state.settled - ahead, key=at_of)
     end = bisect_right(state.entries, until - ahead, key=at_of)
-    alerts = _decide(group, range(start, end), state.face)
+    alerts = _decide(group, range(start, end), state.face, new=None)
     group.drop_until(until - ahead - correlation.timespan_ms)
     state.settled = until
     return alerts
@@ -103,32 +98,76 @@ class _Told:
     fired: list[int] = field(default_factory=list)
 
 
-def _decide(group: Group, places: Iterable[int], signal: Signal) -> list[Alert]:
-    """Judge the matches at some places; marks in the entries who was told. One alert per cell, the earliest first."""
-    entries, cell_ms = group.state.entries, group.correlation.cell_ms
-    found: dict[int, _Told] = {}
-    for place in places:
-        entry = entries[place]
-        fired = bool(entry.told & FIRED)  # where matches are decided at once, it still satisfies the condition
-        window = None if fired else window_of(group, place)
-        if window is None and not fired:
-            continue
-        cell = entry.at // cell_ms
-        start, news = _untold(group, place, window, cell)
-        for place_of_news in news:
-            entries[place_of_news].told |= OWN_CELL if entries[place_of_news].at >= cell * cell_ms else NEXT_CELL
-        entry.told |= FIRED
-        if not news and fired:
-            continue
-        told = found.get(cell)
-        if told is None:
-            end = end_of(entries, place)
-            opens = len(news) == end - start
-            told = found[cell] = _Told(place, start, end, window.measure if window else None, opens)
-        told.news.extend(news)
-        if not fired:
-            told.fired.append(place)
+def _decide(group: Group, places: range, signal: Signal, *, new: int | None) -> list[Alert]:
+    """Judge the matches at some places, instant by instant; marks in the entries who was told.
+
+    Args:
+        group: Where they are.
+        places: Whole instants.
+        signal: Whose words and context the alerts show.
+        new: Where matches are decided at once: the entry that was not there before. Everything else is told.
+
+    Returns:
+        One alert per cell, the earliest first.
+    """
+    entries, found = group.state.entries, dict[int, _Told]()
+    begin = places.start
+    while begin < places.stop:
+        end = end_of(entries, begin)
+        if new is not None and _fired(group, begin, end):
+            _join(group, begin, end, new, found)
+        else:
+            _judge(group, begin, end, found)
+        begin = end
     return [_alert(group.state, str(cell), told, signal) for cell, told in sorted(found.items())]
+
+
+def _fired(group: Group, begin: int, end: int) -> bool:
+    """Whether an instant satisfied the condition before one of its matches arrived.
+
+    What is decided at once holds for an instant as a whole, and for ever: so the other end answers for all, however
+    many there are.
+    """
+    entries = group.state.entries
+    return bool((entries[begin].told | entries[end - 1].told) & FIRED)
+
+
+def _join(group: Group, begin: int, end: int, new: int, found: dict[int, _Told]) -> None:
+    """Tell the alert of an instant that fired before of a new entry in its window."""
+    entries, cell_ms = group.state.entries, group.correlation.cell_ms
+    cell = entries[begin].at // cell_ms
+    mark = _mark(entries[new], cell * cell_ms)
+    fires = begin <= new < end
+    if entries[new].told & mark and not fires:
+        return
+    told = found.setdefault(cell, _Told(begin, begin, end, measure=None, opens=False))
+    if not entries[new].told & mark:
+        told.news.append(new)
+    entries[new].told |= mark | (FIRED if fires else 0)
+    if fires:
+        told.fired.append(new)
+
+
+def _judge(group: Group, begin: int, end: int, found: dict[int, _Told]) -> None:
+    """Judge the matches of one instant, which share a window."""
+    fired, window = satisfying(group, begin, end)
+    if window is None:
+        return
+    entries, cell_ms = group.state.entries, group.correlation.cell_ms
+    cell = entries[begin].at // cell_ms
+    start, news = _untold(group, begin, window, cell)
+    for place in news:
+        entries[place].told |= _mark(entries[place], cell * cell_ms)
+    for place in fired:
+        entries[place].told |= FIRED
+    told = found.setdefault(cell, _Told(fired[0], start, end, window.measure, opens=len(news) == end - start))
+    told.news.extend(news)
+    told.fired.extend(fired)
+
+
+def _mark(entry: Entry, cell_start: int) -> int:
+    """What says that the alert of a cell knows an entry."""
+    return OWN_CELL if entry.at >= cell_start else NEXT_CELL
 
 
 def _alert(state: GroupState, cell: str, told: _Told, signal: Signal) -> Alert:
@@ -147,27 +186,19 @@ def _alert(state: GroupState, cell: str, told: _Told, signal: Signal) -> Alert:
     )
 
 
-def _untold(group: Group, place: int, window: Window | None, cell: int) -> tuple[int, list[int]]:
-    """Where the window of a match starts, and the places in it that the alert of its cell does not know.
+def _untold(group: Group, begin: int, window: Window, cell: int) -> tuple[int, list[int]]:
+    """Where the window of an instant starts, and the places in it that the alert of its cell does not know.
 
     When the match before fired for the same alert, everything up to it was told then: a burst costs nothing per match.
-    The start is then that of the instant, since only an alert that opens asks for it.
+    The start is then that match, since only an alert that opens asks for it.
     """
-    entries, correlation = group.state.entries, group.correlation
-    cell_start = cell * correlation.cell_ms
-    begin = place
-    while begin and entries[begin - 1].at == entries[place].at:
-        begin -= 1
-    start = begin - 1
-    if not (
-        begin and entries[start].told & FIRED and entries[start].at >= cell_start and _reaches(group, start, place)
-    ):
-        start = begin = window.start if window else start_of(entries, place, correlation.timespan_ms)
-    news = [
-        i
-        for i in range(begin, end_of(entries, place))
-        if not entries[i].told & (OWN_CELL if entries[i].at >= cell_start else NEXT_CELL)
-    ]
+    entries, cell_start = group.state.entries, cell * group.correlation.cell_ms
+    before = begin - 1
+    if begin and entries[before].told & FIRED and entries[before].at >= cell_start and _reaches(group, before, begin):
+        start = before
+    else:
+        start = begin = window.start
+    news = [i for i in range(begin, window.end) if not entries[i].told & _mark(entries[i], cell_start)]
     return start, news
 
 
