@@ -25,6 +25,11 @@ class Alone:
         """Counts of what was left out, as `Correlator.notes`."""
         return self._correlator.notes
 
+    @property
+    def noted(self) -> Counter[tuple[str, str]]:
+        """The same by correlation, as `Correlator.noted`."""
+        return self._correlator.noted
+
     def follow(self, signals: Iterable[Signal]) -> list[Detection]:
         """The detections some signals lead to, those of correlations upon correlations included."""
         found: list[Detection] = []

@@ -79,11 +79,12 @@ class _Before:
     late: int
     repeats: int
     cut: int
+    surplus: int
 
     @classmethod
     def of(cls, group: Group, weight: int) -> _Before:
         state = group.state
-        return cls(group, weight, state.late, state.repeats, state.cut)
+        return cls(group, weight, state.late, state.repeats, state.cut, state.surplus)
 
 
 class Correlator:
@@ -92,8 +93,10 @@ class Correlator:
     Attributes:
         clock: Event time that everything is settled by; 0 while unknown.
         changed: Groups whose state changed, or was forgotten, since the owner last looked.
-        notes: Counts of what was left out: `late`, `repeats` and `cut` (beyond the limit of a group), `forgotten`
-            (groups beyond the budget), `unknown` (signals for correlations that are not loaded).
+        notes: Counts of what was left out: `late`; beyond the limit of a group `repeats`, `surplus` (what it had enough
+            of) and `cut` (other); `forgotten` (groups beyond the budget); `unknown` (signals for correlations that are
+            not loaded).
+        noted: The same, but `unknown`, by correlation: (reason, id) → count.
     """
 
     def __init__(self, router: Router, *, budget: Budget | None = None) -> None:
@@ -101,6 +104,7 @@ class Correlator:
         self.clock = 0
         self.changed: set[Key] = set()
         self.notes: Counter[str] = Counter()
+        self.noted: Counter[tuple[str, str]] = Counter()
         self._router = router
         self._budget = budget or Budget()
         self._budget.holders += 1
@@ -182,9 +186,11 @@ class Correlator:
         group, state = before.group, before.group.state
         self.changed.add(key)
         self._weigh(group.correlation, state.weight - before.weight)
-        self.notes["late"] += state.late - before.late
-        self.notes["repeats"] += state.repeats - before.repeats
-        self.notes["cut"] += state.cut - before.cut
+        surplus = state.surplus - before.surplus
+        self._note("late", key, state.late - before.late)
+        self._note("repeats", key, state.repeats - before.repeats)
+        self._note("surplus", key, surplus)
+        self._note("cut", key, state.cut - before.cut - surplus)
         if not before.weight:
             self._remember(key, group)
 
@@ -211,6 +217,11 @@ class Correlator:
     def next_due(self) -> int | None:
         """The clock at which the next group can be settled."""
         return self._dues[0][0] if self._dues else None
+
+    def _note(self, why: str, key: Key, number: int) -> None:
+        if number:
+            self.notes[why] += number
+            self.noted[why, key[0]] += number
 
     def _weigh(self, correlation: Correlation, more: int) -> None:
         self._weights[correlation.id] += more
@@ -255,8 +266,9 @@ class Correlator:
         """
         while self._budget.exceeded_by(self._weights.total()):
             heaviest = max(self._weights, key=lambda name: self._weights[name])
-            self._forget(next(iter(self._groups[heaviest])))
-            self.notes["forgotten"] += 1
+            key = next(iter(self._groups[heaviest]))
+            self._forget(key)
+            self._note("forgotten", key, 1)
 
     def _expire(self, key: Key) -> None:
         """Forget a group whose time is over; one that was used since moves to a later segment."""

@@ -72,7 +72,10 @@ class Group:
         if len(state.entries) - limit <= limit // 8:
             return []
         spare = pruning.repeats(self.correlation, state.entries)
-        state.repeats += len(spare)
+        if self.correlation.at_once:
+            state.repeats += len(spare)
+        else:  # each would have been judged itself
+            state.cut += len(spare)
         lost = self._drop_places(spare)
         excess = len(state.entries) - limit
         if excess <= 0:
@@ -84,8 +87,30 @@ class Group:
         else:
             wanted = pruning.needed(self.correlation, state.entries)
             given_up = sorted(sorted(everything, key=wanted.__contains__)[:excess])
+        latest = state.entries[given_up[-1]].at
+        lost += self._drop_places(given_up)
         state.cut += excess
-        return lost + self._drop_places(given_up)
+        state.surplus += excess if self._has_enough(latest) else 0
+        return lost
+
+    def _has_enough(self, since: int) -> bool:
+        """Whether what is kept since a time does without what was before: no later window has both, or it fires anyway.
+
+        In the order of time, that is: a window of a match that comes late may have a part of what is kept.
+        """
+        correlation, entries = self.correlation, self.state.entries
+        if correlation.rate:
+            return True  # what is no longer kept is still counted
+        if not correlation.at_once:
+            return False
+        if entries[-1].at - since >= correlation.timespan_ms:
+            return True
+        if correlation.threshold is None:
+            return False
+        gauge = gauge_for(correlation)
+        gauge.cover(entries, len(entries), since - 1)
+        measure = gauge.measure(entries[-1])
+        return measure is not None and correlation.threshold.holds(measure)
 
     def _drop_places(self, places: list[int]) -> list[Entry]:
         """Forget the entries at some places, which ascend."""

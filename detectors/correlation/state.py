@@ -86,7 +86,9 @@ class GroupState(msgspec.Struct, kw_only=True, omit_defaults=True):
         face: The latest signal, for the alert of a decision that no signal triggers.
         pending: `new_terms`: signals that wait for the day before theirs to be over.
         repeats: Signals that said what others say, no longer kept: an alert may list fewer members.
-        cut: Other signals beyond the limit, no longer kept: an alert may be missed.
+        cut: Other signals beyond the limit, no longer kept: an alert may be missed, except for the
+        surplus: of them, that of groups that satisfied the condition without: in the order of time no alert is missed,
+            one may list fewer members.
         late: Signals that came too late to count.
         terms: `new_terms`: value → last day it was used.
         counts: `rate`: bucket → signals in it, for those that are over.
@@ -101,6 +103,7 @@ class GroupState(msgspec.Struct, kw_only=True, omit_defaults=True):
     pending: list[Signal] = []
     repeats: int = 0
     cut: int = 0
+    surplus: int = 0
     late: int = 0
     terms: dict[str, int] = {}
     counts: dict[int, int] = {}

@@ -13,7 +13,8 @@ every order of arrival, with any repetitions:
 
 It holds as long as a group has at most `limit` signals within timespan + lateness. Beyond, those go first that repeat
 what others say (`pruning.py`): they can complete nothing, but an alert may list fewer members (`GroupState.repeats`).
-Then the oldest are given up that the next match does not need; `GroupState.cut` counts them. What comes later than the
+Then the oldest are given up that the next match does not need; `GroupState.cut` counts them, and `surplus` those of
+them without which the group has enough: in the order of time they hide no alert. What comes later than the
 lateness is counted in `GroupState.late` and left out. The sentence and the context of an alert tell what was known when
 it was opened.
 """

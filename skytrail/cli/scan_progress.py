@@ -87,18 +87,23 @@ class Display:
             say(f"rule {rule_id} raised on {count:,} events and was off for them")
         for why, consequence in _LEFT_OUT.items():
             if number := tally.left_out[why]:
-                say(f"correlations could not keep {number:,} matches {consequence}")
+                ids = sorted(name for reason, name in tally.left_out_of if reason == why)
+                more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+                say(f"correlations did not keep {number:,} {consequence} (of {', '.join(ids[:_NAMED])}{more})")
         if self._untold:
             say(f"not evaluated: {self._untold:,} more; the summary counts all")
         if not self._quiet:
             say(summary_line(tally, seconds))
 
 
+_NAMED: Final = 5
+_MEND: Final = "scan a shorter time with --from and --to, or fewer files"
 _LEFT_OUT: Final = {
-    "repeats": "that repeat others: alerts may count fewer",
-    "cut": "beyond what a group holds: alerts may count fewer, or be missing",
-    "forgotten": "of whole groups, of which there are too many: alerts may be missing",
-    "late": "that came out of order: alerts may be missing",
+    "repeats": "matches with the value or rule of others before and after: no alert is missing, some may count fewer",
+    "surplus": "matches of groups that had enough without them: no alert is missing, some may count fewer",
+    "cut": f"matches beyond what a group holds: alerts may be missing, or call new what is not; {_MEND}",
+    "forgotten": f"groups, of which there are too many: alerts may be missing; {_MEND}",
+    "late": f"matches that came too late for them: alerts may be missing; {_MEND}",
 }
 """What it means for the alerts that correlations left something out, by reason as in `Correlator.notes`."""
 

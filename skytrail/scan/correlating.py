@@ -38,6 +38,7 @@ class Correlating:
 
     Attributes:
         left_out: What correlations could not keep, by reason as in `Correlator.notes`; stands when all hits are taken.
+        left_out_of: The same by correlation, as in `Correlator.noted`.
     """
 
     def __init__(self, correlations: Iterable[Correlation], *, in_memory: int = IN_MEMORY) -> None:
@@ -48,6 +49,7 @@ class Correlating:
             in_memory: Signals that are held before they are written to a file.
         """
         self.left_out: Counter[str] = Counter()
+        self.left_out_of: Counter[tuple[str, str]] = Counter()
         self._router = Router(correlations)
         self._in_memory = in_memory
         self._held: list[Signal] = []
@@ -83,7 +85,7 @@ class Correlating:
         for signal in heapq.merge(*map(_read, self._files), self._held, key=_order):
             yield from self._new(alone.follow([signal]), told)
         yield from self._new(alone.finish(), told)
-        self.left_out = +alone.notes
+        self.left_out, self.left_out_of = +alone.notes, +alone.noted
 
     def close(self) -> None:
         """Delete what was written. Harmless when repeated."""

@@ -8,6 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from skytrail.scan.correlating import Correlating
 from skytrail.scan.evaluate import Task
@@ -16,6 +17,8 @@ from skytrail.scan.pieces import Piece
 from skytrail.scan.pool import Pool
 from skytrail.scan.work import Worker
 
+HARMLESS: Final = frozenset(("repeats", "surplus"))
+"""Reasons for which correlations leave out matches that no alert waits for; one may count fewer."""
 _LEAVES = 500_000  # matched records without an id that are told apart in one file
 
 
@@ -48,6 +51,7 @@ class Tally:
         matches: Hits by level.
         raised: Rule id → records on which the rule raised.
         left_out: Matches that correlations could not keep, by reason as in `Correlator.notes`.
+        left_out_of: The same by correlation, as in `Correlator.noted`.
         bytes: Bytes on disk that are done.
     """
 
@@ -60,12 +64,14 @@ class Tally:
     matches: Counter[str] = field(default_factory=Counter)
     raised: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    left_out_of: Counter[tuple[str, str]] = field(default_factory=Counter)
     bytes: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every rule has seen all of every record."""
-        return not (self.unknown or self.unreadable or self.refused or self.undated or self.raised)
+        """Whether every rule has seen all of every record, and no correlation lost what an alert may need."""
+        lost = self.left_out.keys() - HARMLESS
+        return not (self.unknown or self.unreadable or self.refused or self.undated or self.raised or lost)
 
     @property
     def nothing_read(self) -> bool:
@@ -110,6 +116,7 @@ class Scan:
                 self.tally.matches[hit.rule.level] += 1
                 yield hit
             self.tally.left_out = self._correlating.left_out
+            self.tally.left_out_of = self._correlating.left_out_of
 
     def _on_records(self, pieces: Iterable[Piece]) -> Generator[Hit]:
         with contextlib.closing(self._parts(pieces)) as parts:

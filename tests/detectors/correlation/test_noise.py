@@ -85,7 +85,42 @@ def test_what_repeats_is_counted_apart_from_what_an_alert_may_miss() -> None:
     assert groups.notes["repeats"] > 500
     assert groups.notes["cut"] == 0
     groups.follow([signal(one, 0, member=f"m{n}", values=(f"v{n}", f"w{n}")) for n in range(700)])
-    assert groups.notes["cut"] > 100
+    assert groups.notes["surplus"] > 100, "there are values enough without those"
+    assert groups.notes["cut"] == 0
+    assert set(groups.noted) == {("repeats", one.id), ("surplus", one.id)}
+
+
+@pytest.mark.parametrize(
+    ("body", "every", "why"),
+    [
+        ({"condition": {"gte": 10}}, 0, "surplus"),
+        ({"condition": {"gte": 10}}, 1, "surplus"),
+        ({"type": "value_sum", "condition": {"field": "f", "gte": 10}}, 0, "surplus"),
+        ({"type": "value_sum", "condition": {"field": "f", "gte": 1e6}}, 0, "cut"),
+        ({"type": "value_count", "condition": {"field": "f", "gte": 10}}, 0, "surplus"),
+        ({"type": "value_count", "condition": {"field": "f", "lt": 10}}, 0, "cut"),
+        ({"type": "value_avg", "condition": {"field": "f", "gte": 10}}, 0, "cut"),
+        ({"type": "rate", "condition": {"factor": 2, "minimum": 2}}, 0, "surplus"),
+    ],
+)
+def test_what_a_group_had_enough_of_is_counted_apart_from_what_an_alert_may_need(
+    body: dict[str, Any], every: float, why: str
+) -> None:
+    one = correlation(**body)
+    groups = Correlator(Router([one]))
+    numeric = one.kind in ("value_sum", "value_avg")
+    groups.follow(
+        signal(one, n * every, member=f"m{n:05}", values=(1.0 if numeric else f"v{n}",)) for n in range(3 * one.limit)
+    )
+    assert set(groups.notes) == {why}
+    assert groups.noted[why, one.id] == groups.notes[why] > 100
+
+
+def test_a_flood_of_a_future_that_is_not_here_yet_is_no_surplus() -> None:
+    one = correlation(condition={"gte": 3})
+    groups = Correlator(Router([one]))
+    groups.follow(signal(one, 80_000 + n, member=f"w{n}", seen=signal(one, 0).at) for n in range(3000))
+    assert set(groups.notes) == {"cut"}
 
 
 @pytest.mark.parametrize(

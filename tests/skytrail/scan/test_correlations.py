@@ -173,13 +173,43 @@ def test_entries_that_wait_for_an_alert_are_gone_with_the_scan(book: Rulebook) -
     assert shown == ["StopLogging"]
 
 
+SUM = """
+title: A lot removed
+name: test-lot
+level: low
+correlation:
+  {type: value_sum, rules: [test-removed], group-by: [awsRegion], timespan: 10m,
+   condition: {field: requestParameters.size, gte: 1000000}}
+---
+title: Removed
+name: test-removed
+logsource: {product: aws, service: cloudtrail}
+detection: {s: {eventName: StopLogging}, condition: s}
+"""
+
+
 @pytest.mark.parametrize("verb", [["scan"], ["rules", "backtest"]], ids=["scan", "backtest"])
-def test_what_correlations_could_not_keep_is_told(tmp_path: Path, rule_dir: Path, verb: list[str]) -> None:
-    flood = [{**STOPS[0], "eventID": f"10000000-0000-4000-8000-{number:012d}"} for number in range(600)]
-    folder, summary = written(tmp_path, a=flood), tmp_path / "summary.json"
-    places = [str(folder), "--rules", str(rule_dir)] if verb == ["scan"] else [str(rule_dir), str(folder)]
+@pytest.mark.parametrize(
+    ("rule", "number", "why", "said", "code"),
+    [
+        (OFTEN, 600, "surplus", "matches of groups that had enough without them: no alert is missing", Exit.OK),
+        (SUM, 2300, "cut", "matches beyond what a group holds: alerts may be missing", Exit.INCOMPLETE),
+    ],
+    ids=["had enough", "may miss"],
+)
+def test_what_correlations_did_not_keep_is_told_and_what_an_alert_may_need_is_incomplete(
+    tmp_path: Path, verb: list[str], rule: str, number: int, why: str, said: str, code: Exit
+) -> None:
+    one = {**STOPS[0], "requestParameters": {"size": 1}}
+    flood = [{**one, "eventID": f"10000000-0000-4000-8000-{place:012d}"} for place in range(number)]
+    folder, summary, rules = written(tmp_path, a=flood), tmp_path / "summary.json", tmp_path / "one.yml"
+    rules.write_text(rule, "utf-8")
+    places = [str(folder), "--rules", str(rules)] if verb == ["scan"] else [str(rules), str(folder)]
     arguments = [*verb, *places, "--jobs", "1", "--summary-file", str(summary)]
     result = RUNNER.invoke(build(first_word(arguments)), arguments, catch_exceptions=False)
-    lost = json.loads(summary.read_text("utf-8"))["correlation_matches_left_out"]["cut"]
-    assert lost > 50
-    assert f"correlations could not keep {lost} matches beyond what a group holds" in result.stderr
+    (lost,) = json.loads(summary.read_text("utf-8"))["correlation_matches_left_out"].items()
+    assert lost[0] == why
+    assert lost[1] > 50
+    assert f"correlations did not keep {lost[1]} {said}" in result.stderr
+    assert f"(of {'test-stopped-often' if rule is OFTEN else 'test-lot'})" in result.stderr
+    assert result.exit_code == code
