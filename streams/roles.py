@@ -13,7 +13,6 @@ import faust
 from detectors import equivocation
 from detectors.correlation.signals import Router
 from detectors.exceptions import Exceptions
-from detectors.proving import OWN_RULES, files_of_others
 from detectors.rulebook import Rulebook, load
 from detectors.sigma.choose import build_ready_engine
 from detectors.sigma.engine import Engine, InterpretedEngine, applies
@@ -53,11 +52,12 @@ from streams.preparing import Limits
 from streams.refetch import Refetch
 from streams.rights_check import check_rights
 from streams.rule_reload import RuleReload, announce
+from streams.rules_in_force import load_rules, rule_paths
 from streams.runtime import Runtime, utc_now
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
 from streams.snapshots import Snapshots
 from streams.source_watch import SourceWatch
-from streams.stamping import DocumentStamps, segment_promise
+from streams.stamping import ALERT_PATIENCE_S, PATIENCE_S, DocumentStamps, segment_promise
 from streams.topics import (
     ALERT_STATE,
     CONFLICTS,
@@ -207,6 +207,7 @@ def compose_detect(parts: Parts) -> Composed:
         Windows(Snapshots(ALERT_STATE, DETECTIONS, runtime.log, runtime.producer), runtime.now),
         AlertStore(writer, parts.elasticsearch.period),
         rule_of=known.get,
+        stamps=document_stamps(parts, ALERT_PATIENCE_S),
     )
     wait_s = parts.worker.batch_wait_s
     attach(composed.app, "detect", list(map(raw_topic, all_formats())), detector.handle, size=size, wait_s=wait_s)
@@ -313,7 +314,7 @@ def compose_index(parts: Parts) -> Composed:
         mend=product_mend(),
     )
     filters = load(parts.detection.index_filters, parts.detection.placeholders, strict=True)
-    stamps = DocumentStamps(open_stamps(open_archive(parts.archive, parts.archive_dir), parts.retention))
+    stamps = document_stamps(parts, PATIENCE_S)
     accounts, resolving = runtime.accounts("index"), runtime.accounts("resolve")
     agent = IndexAgent(
         runtime,
@@ -373,23 +374,15 @@ def compose_rotate(parts: Parts) -> Composed:
     return composed
 
 
+def document_stamps(parts: Parts, patience_s: float) -> DocumentStamps:
+    """Stamps by the policies that the ledgers of the archive hold."""
+    stamps = open_stamps(open_archive(parts.archive, parts.archive_dir), parts.retention)
+    return DocumentStamps(stamps, patience_s=patience_s)
+
+
 def limits(worker: WorkerSettings) -> Limits:
     """Believable event times."""
     return Limits.of(worker.max_future_h, worker.max_age_d)
-
-
-def load_rules(detection: DetectionSettings) -> Rulebook:
-    """The rules in force: the shipped ones and those of the settings.
-
-    Raises:
-        ConfigError: A rule directory of the settings does not exist.
-    """
-    return load(rule_paths(detection), detection.placeholders, prove=files_of_others)
-
-
-def rule_paths(detection: DetectionSettings) -> list[Path]:
-    """Where the rules in force lie."""
-    return [*([OWN_RULES] if detection.shipped_rules else []), *detection.rules]
 
 
 COMPOSERS: dict[str, Callable[[Parts], Composed]] = {

@@ -20,7 +20,9 @@ from storage.retention.stamping import Stamps
 from storage.retention.verdict import Subject
 
 PATIENCE_S = 5.0
-"""How long a batch waits for the ledgers to be read."""
+"""How long a batch of documents waits for the ledgers to be read."""
+ALERT_PATIENCE_S = 1.0
+"""And a batch of alerts, which people wait for."""
 AGAIN_S = 30.0
 """How long nobody asks again after a failure."""
 log = structlog.get_logger("skytrail.stamps")
@@ -38,11 +40,18 @@ class DocumentStamps:
     Args:
         stamps: None: documents carry none.
         clock: Monotonic seconds.
+        patience_s: How long a batch waits for the ledgers to be read.
     """
 
-    def __init__(self, stamps: Stamps | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stamps: Stamps | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._stamps = stamps
         self._clock = clock
+        self._patience_s = patience_s
         self._reading: asyncio.Task[None] | None = None
         self._again_s = float("-inf")
 
@@ -54,7 +63,7 @@ class DocumentStamps:
             if self._clock() < self._again_s:
                 return
             self._reading = asyncio.create_task(asyncio.to_thread(self._stamps.adopted.refresh, stale))
-            await asyncio.wait([self._reading], timeout=PATIENCE_S)
+            await asyncio.wait([self._reading], timeout=self._patience_s)
         if self._reading.done():
             done, self._reading = self._reading, None
             self._settle(done)

@@ -30,7 +30,7 @@ class AlertDocument:
     id: str
     namespace: str
     opened: dt.datetime
-    document: Mapping[str, Any]
+    document: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

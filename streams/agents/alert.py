@@ -26,6 +26,7 @@ from storage.index.bulk import Outcome
 from storage.index.documents import serialise
 from streams.accounts import Accounts
 from streams.runtime import BatchCount, Runtime, first_offsets, partitions_of, place_of
+from streams.stamping import DocumentStamps
 from streams.topics import ALERTS
 from streams.windows import Windows
 
@@ -54,13 +55,22 @@ class AlertAgent:
     """Handler of the detections topic in the role detect."""
 
     def __init__(
-        self, runtime: Runtime, accounts: Accounts, windows: Windows, store: AlertStore, *, rule_of: RuleOf
+        self,
+        runtime: Runtime,
+        accounts: Accounts,
+        windows: Windows,
+        store: AlertStore,
+        *,
+        rule_of: RuleOf,
+        stamps: DocumentStamps,
     ) -> None:
         """Compose.
 
         Args:
             rule_of: Finds the rule of a detection; None when it is not loaded here.
+            stamps: Promise until when an alert is kept.
         """
+        self._stamps = stamps
         self._runtime = runtime
         self._accounts = accounts
         self._windows = windows
@@ -140,6 +150,9 @@ class AlertAgent:
             AlertGrowth(alert_id, alert_state_document(rule, window, now), alert_growth(window, now))
             for alert_id, (rule, window) in changes.grown.items()
         ]
+        await self._stamps.refresh(alert.namespace for alert in alerts)
+        for alert in alerts:
+            self._stamps.stamp(alert.document, alert.opened, now)
         if alerts:
             await self._bury_refused(alerts, await self._store.add(alerts))
             await self._runtime.producer.send(

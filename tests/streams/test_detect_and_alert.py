@@ -19,20 +19,24 @@ from detectors.sigma.engine import InterpretedEngine
 from ingest.schema import dead_letter
 from ingest.schema.envelope import encode, pack
 from storage.index.alert_store import AlertStore
+from storage.retention.stamping import Stamps
 from storage.settings import ElasticsearchSettings
 from streams.agents.alert import AlertAgent
 from streams.agents.detect import DetectAgent, Rules
 from streams.naming import namer
 from streams.preparing import Limits
+from streams.stamping import DocumentStamps
 from streams.status import summarise
 from streams.topics import ALERT_STATE, ALERTS, DEAD_LETTERS, DETECTIONS, raw_topic
 from streams.windows import Windows
 from tests.faults.material import CLOUDTRAIL, cloudtrail, header
 from tests.faults.oracle import expectation
+from tests.streams.adopted import Adopted
 from tests.streams.fakes import PARTITIONS, Brokers, Faults, Index, Killed, accounts_on, runtime_on, snapshots_on
 
 RAW = raw_topic(CLOUDTRAIL)
 RECORDS = [r for r in cloudtrail(random.Random(3), 400, dt.datetime.now(dt.UTC)) if b'"readOnly":false' in r][:8]
+UNSTAMPED = DocumentStamps()
 LIVES = st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["lost", "applied"])), max_size=5)
 STREAMS = st.lists(
     st.tuples(st.integers(0, PARTITIONS - 1), st.lists(st.sampled_from(RECORDS), min_size=1, max_size=4)),
@@ -64,13 +68,16 @@ async def detect_life(brokers: Brokers, size: int) -> None:
         await agent.handle(batch)
 
 
-async def alert_life(brokers: Brokers, index: Index, size: int, interval_s: float = 0.0) -> None:
+async def alert_life(
+    brokers: Brokers, index: Index, size: int, interval_s: float = 0.0, stamps: DocumentStamps = UNSTAMPED
+) -> None:
     agent = AlertAgent(
         runtime_on("detect", brokers),
         accounts_on("alert", brokers),
         Windows(snapshots_on(brokers, ALERT_STATE, DETECTIONS, interval_s), lambda: dt.datetime.now(dt.UTC)),
         AlertStore(index, {}),
         rule_of=rules().get,
+        stamps=stamps,
     )
     for batch in brokers.batches("alert", DETECTIONS, size):
         await agent.handle(batch)
@@ -153,3 +160,17 @@ async def test_a_message_that_holds_no_detections_is_a_dead_letter_and_the_next_
     await until_done(brokers, index, 2)
     assert [dead_letter.decode(value).stage for value in brokers.values(DEAD_LETTERS)] == ["alert", "alert"]
     assert sum(map(sum, told(index).values())) == len(RECORDS)
+
+
+async def test_an_alert_carries_the_stamp_of_the_policy() -> None:
+    brokers, stamps = Brokers(), DocumentStamps(Stamps(Adopted()))  # type: ignore[arg-type]
+    index = Index(brokers.faults)
+    for records in RECORDS:
+        brokers.append(RAW, (None, encode(pack(header("unit", CLOUDTRAIL), [records])[0]), 0))
+    await detect_life(brokers, 1)
+    await alert_life(brokers, index, 1, stamps=stamps)
+    alerts = [document for (name, _), document in index.documents.items() if name != "skytrail-alert-state"]
+    assert alerts
+    assert {document["skytrail"]["retention"]["class"] for document in alerts} == {"everything"}
+    published = [orjson.loads(value) for value in brokers.values(ALERTS)]
+    assert all(each["skytrail"]["retention"]["class"] == "everything" for each in published)

@@ -15,7 +15,6 @@ from detectors.detection import decode
 from ingest.schema import dead_letter
 from ingest.schema.envelope import Envelope, encode, pack
 from storage.retention.stamping import Stamps
-from storage.retention.verdict import InForce
 from storage.settings import ElasticsearchSettings
 from streams.agents.index import IndexAgent
 from streams.agents.resolve import ResolveAgent
@@ -26,7 +25,7 @@ from streams.stamping import DocumentStamps
 from streams.status import SourceStatus, summarise
 from streams.topics import CONFLICTS, DEAD_LETTERS, DETECTIONS, raw_topic
 from tests.faults.material import CLOUDTRAIL, cloudtrail, header, rewritten
-from tests.storage.retention.samples import since
+from tests.streams.adopted import Adopted
 from tests.streams.fakes import PARTITIONS, Brokers, Faults, Index, Killed, accounts_on, runtime_on
 
 NOW = dt.datetime.now(dt.UTC)
@@ -153,17 +152,6 @@ async def test_a_second_version_that_is_refused_becomes_a_dead_letter_and_is_cou
     (letter,) = map(dead_letter.decode, brokers.values(DEAD_LETTERS))
     assert letter.body == FORGED[0]
     assert letter.header is not None
-
-
-class Adopted:
-    """One policy that is known from the beginning."""
-
-    def stale(self, namespaces: Sequence[str]) -> list[str]:
-        del namespaces
-        return []
-
-    def of(self, namespace: str) -> list[InForce]:
-        return [since("2020-01-01", {"name": "everything", "cold": "P2Y"})] if namespace == "unit" else []
 
 
 async def test_documents_of_both_agents_carry_the_stamp_of_the_policy() -> None:
