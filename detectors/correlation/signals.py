@@ -21,7 +21,7 @@ from detectors.reason import word_reason
 from detectors.rule import Rule
 from detectors.sigma.engine import known_aliases
 from detectors.sigma.fields import Fields
-from detectors.sigma.values import text_of
+from detectors.sigma.values import number_of, text_of
 from ingest.document import Identified
 from ingest.formats.contract import LogSource, View
 
@@ -263,13 +263,8 @@ def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if abs(number) <= MAX_NUMBER else None  # not for NaN either
+    number = number_of(value)
+    return float(number) if number is not None and -MAX_NUMBER <= number <= MAX_NUMBER else None
 
 
 def _cut(text: str) -> str:

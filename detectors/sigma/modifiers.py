@@ -21,7 +21,7 @@ from typing import Final
 from sigma.types import SigmaString, SpecialChars
 
 from detectors.sigma import ast
-from detectors.sigma.values import text_of
+from detectors.sigma.values import number_of, text_of
 
 MAX_ALTERNATIVES: Final = 1000  # that one value may become
 
@@ -29,6 +29,16 @@ _DASH = re.compile(r"\B[-/\u2013\u2014\u2015]\b")  # before a word, and not insi
 _DASHES = ("-", "/", "\u2013", "\u2014", "\u2015")
 _FIRST = (0, 2, 3)  # character that what stands before does not change, by the number of bytes before
 _LAST = (None, -3, -2)  # the same for what stands after, by the number of bytes in the last group of three
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""IPv4 addresses as IPv6 writes them (RFC 4291 §2.5.5.2)."""
+_RANGES: Mapping[ast.TimeUnit, tuple[int, int]] = {
+    "minute": (0, 59),
+    "hour": (0, 23),
+    "day": (1, 31),
+    "week": (1, 53),
+    "month": (1, 12),
+    "year": (1, 9999),
+}
 _WILDCARDS = {SpecialChars.WILDCARD_MULTI: ast.Wild.MANY, SpecialChars.WILDCARD_SINGLE: ast.Wild.ONE}
 
 
@@ -69,14 +79,36 @@ def settled(value: Value) -> ast.Test:
     """A value that all modifiers have worked on.
 
     Raises:
-        UnfitValueError: It is of bytes that no text of a log can hold.
+        UnfitValueError: It is of bytes that no text of a log can hold, or asks for a part that no time has.
     """
+    if isinstance(value, ast.TimePart) and not _can_be(value):
+        least, most = _RANGES[value.unit]
+        asked = "" if value.order == "=" else f"{value.order} "
+        raise UnfitValueError(
+            f"{value.unit} goes from {least} to {most}, so {asked}{text_of(value.value)} never matches"
+        )
     if not isinstance(value, Encoded):
         return value
     try:
         return ast.Text((value.data.decode(),))
     except UnicodeDecodeError:
         raise UnfitValueError("UTF-16 is no text by itself; base64 or base64offset has to follow") from None
+
+
+def _can_be(part: ast.TimePart) -> bool:
+    """Whether any time has such a part."""
+    least, most = _RANGES[part.unit]
+    match part.order:
+        case "=":
+            return least <= part.value <= most
+        case "<":
+            return part.value > least
+        case "<=":
+            return part.value >= least
+        case ">":
+            return part.value < most
+        case ">=":
+            return part.value <= most
 
 
 def cased(value: Value) -> Value:
@@ -102,13 +134,11 @@ def _number(value: Value, what: str) -> int | float:
     if isinstance(value, ast.Number):
         return value.value
     if isinstance(value, ast.Text):
-        for kind in (int, float):
-            try:
-                number = kind(plain(value, what))
-            except ValueError:
-                continue
-            if abs(number) < float("inf"):  # neither infinite nor no number
-                return number
+        number = number_of(plain(value, what))
+        if number is not None and number == int(number):
+            return int(number)
+        if number is not None:
+            return float(number)
     raise UnfitValueError(f"{what} takes a number, not {_named(value)}")
 
 
@@ -221,11 +251,19 @@ def _flag(flag: str) -> Modifier:
 
 def _cidr(value: Value) -> Sequence[Value]:
     try:
-        return [ast.Cidr(str(ipaddress.ip_network(plain(value, "cidr"))))]
+        return [ast.Cidr(str(_unmapped(ipaddress.ip_network(plain(value, "cidr")))))]
     except UnfitValueError:
         raise
     except ValueError as exc:
         raise UnfitValueError(f"no network: {exc}") from None
+
+
+def _unmapped(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The network of IPv4 that one of IPv6 is made of, as the addresses of events are read, too."""
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        mapped = int(network.network_address) - int(_MAPPED.network_address)
+        return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 def _exists(value: Value) -> Sequence[Value]:
@@ -235,6 +273,11 @@ def _exists(value: Value) -> Sequence[Value]:
 
 
 def _field_reference(value: Value) -> Sequence[Value]:
+    if isinstance(value, ast.Text) and any(isinstance(part, ast.Wild) for part in value.parts):
+        raise UnfitValueError(
+            "fieldref takes the name of a field, without wildcards; contains, startswith and endswith come after it, "
+            "as in `field|fieldref|endswith`"
+        )
     name = plain(value, "fieldref")
     if not name:
         raise UnfitValueError("fieldref takes the name of a field")

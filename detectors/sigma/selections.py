@@ -117,6 +117,10 @@ class _Key:
         """One value with all that it may become: placeholders, dashes, offsets."""
         try:
             drafts = self._drafts(written)
+            # As it stands: what a modifier puts around a broken pattern may hide that it is broken.
+            for draft in drafts:
+                if isinstance(draft, ast.Regex):
+                    _compilable(draft)
             for name in self.modifiers:
                 drafts = _bounded([new for draft in drafts for new in MODIFIERS[name](draft)])
             if "cased" in self.flags:
@@ -127,10 +131,7 @@ class _Key:
 
     def _leaf(self, test: ast.Test) -> ast.Condition:
         if isinstance(test, ast.Regex):
-            try:
-                compiled(test.pattern, test.flags)
-            except (re2.error, UnicodeEncodeError) as exc:
-                raise UnfitValueError(f"regular expression {test.pattern!r}: {_message(exc)}") from None
+            _compilable(test)
         if self.field is not None:
             return ast.FieldMatch(self.field, test)
         if isinstance(test, ast.Text | ast.Number | ast.Boolean | ast.Regex):
@@ -183,6 +184,13 @@ class _Key:
                 raise UnfitValueError(f"its placeholders make more than {MAX_ALTERNATIVES} values")
         choices.append([other(written[end:])])
         return list(itertools.product(*choices))
+
+
+def _compilable(test: ast.Regex) -> None:
+    try:
+        compiled(test.pattern, test.flags)
+    except (re2.error, UnicodeEncodeError) as exc:
+        raise UnfitValueError(f"regular expression {test.pattern!r}: {_message(exc)}") from None
 
 
 def _percents(text: str) -> str:

@@ -8,9 +8,12 @@ Decisions where the Sigma specification is silent or engines differ (reference: 
 * An object is compared as its compact JSON, keys in the order of the event (as the empty text when it is nested beyond
   what Python can write); a list stands for its elements, so one element has to pass on its own.
 * A number in a rule equals a number, or a text that is spelled exactly like it; a boolean is not a number.
-* `lt`, `lte`, `gt`, `gte` also read numbers that are written as texts; anything else is false, never an error.
+* `lt`, `lte`, `gt`, `gte` also read numbers that are written as texts (`-1.5e3`; not `1_000`, not other digits than
+  ASCII); anything else is false, never an error. Numbers are compared as they are written, however long, not as the
+  nearest that fits 64 bits.
 * `exists` asks whether the field is there, whatever its value: null and the empty list are there, too.
-* `cidr` is false on what is no address (with port, with leading zeros, a host name). `::ffff:1.2.3.4` is 1.2.3.4.
+* `cidr` is false on what is no address (with port, with leading zeros, a host name). `::ffff:1.2.3.4` is 1.2.3.4, in an
+  event and in a network: `::ffff:10.0.0.0/104` is 10.0.0.0/8, and no other network of IPv6 contains an IPv4 address.
 * `re` is RE2 (linear in the text, so no text can stall it and none has to be cut); it searches, it does not anchor.
 * Time parts are those of the time in UTC; a time without zone counts as UTC, a number as seconds since 1970, and as
   milliseconds from 10¹¹ on.
@@ -23,8 +26,9 @@ import datetime as dt
 import functools
 import ipaddress
 import json
-import math
+import re
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import re2  # type: ignore[import-untyped]
@@ -33,6 +37,8 @@ from detectors.sigma.ast import Boolean, Cidr, Compare, Number, Order, Regex, Te
 
 _MILLISECONDS_FROM = 1e11  # 1973 in milliseconds, the year 5138 in seconds
 _MANY_BITS = 4096  # Python refuses to write longer integers in decimal
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 ValueTest = Text | Number | Boolean | Regex | Cidr | Compare | TimePart
 
@@ -53,7 +59,7 @@ def passes(value: Any, test: ValueTest) -> bool:
         case Cidr(network):
             return _in_network(text_of(value), network)
         case Compare(order, number):
-            return _ordered(_number_of(value), order, number)
+            return _ordered(number_of(value), order, _bound(number))
         case TimePart(unit, order, number):
             moment = _time_of(value)
             return moment is not None and _ordered(_part(moment, unit), order, number)
@@ -178,20 +184,28 @@ def _in_network(text: str, network: str) -> bool:
     return address in _network(network)
 
 
-def _number_of(value: Any) -> float | None:
+def number_of(value: Any) -> int | Decimal | None:
+    """The number that a value is, or is written in it, exactly; None for anything else, also for no finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, int):
         return value
-    try:
-        number = float(value)
-    except ValueError:
+    written = repr(value) if isinstance(value, float) else value.strip()
+    if not _NUMBER.fullmatch(written):
         return None
-    return number if math.isfinite(number) else None
+    try:
+        return Decimal(written)
+    except InvalidOperation:  # an exponent beyond all bounds
+        return None
 
 
-def _ordered(found: float | None, order: Order, bound: float) -> bool:
-    if found is None:
+@functools.lru_cache(maxsize=4096)
+def _bound(number: float) -> int | Decimal | None:
+    return number_of(number)
+
+
+def _ordered(found: int | Decimal | None, order: Order, bound: float | Decimal | None) -> bool:
+    if found is None or bound is None:
         return False
     match order:
         case "=":

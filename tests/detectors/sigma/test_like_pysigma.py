@@ -171,7 +171,7 @@ _KEYS: tuple[tuple[str, st.SearchStrategy[Any]], ...] = (
     ("f|gte", _number),
     ("f|lt", _number),
     ("f|hour", st.integers(0, 23)),
-    ("f|week|gt", st.integers(1, 53)),
+    ("f|week|gt", st.integers(1, 52)),
     ("|all", st.lists(_text, min_size=1, max_size=3)),
     ("|re", st.sampled_from(["a.b", "^x"])),
 )
