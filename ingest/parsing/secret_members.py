@@ -11,18 +11,19 @@ from collections.abc import Iterable
 import orjson
 
 from ingest.parsing.json_value import json_text
+from ingest.parsing.web_tokens import without_web_tokens
 
 _WORD = b"<redacted>"
 _STRING = rb'"(?:[^"\\]|\\.)*+"'
-_ANY_TEXT = re.compile(_STRING, re.DOTALL)
+# One that does not end is taken to the end of all: else each quote in it would be tried as the beginning of another.
+_ANY_TEXT = re.compile(rb'"(?:[^"\\]|\\.|\\\Z)*+"?', re.DOTALL)
 _TOKENS = (
-    (b"eyJ", re.compile(rb"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
     (
         b"PRIVATE KEY-----",
         re.compile(rb"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-\"]*+(?:-----END [A-Z ]{0,20}KEY-----)?"),
     ),
 )
-"""JSON web tokens and PEM keys, each with a text that is in all of them and quickly searched for."""
+"""PEM keys, with a text that is in all of them and quickly searched for."""
 _MOST_TEXTS = 3  # JSON in JSON in JSON
 
 
@@ -61,7 +62,7 @@ class SecretMembers:
         for telltale, token in self._tokens:
             if telltale in record and token.search(record):
                 record = token.sub(_WORD, record)
-        return record
+        return without_web_tokens(record)
 
     def _clean_text(self, text: bytes, texts: int) -> bytes:
         if not self._in_text.search(text):

@@ -15,19 +15,19 @@ from typing import Any
 
 from ingest.formats.azure_records.values import opened
 from ingest.parsing.json_value import json_text
+from ingest.parsing.web_tokens import without_web_tokens
 
 _WORD = "<redacted>"
 _SIGNATURE = re.compile(
     rb"((?:[?&;]|\\u0026|\\u003[fF]|%26|%3[fF])sig(?:=|%3[dD]|\\u003[dD]))[^&\"\\\s;]+", re.IGNORECASE
 )
-_JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")
 _KEY_TEXT = re.compile(rb"((?:Account|SharedAccess)Key=)[A-Za-z0-9+/]{16,}={0,2}")
 _NAMES = (
     "adminPassword|administratorLoginPassword|password|passwordText|secretText|clientSecret|accountKey|primaryKey"
     "|secondaryKey|sharedKey|sharedAccessKey|privateKey|connectionString|primaryConnectionString"
     "|secondaryConnectionString"
 )
-_SECRET_MEMBER = re.compile(rb'\\*"(?:%b)\\*"\s*:\s*\\*"' % _NAMES.encode(), re.IGNORECASE)
+_SECRET_MEMBER = re.compile(rb'"(?:%b)\\*"\s*:\s*\\*"' % _NAMES.encode(), re.IGNORECASE)
 _PARTS = tuple(b"password secret accountkey primarykey secondarykey sharedkey accesskey privatekey connections".split())
 """What one of these names holds: a search for it costs little, that for all names much."""
 _SECRET_NAMES = frozenset(name.lower() for name in _NAMES.split("|"))
@@ -39,8 +39,7 @@ def redact(record: bytes) -> bytes:
     lowered = record.lower()
     if b"sig" in lowered:
         record = _substituted(_SIGNATURE, record)
-    if b"eyJ" in record:
-        record = _JWT.sub(_WORD.encode(), record)
+    record = without_web_tokens(record)
     if b"Key=" in record:
         record = _substituted(_KEY_TEXT, record)
     if any(part in lowered for part in _PARTS) and _SECRET_MEMBER.search(record):

@@ -16,19 +16,20 @@ import orjson
 
 from ingest.formats.kubernetes_audit.credentials import is_credential, without_credentials
 from ingest.parsing.json_value import json_text
+from ingest.parsing.web_tokens import without_web_tokens
 
 _REPLACED = b'"<redacted>"'
-_JWT = re.compile(rb"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")
 _PARAMETER = re.compile(rb'([?&](?:(?:access|id|refresh)_)?token=)[^&"\\\s]+', re.IGNORECASE)
 _ON_SECRETS = re.compile(
-    rb'\\*"(?:kind|resource)\\*"\s*:\s*\\*"(?:Secret|SecretList|secrets)\\*"|/v1/(?:namespaces/[^/"\\]+/)?secrets\b'
+    rb'"(?:kind|resource)\\*"\s*:\s*\\*"(?:Secret|SecretList|secrets)\\*"|/v1/(?:namespaces/[^/"\\]+/)?secrets\b'
 )
 _ON_CONFIG_MAPS = re.compile(
-    rb'\\*"(?:kind|resource)\\*"\s*:\s*\\*"(?:ConfigMap|ConfigMapList|configmaps)\\*"'
+    rb'"(?:kind|resource)\\*"\s*:\s*\\*"(?:ConfigMap|ConfigMapList|configmaps)\\*"'
     rb'|/v1/(?:namespaces/[^/"\\]+/)?configmaps\b'
 )
 _TOKEN_KEY = re.compile(rb'"token\\*"\s*:')
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
+# A text that does not end is taken to the end of all: else each quote in it would be tried as the beginning of another.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.|\\\Z)*+"?|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
 
 _BODIES = frozenset({"requestObject", "responseObject", "request", "response"})
 _TOKEN_PARENTS = frozenset({"spec", "status"})
@@ -47,8 +48,7 @@ def redact(record: bytes) -> bytes:
     if tokens or secrets or configs:
         data = _IN_DATA if secrets else _IN_CONFIG if configs else 0
         record = _without_values(record, data=data, wrappers=_MOST_WRAPPERS)
-    if b"eyJ" in record:
-        record = _JWT.sub(b"<redacted>", record)
+    record = without_web_tokens(record)
     if b"oken=" in record:
         record = _PARAMETER.sub(rb"\1<redacted>", record)
     return record
