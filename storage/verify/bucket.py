@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from storage.verify.places import Guard
+from storage.verify.guard import Guard
 
 _CHUNK = 1024 * 1024
 _ABSENT = {"NoSuchKey", "404"}

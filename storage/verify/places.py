@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,20 +9,9 @@ from pathlib import Path
 from typing import Protocol, cast
 from urllib.parse import unquote, urlsplit
 
+from storage.verify.guard import Guard
+
 _CHUNK = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What a store itself does to keep an object.
-
-    Attributes:
-        until: Nobody deletes it before; None: there is no such moment.
-        held: Nobody deletes it at all.
-    """
-
-    until: dt.datetime | None
-    held: bool
 
 
 class Place(Protocol):

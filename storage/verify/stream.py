@@ -10,9 +10,9 @@ from typing import Any
 
 from storage.verify.encryption import SCHEME
 from storage.verify.findings import Checking, Finding, Kind, Site, Summary
-from storage.verify.guards import Owed
 from storage.verify.ledger.entries import StreamRecord
 from storage.verify.ledger.namespace import Vouched
+from storage.verify.owed import Owed
 from storage.verify.places import Place
 from storage.verify.reading import HEAD_SHAPE, MANIFEST_SHAPE, document, sha256
 from storage.verify.scope import Scope

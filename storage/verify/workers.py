@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from storage.verify.findings import Finding, Kind, Site, Summary
-from storage.verify.guards import NOTHING, Owed, compare
+from storage.verify.owed import NOTHING, Owed, compare
 from storage.verify.places import Place
 from storage.verify.segment import Segment
 

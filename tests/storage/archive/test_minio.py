@@ -1,69 +1,29 @@
-"""The store in a bucket on MinIO, which keeps Object Lock as S3 does. On demand: MinIO is a program of its own.
-
-Install it anywhere on the path: `go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c` (eight minutes).
-"""
+"""The store in a bucket on MinIO, which keeps Object Lock as S3 does: see tests/storage/minio.py."""
 
 from __future__ import annotations
 
 import datetime as dt
-import os
-import shutil
-import subprocess
-import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from typing import Any, Literal
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from ingest.schema.errors import AlreadyExists
-from skytrail.local.ports import any_free
 from storage.archive.stores.s3 import S3Store
 from storage.settings import S3ArchiveSettings
+from tests.storage.minio import MINIO, client_of, running
 
-MINIO = shutil.which("minio")
 pytestmark = pytest.mark.skipif(MINIO is None, reason="MinIO is not installed: Object Lock of a server not proven here")
 KEY = "acme/seg/topic/0/000000000000-aa.ndz"
-START_S = 60.0
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client of a MinIO that lives as long as these tests."""
-    assert MINIO is not None
-    address = f"127.0.0.1:{any_free()}"
-    command = [MINIO, "server", str(tmp_path_factory.mktemp("minio")), "--address", address, "--quiet"]
-    secrets = {"MINIO_ROOT_USER": "root-of-test", "MINIO_ROOT_PASSWORD": "secret-of-test", "MINIO_BROWSER": "off"}
-    process = subprocess.Popen(
-        command, env={**os.environ, **secrets}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait(f"http://{address}/minio/health/live", process)
-        yield boto3.client(
-            "s3",
-            endpoint_url=f"http://{address}",
-            region_name="us-east-1",
-            aws_access_key_id=secrets["MINIO_ROOT_USER"],
-            aws_secret_access_key=secrets["MINIO_ROOT_PASSWORD"],
-        )
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except OSError:
-            assert process.poll() is None, "MinIO ended"
-            assert time.monotonic() < deadline, "MinIO did not start"
-            time.sleep(0.2)
+    with running(tmp_path_factory.mktemp("minio")) as url:
+        yield client_of(url)
 
 
 def locked_store(s3: Any, lock: Literal["compliance", "governance"] = "compliance") -> S3Store:

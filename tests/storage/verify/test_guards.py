@@ -19,8 +19,9 @@ from storage.verify import bucket
 from storage.verify.archive import examine
 from storage.verify.bucket import Bucket
 from storage.verify.findings import Finding, Grade, Kind
+from storage.verify.guard import Guard
 from storage.verify.ledger.retention import RENAMED
-from storage.verify.places import Directory, Guard
+from storage.verify.places import Directory
 from storage.verify.scope import Scope
 from streams.naming import dataset_of
 from streams.topics import raw_topic
@@ -143,8 +144,10 @@ def as_operator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in named.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     bucket._client.cache_clear()
+    bucket._locks.cache_clear()
     yield
     bucket._client.cache_clear()
+    bucket._locks.cache_clear()
 
 
 @pytest.mark.usefixtures("as_operator")
