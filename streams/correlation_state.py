@@ -152,6 +152,10 @@ class CorrelationStates:
         if not correlator.put(key, state) and key[0] in self._router.correlations:
             correlator.changed.add(key)
 
+    def states(self, partition: int) -> Iterator[tuple[Key, GroupState]]:
+        """The groups of a loaded partition."""
+        return self._parts[partition].correlator.states()
+
     def follow(self, partition: int, offset: int, message: Signals | Clock) -> Found:
         """What one message of a loaded partition leads to."""
         return self._parts[partition].follow(offset, message)
