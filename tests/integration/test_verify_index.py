@@ -86,9 +86,18 @@ class Scene:
         return [each for each in self.rebuilt if each.position.offset < 8][number]
 
     def found(self, **scope: Any) -> tuple[list[Finding], Summary]:
+        """Of this namespace alone: the engines hold what other tests left."""
         summary = Summary()
-        check = IndexCheck(self.settings, open_store(self.root), Scope(**scope), NOW, summary, lambda _: None)
-        return [f for f in check.check() if f.namespace == self.namespace], summary
+        check = IndexCheck(
+            self.settings,
+            open_store(self.root),
+            Scope(**scope),
+            NOW,
+            summary,
+            lambda _: None,
+            namespaces=[self.namespace],
+        )
+        return list(check.check()), summary
 
     def replay(self, *arguments: str) -> Result:
         """`skytrail replay index` of this namespace."""
