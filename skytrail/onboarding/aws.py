@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from skytrail.onboarding.setup_files import SetUp, checked, fill
+from skytrail.onboarding.setup_files import SetUp, checked, fill, namespaced
 
 Tool = Literal["cloudformation", "terraform"]
 
@@ -20,9 +20,9 @@ format = "aws.cloudtrail"
 namespace = "{namespace}"
 
 [collectors.{name}.s3_sqs]
-queue_url = "https://sqs.{region}.amazonaws.com/<account>/{name}-files"
+queue_url = "https://sqs.{region}.{domain}/<account>/{name}-files"
 region = "{region}"
-role_arn = "arn:aws:iam::<account>:role/{name}-reader"
+role_arn = "arn:{partition}:iam::<account>:role/{name}-reader"
 external_id = "{external_id}"
 """
 
@@ -74,6 +74,13 @@ def set_up(source: AwsSource) -> SetUp:
     }
     template = "aws/skytrail-cloudtrail.yaml" if source.tool == "cloudformation" else "aws/main.tf"
     file = fill(template, values)
+    partition = source.reader.split(":")[1]
+    collector = _COLLECTOR.format(
+        **values,
+        namespace=namespaced(source.namespace),
+        partition=partition,
+        domain="amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
+    )
     apply = (
         f"aws cloudformation deploy --region {source.region} --stack-name {source.name} --template-file {file.name} "
         "--capabilities CAPABILITY_NAMED_IAM"
@@ -86,4 +93,4 @@ def set_up(source: AwsSource) -> SetUp:
         f"skytrail onboard check {source.name}",
         f"skytrail collect {source.name}",
     )
-    return SetUp((file,), _COLLECTOR.format(**values, namespace=source.namespace), steps)
+    return SetUp((file,), collector, steps)

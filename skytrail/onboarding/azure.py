@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from skytrail.onboarding.setup_files import SetUp, checked, fill
+from skytrail.onboarding.setup_files import SetUp, checked, fill, namespaced
 
 _FORMATS = {
     "activity": "azure.activitylogs",
@@ -66,9 +66,10 @@ def set_up(source: AzureSource) -> SetUp:
         "region": checked("the region", source.region, r"[a-z]+[a-z0-9]*", "westeurope"),
         "reader": checked("the reader", source.reader, _GUID, example),
     }
+    namespace = namespaced(source.namespace)
     account = re.sub("[^a-z0-9]", "", f"{source.name}checkpoints")[:24]  # as main.tf names it
     collectors = (
-        _COLLECTOR.format(name=source.name, hub=hub, format=kind, namespace=source.namespace, account=account)
+        _COLLECTOR.format(name=source.name, hub=hub, format=kind, namespace=namespace, account=account)
         for hub, kind in _FORMATS.items()
     )
     steps = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skytrail.onboarding.setup_files import SetUp, checked, fill
+from skytrail.onboarding.setup_files import SetUp, checked, fill, namespaced
 
 _COLLECTOR = """\
 [collectors.{name}]
@@ -69,5 +69,6 @@ def set_up(source: GcpSource) -> SetUp:
         f"skytrail onboard check {source.name}",
         f"skytrail collect {source.name}",
     )
-    collector = _COLLECTOR.format(name=source.name, project=source.project, namespace=source.namespace)
+    namespace = namespaced(source.namespace)
+    collector = _COLLECTOR.format(name=source.name, project=source.project, namespace=namespace)
     return SetUp((fill("gcp/main.tf", values),), collector, steps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skytrail.onboarding.setup_files import SetUp, checked, fill
+from skytrail.onboarding.setup_files import SetUp, checked, fill, namespaced
 
 _WEBHOOK = """\
 [collectors.{name}]
@@ -69,12 +69,13 @@ def set_up(source: KubernetesSource) -> SetUp:
     """
     name = checked("the name", source.name, r"[a-z][a-z0-9-]{1,60}[a-z0-9]", "production")
     host = checked("the host", source.host, r"[a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\]", "audit.example.org")
-    values = {"name": name, "url": f"https://{host}:{source.port}/audit"}
+    namespace = namespaced(source.namespace)
+    values = {"name": name, "url": f"https://{host}:{source.port}/k8s/{name}"}
     if not source.region:
-        collector = _WEBHOOK.format(name=name, namespace=source.namespace, port=source.port)
+        collector = _WEBHOOK.format(name=name, namespace=namespace, port=source.port)
         steps = (
             "follow README.md: policy, webhook, token and flags on every control plane node",
-            "put the collector into skytrail.toml; a line `<cluster> <token>` into its token file",
+            f"put the collector into skytrail.toml; a line `{name} <token>` into its token file",
             f"skytrail collect {name}",
             f"skytrail onboard check {name}",
         )
@@ -99,5 +100,5 @@ def set_up(source: KubernetesSource) -> SetUp:
         f"skytrail onboard check {name}",
         f"skytrail collect {name}",
     )
-    collector = _STREAM.format(**values, namespace=source.namespace)
+    collector = _STREAM.format(**values, namespace=namespace)
     return SetUp((fill("kubernetes/eks-audit-stream.yaml", values),), collector, steps)

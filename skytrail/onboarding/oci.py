@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from skytrail.onboarding.setup_files import SetUp, checked, fill
+from skytrail.onboarding.setup_files import SetUp, checked, fill, namespaced
 
 _COLLECTOR = """\
 [collectors.{name}]
@@ -67,4 +67,5 @@ def set_up(source: OciSource) -> SetUp:
         f"skytrail onboard check {source.name}",
         f"skytrail collect {source.name}",
     )
-    return SetUp((fill("oci/main.tf", values),), _COLLECTOR.format(name=source.name, namespace=source.namespace), steps)
+    collector = _COLLECTOR.format(name=source.name, namespace=namespaced(source.namespace))
+    return SetUp((fill("oci/main.tf", values),), collector, steps)

@@ -66,3 +66,12 @@ def checked(what: str, value: str, pattern: str, example: str) -> str:
     if re.fullmatch(pattern, value):
         return value
     raise ConfigError(f"checking {what}: {value!r} is not of the form {example}", mend=f"give {what} as {example}")
+
+
+def namespaced(namespace: str) -> str:
+    """The namespace, if a collector may have it.
+
+    Raises:
+        ConfigError: It may not.
+    """
+    return checked("the namespace", namespace, r"[a-z0-9][a-z0-9_.]{0,99}", "prod")

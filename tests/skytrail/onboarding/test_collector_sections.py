@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 import hcl2
 import pytest
+import yaml
 
 from ingest.formats.recognition import AUTO, chosen
 from ingest.formats.registry import format_named
+from ingest.schema.errors import ConfigError
+from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
+from ingest.transports.kubernetes_webhook.transport import KubernetesWebhook
 from ingest.transports.registry import as_collector, inspect
 from skytrail.onboarding.aws import AwsSource
 from skytrail.onboarding.aws import set_up as set_up_aws
@@ -23,6 +33,8 @@ from skytrail.onboarding.kubernetes import set_up as set_up_kubernetes
 from skytrail.onboarding.oci import OciSource
 from skytrail.onboarding.oci import set_up as set_up_oci
 from skytrail.onboarding.setup_files import SetUp
+from tests.ingest.fakes import Told
+from tests.ingest.transports.contract import pull
 
 READER = "arn:aws:iam::123456789012:role/skytrail"
 AWS = AwsSource(name="trail", region="eu-central-1", reader=READER, external_id="a-word-of-sixteen", namespace="prod")
@@ -59,6 +71,65 @@ def test_each_printed_section_is_a_collector(set_up: SetUp, transport: str) -> N
         assert (collector.transport, collector.namespace) == (transport, "prod")
         resolved = chosen(collector.format)  # as the collector does; refuses what is no format
         assert (resolved.name if resolved else AUTO) == collector.format
+
+
+SET_UPS: list[Callable[[str], SetUp]] = [
+    lambda namespace: set_up_aws(replace(AWS, namespace=namespace)),
+    lambda namespace: set_up_azure(replace(AZURE, namespace=namespace)),
+    lambda namespace: set_up_gcp(replace(GCP, namespace=namespace)),
+    lambda namespace: set_up_kubernetes(replace(EKS, namespace=namespace)),
+    lambda namespace: set_up_kubernetes(replace(OWN, namespace=namespace)),
+    lambda namespace: set_up_oci(replace(OCI, namespace=namespace)),
+]
+
+
+@pytest.mark.parametrize("namespace", ['prod"\n[kafka]\nusername = "x', "Prod", "", "a-b", "prod\n"])
+@pytest.mark.parametrize("set_up", SET_UPS)
+def test_a_namespace_that_no_collector_may_have_is_refused_and_not_printed(
+    set_up: Callable[[str], SetUp], namespace: str
+) -> None:
+    with pytest.raises(ConfigError, match="checking the namespace"):
+        set_up(namespace)
+
+
+@pytest.mark.parametrize(
+    ("region", "partition", "domain"),
+    [("cn-north-1", "aws-cn", "amazonaws.com.cn"), ("us-gov-west-1", "aws-us-gov", "amazonaws.com")],
+)
+def test_the_section_of_another_partition_of_aws_names_its_queue_and_role(
+    region: str, partition: str, domain: str
+) -> None:
+    there = replace(AWS, region=region, reader=READER.replace("arn:aws:", f"arn:{partition}:"))
+    (values,) = tomllib.loads(set_up_aws(there).collector)["collectors"].values()
+    assert values["s3_sqs"]["queue_url"] == f"https://sqs.{region}.{domain}/<account>/trail-files"
+    assert values["s3_sqs"]["role_arn"] == f"arn:{partition}:iam::<account>:role/trail-reader"
+
+
+async def test_what_an_api_server_is_told_reaches_the_collector_that_is_printed_beside_it(tmp_path: Path) -> None:
+    made = set_up_kubernetes(OWN)
+    (file,) = [file for file in made.files if file.name == "webhook-kubeconfig.yaml"]
+    server = urlsplit(yaml.safe_load(file.text)["clusters"][0]["cluster"]["server"])
+    (values,) = tomllib.loads(made.collector)["collectors"].values()
+    printed = values["kubernetes_webhook"]
+    assert (server.scheme, server.port) == ("https", printed["port"])
+    (tmp_path / "tokens").write_text(f"{OWN.name} 0123456789abcdef-token\n")  # as the steps say
+    settings = KubernetesWebhookSettings(port=0, allow_plain_http=True, token_file=tmp_path / "tokens")
+    webhook = KubernetesWebhook(settings, Told(tmp_path).place)
+    await webhook.start()
+    try:
+        headers = {"Authorization": "Bearer 0123456789abcdef-token"}
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{webhook.port}", headers=headers) as session:
+            posting = asyncio.create_task(_status(session, server.path))
+            (delivery,) = await pull(webhook.deliveries(), 1)
+            await delivery.acknowledge()
+            assert (delivery.source, await posting) == (OWN.name, 200)
+    finally:
+        await webhook.close()
+
+
+async def _status(session: aiohttp.ClientSession, path: str) -> int:
+    async with session.post(path, data=b'{"items":[]}') as answer:
+        return answer.status
 
 
 @pytest.mark.parametrize("set_up", [set_up_aws(AWS), set_up_kubernetes(EKS)])
