@@ -8,6 +8,7 @@ mark in it look closer.
 from __future__ import annotations
 
 import functools
+import json
 import string
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -87,6 +88,19 @@ def recognise(beginning: bytes) -> list[str]:
         first = [name for name in known if all_formats()[name].recognise(line)]
         return first if len(first) == 1 else known
     return known
+
+
+def is_empty(body: bytes) -> bool:
+    """Whether a body of no recognised format has no records: it is blank, `[]`, or a wrapper of an empty list."""
+    if len(body) > SAMPLES[0] or not body.strip():
+        return not body.strip()
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    if isinstance(document, dict):
+        return any(document.get(key) == [] for key in list_keys())
+    return bool(document == [])
 
 
 def only(known: Sequence[str]) -> Format | None:

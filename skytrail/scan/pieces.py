@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.formats.recognition import doubt, recognise
+from ingest.formats.recognition import doubt, is_empty, recognise
 from ingest.formats.registry import all_formats, format_named
 from ingest.parsing.body_shape import Shape, is_gzip, shape_of
 from ingest.schema.envelope import Context
@@ -187,7 +187,8 @@ def _of_stream(number: int, source: Source, chunks: Iterator[bytes], format_name
         if not name:
             known = recognise(body)
             if len(known) != 1:
-                yield Piece(number, source.name, size=source.size, fault=doubt(known), unknown=True)
+                piece = Piece(number, source.name, size=source.size)
+                yield piece if is_empty(body) else replace(piece, fault=doubt(known), unknown=True)
                 return
             name = known[0]
         context = format_named(name).context(body) or context

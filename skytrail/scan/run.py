@@ -75,8 +75,9 @@ class Tally:
 
     @property
     def nothing_read(self) -> bool:
-        """Whether there was input, and none of it could be read."""
-        return self.events == self.refused and bool(self.unreadable or self.refused)
+        """Whether there was input, and none of it could be read; a file that is empty is read."""
+        faulty = self.unknown + self.unreadable
+        return self.events == self.refused and bool(self.refused or (faulty and faulty == self.files))
 
 
 OnTrouble = Callable[[Trouble], None]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ingest.formats.recognition import doubt, recognise
+from ingest.formats.recognition import doubt, is_empty, recognise
 from ingest.formats.registry import format_named
 from ingest.schema.errors import MalformedBody
 from skytrail.scan.bodies import bodies, inflated, keys_of
@@ -65,11 +65,13 @@ class Worker:
                 yield _told_apart(match, piece)
             return
         name, context = piece.format, piece.context
-        for body in _bodies(piece):
+        source = _bodies(piece)
+        for body in source:
             if not name:
                 known = recognise(body)
                 if len(known) != 1:
-                    self._doubt = doubt(known)
+                    _raise_cut(source)
+                    self._doubt = "" if is_empty(body) else doubt(known)
                     return
                 name = known[0]
             format_ = format_named(name)
@@ -82,7 +84,13 @@ class Worker:
             context = format_.context(body) or context
             yield from self._evaluator.matches(format_.within(context), records, mixed=piece.mixed)
             if fault:
+                _raise_cut(source)
                 raise fault
+
+
+def _raise_cut(source: Iterator[bytes]) -> None:
+    """Raise why the input ended early, if it did behind the last body: that explains what is wrong inside it."""
+    next(source, None)
 
 
 def _bodies(piece: Piece) -> Iterator[bytes]:

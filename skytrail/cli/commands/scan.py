@@ -86,8 +86,10 @@ def scan(
 
     A match is told per record and rule, in the order of files and records; then the alerts of correlations, each once,
     with the record that completed it. Records without a readable time are evaluated, and match whatever the time range;
-    no correlation sees them. What can't be read is named and counted. Ends with 5 when something was not read, or not
-    evaluated, or when a rule was refused; with 2 when nothing could be read or no rule is left.
+    no correlation sees them. What can't be read is named and counted. Ends with 1 when --fail-on found something,
+    whatever else happened; else with 2 when there was input and nothing of it could be read, or no rule is left; else
+    with 5 when something was not read, or not evaluated, when a rule was refused, or when correlations gave up matches
+    that an alert may need. Input without records is read. A path that is not there is an error of usage, 3.
 
     Examples:  skytrail scan ./logs   |   skytrail scan 'AWSLogs/**/*.json.gz' --min-level high -o csv
                skytrail scan s3://my-trail/AWSLogs/123456789012/CloudTrail/eu-central-1/2026/11/   |

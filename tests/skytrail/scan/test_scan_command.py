@@ -208,15 +208,26 @@ def test_a_timeline_has_what_timesketch_demands_and_one_line_an_event(tmp_path: 
     assert undated["timestamp_desc"] == "Not a time"
 
 
+DOCUMENT = b'{"Records":[' + lines([call(n) for n in range(400)]).strip().replace(b"\n", b",") + b"]}"
+
+
 @pytest.mark.parametrize(
     ("name", "body", "options", "code", "said"),
     [
-        ("notes.txt", b"hello\nworld\n", [], Exit.INCOMPLETE, "no format recognises it"),
-        ("cut.gz", gzip.compress(lines([call(n) for n in range(50)]))[:-20], [], Exit.INCOMPLETE, "cut off"),
+        ("notes.txt", b"hello\nworld\n", [], Exit.BAD_INPUT, "no format recognises it"),
+        ("one.gz", gzip.compress(lines([call(0)]), mtime=0)[:-20], [], Exit.BAD_INPUT, "inflating gzip: it is cut off"),
+        ("document.gz", gzip.compress(DOCUMENT, mtime=0)[:-2000], [], Exit.INCOMPLETE, "inflating gzip: it is cut off"),
+        ("cut.gz", gzip.compress(lines([call(n) for n in range(50)]), mtime=0)[:-20], [], Exit.INCOMPLETE, "cut off"),
         ("junk", b"hello\nworld\n", ["--format", "aws.cloudtrail"], Exit.BAD_INPUT, "byte 0"),
         ("not.gz", b"\x1f\x8bnothing", ["--format", "aws.cloudtrail"], Exit.BAD_INPUT, "inflating gzip"),
         ("empty", b"", [], Exit.OK, "0 events"),
         ("blank", b"\n \n", ["--format", "aws.cloudtrail"], Exit.OK, "0 events"),
+        ("blank", b"\n \n", [], Exit.OK, "0 events"),
+        ("blank.gz", gzip.compress(b"\n", mtime=0), [], Exit.OK, "0 events"),
+        ("wrapper", b'{"Records": []}\n', [], Exit.OK, "1 files; 0 events"),
+        ("wrapper.gz", gzip.compress(b'{"Records": []}', mtime=0), [], Exit.OK, "1 files; 0 events"),
+        ("list", b" [ ]", [], Exit.OK, "1 files; 0 events"),
+        ("other", b'{"Records": {}}', [], Exit.BAD_INPUT, "no format recognises it"),
     ],
 )
 def test_what_can_not_be_read_is_named_and_decides_the_exit_code(
@@ -227,6 +238,17 @@ def test_what_can_not_be_read_is_named_and_decides_the_exit_code(
     result = scan(file, "--rules", rule_dir, *options)
     assert said in result.stderr
     assert result.exit_code == code
+
+
+def test_what_can_not_be_read_beside_what_is_empty_is_incomplete(tmp_path: Path, rule_dir: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "notes.txt").write_bytes(b"hello")
+    assert scan(folder, "--rules", rule_dir).exit_code == Exit.BAD_INPUT
+    (folder / "empty.json").write_bytes(b'{"Records":[]}')
+    assert scan(folder, "--rules", rule_dir).exit_code == Exit.INCOMPLETE
+    with pytest.raises(ConfigError, match="no such file"):
+        scan(folder / "not-there", "--rules", rule_dir)
 
 
 def test_a_broken_line_costs_itself_only(tmp_path: Path, rule_dir: Path) -> None:
