@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -14,16 +14,23 @@ from detectors.rule import Rule
 from detectors.sigma.ast import (
     And,
     Boolean,
+    Cidr,
+    Compare,
     Condition,
     Exists,
     FieldMatch,
+    FieldReference,
     Keyword,
     Not,
     Null,
     Number,
     Or,
+    Order,
     Regex,
+    Test,
     Text,
+    TimePart,
+    TimeUnit,
     Wild,
 )
 from detectors.sigma.compiled.document import view_of
@@ -34,6 +41,14 @@ from tests.detectors.sigma.compiled.oracle import golden_records
 
 _TEMPLATE = rule({"s": {"a": 1}, "condition": "s"})
 _DEEPEST = 6
+_FIXED: tuple[Test, ...] = (
+    Cidr("0.0.0.0/0"),
+    Cidr("10.0.0.0/8"),
+    Cidr("::/0"),
+    *(TimePart(unit, order, 11) for unit in get_args(TimeUnit) for order in get_args(Order)),
+    *(TimePart("year", order, 2025) for order in get_args(Order)),
+)
+"""Tests of addresses and times: golden records have both."""
 Scalar = str | int | float | bool | None
 
 
@@ -94,7 +109,9 @@ def rules(format_: Format) -> st.SearchStrategy[list[Rule]]:
 
 def _conditions(format_: Format) -> st.SearchStrategy[Condition]:
     known = vocabulary(format_)
-    test = st.one_of(_one_of(known.values).flatmap(_tests), st.just(Null()), st.builds(Exists, st.booleans()))
+    other = st.builds(FieldReference, _one_of(known.fields), st.booleans(), st.booleans(), st.booleans())
+    asked = st.one_of(st.just(Null()), st.builds(Exists, st.booleans()), other, _one_of(_FIXED))
+    test = st.one_of(_one_of(known.values).flatmap(_tests), _one_of(known.values).flatmap(_tests), asked)
     value_test = _one_of(known.values).filter(lambda value: value is not None).flatmap(_tests)
     leaf: st.SearchStrategy[Any] = st.one_of(
         st.builds(FieldMatch, _one_of(known.fields), test),
@@ -119,7 +136,8 @@ def _tests(value: Scalar) -> st.SearchStrategy[Any]:
     if isinstance(value, bool):
         return st.just(Boolean(value))
     if isinstance(value, int | float):
-        return _one_of([Number(value), Text((str(value),))])
+        orders = [Compare(order, value) for order in get_args(Order)]
+        return _one_of([Number(value), Text((str(value),)), *orders])
     part = value[len(value) // 3 :] or "x"
     return _one_of(
         [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
@@ -27,6 +27,7 @@ from detectors.sigma.ast import (
     Test,
     Text,
     TimePart,
+    TimeUnit,
     Wild,
 )
 from ingest.formats.contract import LogSource
@@ -37,6 +38,8 @@ WORDS = (
     "IAMUser", "success", "failure", "Success", "create", "pods", "secrets", "exec", "kinsing", "KINSING",
     "\u212ainsing", "\u017ftop", "10.1.2.3", "::ffff:10.1.2.3", "2026-11-22T03:00:00Z", "true", "403", "1000", "1e3",
     "", "a/b", 'q"uo\\te', "Straße", "\u0130stanbul", "ΑΣ", "instance", "aws-cli/2.1", "system:masters",
+    "one\nget object\r\nkinsing", "2024-12-30T23:59:59.999+00:30", "2026-01-01", "1764385200", "1764385200000", "-0.5",
+    "10.1.2.3:443", "fe80::1%eth0", "\x00", "Infinity",
 )  # fmt: skip
 _FIELDS = {
     "aws.cloudtrail": (
@@ -65,7 +68,7 @@ _word = st.sampled_from(WORDS)
 _part = st.one_of(_word, _word.map(lambda w: w[1:-1]), st.sampled_from(Wild)).filter(lambda p: p != "")
 _text = st.builds(Text, st.lists(_part, max_size=3).map(tuple), st.booleans())
 _exact = st.builds(Text, _word.map(lambda w: (w,)), st.sampled_from([False, False, True]))
-_number = st.sampled_from([403, 1000, 1000.0, 0, 1])
+_number = st.sampled_from([403, 1000, 1000.0, 0, 1, -0.5, 1e16, 1764385200])
 _regex = st.sampled_from(
     [
         Regex("inst.*e"),
@@ -75,6 +78,13 @@ _regex = st.sampled_from(
         Regex("^aws\\-cli"),
         Regex("n{0,2}ame"),
         Regex("a\\)?(kinsing)?StopLogging"),
+        Regex("^get.object$", "im"),
+        Regex("^kinsing", "m"),
+        Regex("one.get", "s"),
+        Regex("one.+KINS", "is"),
+        Regex("one.+kins"),
+        Regex("\\Akins|ing\\z", "ims"),
+        Regex("^$"),
     ]
 )
 _orders = st.sampled_from(["=", "<", "<=", ">", ">="])
@@ -84,9 +94,9 @@ _VALUE_TESTS: st.SearchStrategy[Any] = st.one_of(
 _OTHER_TESTS: st.SearchStrategy[Any] = st.one_of(
     st.just(Null()),
     st.builds(Exists, st.booleans()),
-    st.sampled_from([Cidr("10.0.0.0/8"), Cidr("::/0")]),
+    st.sampled_from([Cidr("10.0.0.0/8"), Cidr("10.1.2.3/32"), Cidr("::/0"), Cidr("fe80::/10")]),
     st.builds(Compare, _orders, _number),
-    st.builds(TimePart, st.sampled_from(["hour", "year"]), _orders, st.sampled_from([3, 2026])),
+    st.builds(TimePart, st.sampled_from(get_args(TimeUnit)), _orders, st.sampled_from([0, 1, 3, 11, 22, 47, 2026])),
 )
 
 
@@ -103,7 +113,10 @@ def rules(format_name: str) -> st.SearchStrategy[list[Rule]]:
 def conditions(format_name: str) -> st.SearchStrategy[Condition]:
     fields = st.sampled_from(_FIELDS[format_name])
     tests: st.SearchStrategy[Test] = st.one_of(
-        _VALUE_TESTS, _VALUE_TESTS, _OTHER_TESTS, st.builds(FieldReference, fields, st.booleans(), st.booleans())
+        _VALUE_TESTS,
+        _VALUE_TESTS,
+        _OTHER_TESTS,
+        st.builds(FieldReference, fields, st.booleans(), st.booleans(), st.booleans()),
     )
     leaf: st.SearchStrategy[Any] = st.one_of(
         st.builds(FieldMatch, fields, tests), st.builds(FieldMatch, fields, tests), st.builds(Keyword, _VALUE_TESTS)
