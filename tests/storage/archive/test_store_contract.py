@@ -15,19 +15,21 @@ from ingest.schema.errors import AlreadyExists, Refused, StoreUnavailable
 from storage.archive.store import ArchiveStore
 from storage.archive.stores.filesystem import FilesystemStore
 from tests.storage.archive.buckets import bucket_store
+from tests.storage.archive.containers import container, container_store
 from tests.storage.archive.faults import Fault, FaultyStore
 
-Open = Callable[[Path], ArchiveStore]
+Open = Callable[[Path, pytest.FixtureRequest], ArchiveStore]
 STORES: dict[str, Open] = {
-    "filesystem": lambda root: FilesystemStore(root, allow_delete=True),
-    "s3": lambda _: bucket_store(),
+    "azure_blob": lambda _, request: container_store(container(request.getfixturevalue("azurite"))),
+    "filesystem": lambda root, _: FilesystemStore(root, allow_delete=True),
+    "s3": lambda *_: bucket_store(),
 }
 KEY = "acme/seg/topic/0/000000000000-aa.ndz"
 
 
 @pytest.fixture(params=sorted(STORES))
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArchiveStore:
-    return STORES[request.param](tmp_path / "archive")
+    return STORES[request.param](tmp_path / "archive", request)
 
 
 def test_every_store_is_in_this_suite():

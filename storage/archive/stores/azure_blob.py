@@ -1,0 +1,294 @@
+"""The archive in a container of Azure Blob Storage: conditions make it write-once, version-level immutability keeps it.
+
+A blob is written with `If-None-Match: *`, so a name that is taken stays as it is, and with a lock it gets an
+immutability policy that nobody can shorten (mode Locked). The few blobs that are replaced (`swap`: `If-Match`) get
+none.
+To delete a blob hides it: its version stays as long as its policy or a legal hold says, so the account keeps versions.
+
+The rights that each identity needs are in docs/integrity.md.
+
+https://learn.microsoft.com/azure/storage/blobs/immutable-version-level-worm-policies
+https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import BlobPrefix, ContainerClient, ImmutabilityPolicy, LinearRetry
+
+from ingest.schema.errors import AlreadyExists, ConfigError, Refused, StoreUnavailable
+from ingest.transports.azure.credentials import connection_string
+from storage.archive.store import check_key
+from storage.azure_settings import AzureArchiveSettings
+
+_TAKEN: Final = {"BlobAlreadyExists", "ConditionNotMet", "UnauthorizedBlobOverwrite"}
+_ABSENT: Final = "BlobNotFound"
+_DENIED: Final = {401, 403}
+_PROBE_LOCK: Final = dt.timedelta(seconds=90)
+_MEND: Final = "use another container: docs/integrity.md tells what one must do"
+
+
+class AzureBlobStore:
+    """An `ArchiveStore` in a container.
+
+    Args:
+        settings: Which container, and how it is locked.
+        allow_delete: Whether this identity may delete.
+        clock: The present time (UTC), for policies.
+        client: A client of the container; None: made of the settings.
+
+    Raises:
+        ConfigError: The connection string is none, or of another account.
+    """
+
+    def __init__(
+        self,
+        settings: AzureArchiveSettings,
+        *,
+        allow_delete: bool = False,
+        clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        client: ContainerClient | None = None,
+    ) -> None:
+        self._settings = settings
+        self._root = f"{settings.prefix.strip('/')}/" if settings.prefix.strip("/") else ""
+        self._allow_delete = allow_delete
+        self._clock = clock
+        self._client = client or _client_of(settings)
+
+    def put(self, key: str, body: bytes, until: dt.datetime | None = None) -> None:
+        """See `ArchiveStore.put`; locked for `lock_days`, or longer where `until` is later."""
+        name = self._name(key)
+        least = self._clock() + dt.timedelta(days=self._settings.lock_days)
+        with self._explained(f"writing archive object {key}"):
+            if self._place(name, body, self._policy(least if until is None else max(least, until))):
+                return
+            if self._read(name)[0] != body:
+                raise AlreadyExists("writing archive object: other bytes lie under this key", where=self._where(name))
+
+    def swap(self, key: str, expected: bytes | None, body: bytes) -> bool:
+        """See `ArchiveStore.swap`."""
+        name = self._name(key)
+        with self._explained(f"swapping archive object {key}"):
+            if expected is None:
+                return self._place(name, body, {})
+            found, tag = self._read(name)
+            return found == expected and self._replace(name, body, tag)
+
+    def get(self, key: str) -> bytes | None:
+        """See `ArchiveStore.get`."""
+        name = self._name(key)
+        with self._explained(f"reading archive object {key}"):
+            return self._read(name)[0]
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """See `ArchiveStore.keys`; the service can't start behind a name, so all below `prefix` are listed."""
+        folder, _, _ = prefix.rpartition("/")
+        if folder:
+            check_key(folder)
+        with self._explained(f"listing archive objects below {prefix or '/'}"):
+            for name in self._client.list_blob_names(name_starts_with=self._root + prefix):
+                if (key := name[len(self._root) :]) > after:
+                    yield key
+
+    def folders(self, prefix: str) -> list[str]:
+        """See `ArchiveStore.folders`."""
+        if prefix:
+            check_key(prefix.rstrip("/"))
+        whole = self._root + prefix
+        with self._explained(f"listing archive folders below {prefix or '/'}"):
+            found = list(self._client.walk_blobs(name_starts_with=whole, delimiter="/"))
+        return sorted(each.name[len(whole) : -1] for each in found if isinstance(each, BlobPrefix))
+
+    def delete(self, key: str) -> None:
+        """See `ArchiveStore.delete`; of an account with versions the version stays."""
+        name = self._name(key)
+        if not self._allow_delete:
+            raise Refused("deleting archive object: this identity may not", where=self._where(name))
+        with self._explained(f"deleting archive object {key}"):
+            self._remove(name)
+
+    @property
+    def holds_objects(self) -> bool:
+        """See `HoldingStore.holds_objects`: legal holds are a part of version-level immutability."""
+        return self._settings.lock != "none"
+
+    def hold(self, key: str, *, on: bool) -> bool:
+        """See `HoldingStore.hold`; versions that a deletion hid are held, too."""
+        name, changed = self._name(key), False
+        with self._explained(f"{'holding' if on else 'letting go of'} archive object {key}"):
+            for blob in self._client.list_blobs(name_starts_with=name, include=["versions", "legalhold"]):
+                if blob.name == name and bool(blob.has_legal_hold) != on:
+                    self._client.get_blob_client(name).set_legal_hold(on, version_id=blob.version_id)
+                    changed = True
+        return changed
+
+    def probe(self) -> list[str]:
+        """See `ArchiveStore.probe`; with a lock it leaves one version of a few bytes until its lock ends."""
+        name = f"{self._root}probe-{uuid.uuid4().hex}"
+        with self._explained("probing the archive container"):
+            if self._settings.lock != "none":
+                self._probe_lock(name)
+            self._probe_conditions(f"{name}-conditions")
+        if self._settings.lock == "locked":
+            return []
+        if self._settings.lock == "unlocked":
+            return ["whoever may set immutability policies can take a lock off: use the lock locked"]
+        return [
+            "whoever may delete in this container can delete what is sealed: that needs a lock (archive.azure.lock)"
+        ]
+
+    def _probe_conditions(self, name: str) -> None:
+        """Prove that no write takes the place of another."""
+        try:
+            fresh = self._place(name, b"first", {})
+            taken = not self._place(name, b"second", {})
+            found, _ = self._read(name)
+            stale = self._replace(name, b"third", '"0x8D0000000000000"')
+        finally:
+            self._remove(name)
+        if not (fresh and taken and found == b"first") or stale:
+            raise self._broken("it does not keep conditional writes (If-None-Match, If-Match)", name)
+
+    def _probe_lock(self, name: str) -> None:
+        """Prove that a locked version can neither be deleted nor freed earlier."""
+        blob = self._client.get_blob_client(name)
+        until = self._clock() + _PROBE_LOCK
+        written: dict[str, Any] = blob.upload_blob(b"locked", overwrite=False, retry_total=0, **self._policy(until))
+        version = written.get("version_id")
+        told = blob.get_blob_properties()
+        kept = (told.immutability_policy.policy_mode or "").lower() == self._settings.lock
+        if not version or not kept or told.immutability_policy.expiry_time is None:
+            self._remove(name)
+            raise self._broken(
+                "it drops immutability policies, or keeps no versions (the account needs versioning, the container "
+                f"version-level immutability), and archive.azure.lock is {self._settings.lock}",
+                name,
+            )
+        if self._settings.lock == "locked":
+            earlier = ImmutabilityPolicy(expiry_time=self._clock() + dt.timedelta(seconds=30), policy_mode="Locked")
+            refused = _refused(lambda: blob.set_immutability_policy(earlier, version_id=version))
+            kept_until = blob.get_blob_properties(version_id=version).immutability_policy.expiry_time
+            if not refused or kept_until is None or kept_until < until - dt.timedelta(seconds=1):
+                raise self._broken("a lock could be shortened", name)
+        if _refused(blob.delete_blob):  # hides it: only a version that is not current can be deleted
+            raise self._broken("a deletion does not hide a locked blob: the account keeps no versions", name)
+        if not _refused(lambda: blob.delete_blob(version_id=version)):
+            raise self._broken("a locked version could be deleted", name)
+        blob.get_blob_properties(version_id=version)
+
+    def _broken(self, what: str, name: str) -> ConfigError:
+        return ConfigError(f"probing the archive container: {what}", where=self._where(name), mend=_MEND)
+
+    def _policy(self, until: dt.datetime) -> dict[str, Any]:
+        if self._settings.lock == "none":
+            return {}
+        mode = self._settings.lock.capitalize()
+        return {"immutability_policy": ImmutabilityPolicy(expiry_time=until, policy_mode=mode)}
+
+    def _place(self, name: str, body: bytes, more: dict[str, Any]) -> bool:
+        """Write a blob where there is none; whether there was none."""
+        return self._write(name, body, {"overwrite": False, **more})
+
+    def _replace(self, name: str, body: bytes, tag: str) -> bool:
+        """Write over the state that has this entity tag; whether it had it."""
+        same = {"overwrite": True, "etag": tag, "match_condition": MatchConditions.IfNotModified}
+        try:
+            return self._write(name, body, same)
+        except HttpResponseError as exc:
+            if _code(exc) == _ABSENT:
+                return False
+            raise
+
+    def _write(self, name: str, body: bytes, more: dict[str, Any]) -> bool:
+        """Write under a condition; False when it does not hold. Never twice: the answer to the first may be lost."""
+        try:
+            self._client.upload_blob(name, body, validate_content=True, retry_total=0, **more)
+        except HttpResponseError as exc:
+            if _code(exc) in _TAKEN:
+                return False
+            raise
+        return True
+
+    def _read(self, name: str) -> tuple[bytes | None, str]:
+        """Bytes and entity tag of a blob."""
+        try:
+            stream = self._client.download_blob(name)
+            return stream.readall(), str(stream.properties.etag)
+        except HttpResponseError as exc:
+            if _code(exc) == _ABSENT:
+                return None, ""
+            raise
+
+    def _remove(self, name: str) -> None:
+        try:
+            self._client.delete_blob(name)
+        except HttpResponseError as exc:
+            if _code(exc) != _ABSENT:
+                raise
+
+    def _name(self, key: str) -> str:
+        return self._root + check_key(key)
+
+    def _where(self, name: str) -> str:
+        return f"azure://{self._settings.account}/{self._settings.container}/{name}"
+
+    @contextlib.contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Turn what Azure says into our error: whether it happened is unknown, the same call can be made again."""
+        try:
+            yield
+        except AzureError as exc:
+            denied = isinstance(exc, HttpResponseError) and exc.status_code in _DENIED
+            mend = (
+                "give the identity the rights that docs/integrity.md names; check its credentials"
+                if denied
+                else "check archive.azure, the network and the state of Blob Storage; the call is made again"
+            )
+            told = str(exc).partition("\n")[0]
+            raise StoreUnavailable(f"{doing}: {_code(exc)} {told}", where=self._where(""), mend=mend) from exc
+
+
+def _client_of(settings: AzureArchiveSettings) -> ContainerClient:
+    options: dict[str, Any] = {
+        # Left to itself the client is silent for a minute before anybody hears of a service that is away.
+        "retry_policy": LinearRetry(backoff=1, retry_total=2, random_jitter_range=1),
+        "connection_timeout": settings.request_timeout_s,
+        "read_timeout": settings.request_timeout_s,
+    }
+    file = settings.connection_string_file
+    if file is None:
+        identity = DefaultAzureCredential()
+        return ContainerClient(settings.account_url, settings.container, credential=identity, **options)
+    try:
+        client = ContainerClient.from_connection_string(connection_string(file), settings.container, **options)
+    except ValueError as exc:
+        mend = "copy it again from `az storage account show-connection-string`"
+        raise ConfigError(f"reading connection string: {exc}", where=str(file), mend=mend) from exc
+    if client.account_name != settings.account.partition(".")[0]:
+        mend = "give the connection string of the account that the settings name"
+        raise ConfigError("reading connection string: it is of another account", where=str(file), mend=mend)
+    return client
+
+
+def _refused(attempt: Callable[[], object]) -> bool:
+    """Whether Azure refuses something for what it is. A right that is missing says nothing of that, and is raised."""
+    try:
+        attempt()
+    except HttpResponseError as exc:
+        if exc.status_code is None or exc.status_code >= 500 or _code(exc).startswith(("Auth", "Insufficient")):  # noqa: PLR2004
+            raise
+        return True
+    return False
+
+
+def _code(error: Exception) -> str:
+    code = getattr(error, "error_code", None) or type(error).__name__
+    return str(getattr(code, "value", code))
