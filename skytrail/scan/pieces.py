@@ -104,6 +104,9 @@ def pieces(
                 yield from _of_archive(source, numbers, format_name, since, keys)
                 continue
             number = next(numbers)
+            if source.fault:
+                yield Piece(number, source.name, fault=source.fault)
+                continue
             try:
                 if source.kind == "stdin":
                     yield from _of_stream(number, source, _chunks(stdin or sys.stdin.buffer), format_name)

@@ -28,18 +28,21 @@ class Source:
     Attributes:
         name: As results name it; of an archive in a bucket its address, and `path` says nothing.
         size: Bytes on disk; 0 where nobody knows.
+        fault: Why it can't be read; it is told and not opened.
     """
 
     kind: Kind
     path: Path
     name: str
     size: int = 0
+    fault: str = ""
 
 
 def find(paths: Iterable[str]) -> list[Source]:
     """What some paths stand for, each file once, directories in the order of their names.
 
-    Names that begin with a dot are left out of directories, not when they are given.
+    Of directories, names that begin with a dot and links to directories are left out. What else lies there, or fits a
+    pattern, and is no file has a fault: a pipe may never end. A pipe that is given itself is read.
 
     Raises:
         ConfigError: A path does not exist, no file fits a pattern, or it is an address of a remote store.
@@ -76,7 +79,7 @@ def _of(given: str) -> Iterator[Source]:
             mend="correct the path; a pattern such as 'logs/**/*.json.gz' must fit at least one file",
         )
     for name in fitting:
-        yield from _below(Path(name))
+        yield from _met(Path(name))
 
 
 def _objects(address: str) -> Iterator[Source]:
@@ -90,18 +93,36 @@ def _objects(address: str) -> Iterator[Source]:
 
 
 def _below(path: Path) -> Iterator[Source]:
+    """What a path that exists stands for."""
     if not path.is_dir():
         yield _file(path)
     elif is_archive(path):
         yield Source("archive", path, printable(path), _bytes_below(path))
     else:
-        for entry in sorted(path.iterdir()):
-            if not entry.name.startswith(".") and (entry.is_file() or (entry.is_dir() and not entry.is_symlink())):
-                yield from _below(entry)
+        try:
+            entries = sorted(path.iterdir())
+        except OSError as exc:
+            yield Source("file", path, printable(path), fault=f"listing directory: {exc.strerror or exc}")
+            return
+        for entry in entries:
+            if not entry.name.startswith(".") and not (entry.is_symlink() and entry.is_dir()):
+                yield from _met(entry)
+
+
+def _met(path: Path) -> Iterator[Source]:
+    """What a path stands for that nobody named: it lies in a directory, or fits a pattern."""
+    if path.is_file() or path.is_dir():
+        yield from _below(path)
+    else:
+        fault = "it is a pipe, a socket or a device" if path.exists() else "the link leads nowhere"
+        yield Source("file", path, printable(path), fault=f"looking for input: {fault}")
 
 
 def _file(path: Path) -> Source:
-    return Source("file", path, printable(path), path.stat().st_size)
+    try:
+        return Source("file", path, printable(path), path.stat().st_size)
+    except OSError as exc:
+        return Source("file", path, printable(path), fault=f"reading file: {exc.strerror or exc}")
 
 
 def is_archive(path: Path) -> bool:

@@ -7,6 +7,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -296,3 +297,20 @@ def test_an_early_stage_of_a_kubernetes_request_is_left_to_the_later_one(tmp_pat
     file.write_bytes(lines(stages))
     rows = [row for row in found(scan(file)) if row["rule_id"] == "kubernetes-pod-exec"]
     assert [row["record"] for row in rows] == [1]
+
+
+def test_a_dead_link_and_a_pipe_beside_logs_are_named_even_when_quiet_and_end_with_5(
+    tmp_path: Path, rule_dir: Path
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "trail.ndjson").write_bytes(lines([call(0, "StopLogging")]))
+    (logs / "dead.ndjson").symlink_to(tmp_path / "gone.ndjson")
+    os.mkfifo(logs / "pipe")
+    summary = tmp_path / "summary.json"
+    result = scan(logs, "--rules", rule_dir, "-o", "jsonl", "--quiet", "--summary-file", summary)
+    assert result.exit_code == Exit.INCOMPLETE
+    assert [hit["rule_id"] for hit in found(result)] == ["test-trail-stopped"]
+    assert "dead.ndjson: looking for input: the link leads nowhere" in result.stderr
+    assert "pipe: looking for input: it is a pipe" in result.stderr
+    assert json.loads(summary.read_text())["files_unreadable"] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,23 @@ def test_an_archive_is_recognised_by_its_layout_anywhere_in_a_tree(tree: Path) -
     assert is_archive(tree / "c")
     assert not is_archive(tree / "b")
     assert [source.kind for source in find([str(tree)])] == ["file", "file", "file", "archive"]
+
+
+def test_a_dead_link_and_a_pipe_in_a_directory_are_told_and_not_opened(tree: Path) -> None:
+    (tree / "b" / "dead.json").symlink_to(tree / "gone.json")
+    (tree / "b" / "circle.json").symlink_to(tree / "b" / "circle.json")
+    os.mkfifo(tree / "b" / "pipe.json")
+    for given in (str(tree / "b"), f"{tree}/b/*"):
+        faults = {source.path.name: source.fault for source in find([given])}
+        assert faults == {
+            "1.json.gz": "",
+            "2.json": "",
+            "circle.json": "looking for input: the link leads nowhere",
+            "dead.json": "looking for input: the link leads nowhere",
+            "pipe.json": "looking for input: it is a pipe, a socket or a device",
+        }
+
+
+def test_a_pipe_that_is_named_itself_is_read(tree: Path) -> None:
+    os.mkfifo(tree / "pipe")
+    assert [source.fault for source in find([str(tree / "pipe")])] == [""]
