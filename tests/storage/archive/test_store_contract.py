@@ -17,11 +17,13 @@ from storage.archive.stores.filesystem import FilesystemStore
 from tests.storage.archive.buckets import bucket_store
 from tests.storage.archive.containers import container, container_store
 from tests.storage.archive.faults import Fault, FaultyStore
+from tests.storage.archive.gcs_buckets import gcs_store
 
 Open = Callable[[Path, pytest.FixtureRequest], ArchiveStore]
 STORES: dict[str, Open] = {
     "azure_blob": lambda _, request: container_store(container(request.getfixturevalue("azurite"))),
     "filesystem": lambda root, _: FilesystemStore(root, allow_delete=True),
+    "gcs": lambda *_: gcs_store(),
     "s3": lambda *_: bucket_store(),
 }
 KEY = "acme/seg/topic/0/000000000000-aa.ndz"
