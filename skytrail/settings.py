@@ -114,8 +114,8 @@ class Settings(BaseSettings):
     @property
     def archive_place(self) -> str:
         """The archive as `skytrail verify --archive` takes it."""
-        bucket = self.archive.s3
-        return f"s3://{bucket.bucket}/{bucket.prefix.strip('/')}".rstrip("/") if bucket else str(self.archive_dir)
+        cloud = self.archive.cloud
+        return cloud.opening_address if cloud else str(self.archive_dir)
 
     @property
     def keys_file(self) -> Path:

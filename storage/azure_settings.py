@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
 
@@ -15,7 +16,7 @@ class AzureArchiveSettings(BaseModel, extra="forbid", frozen=True):
         pattern=r"^[a-z0-9]{3,24}(\.[a-z0-9.-]{1,200})?$",
         description="Name of the storage account; beyond the public cloud with its domain, as in its address.",
     )
-    container: str = Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$", description="Name of the container.")
+    container: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", description="Name of the container.")
     prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._/-]{0,100}$", description="Names of blobs start with this.")
     connection_string_file: Path | None = Field(
         default=None,
@@ -35,3 +36,14 @@ class AzureArchiveSettings(BaseModel, extra="forbid", frozen=True):
     def account_url(self) -> str:
         """Address of the account."""
         return f"https://{self.account if '.' in self.account else f'{self.account}.blob.core.windows.net'}"
+
+    @property
+    def address(self) -> str:
+        """As commands take it."""
+        return f"azure://{self.account}/{self.container}/{self.prefix.strip('/')}".rstrip("/")
+
+    @property
+    def opening_address(self) -> str:
+        """The same, with what opens it."""
+        file = self.connection_string_file
+        return f"{self.address}?{urlencode({'connection_string_file': str(file)})}" if file else self.address

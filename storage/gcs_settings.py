@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, Field
 
@@ -24,3 +25,14 @@ class GcsArchiveSettings(BaseModel, extra="forbid", frozen=True):
         default=400, ge=1, description="Days for which an object is locked at least; longer where its stamp says so."
     )
     request_timeout_s: float = Field(default=30.0, gt=0, description="Seconds to connect, and between bytes.")
+
+    @property
+    def address(self) -> str:
+        """As commands take it."""
+        return f"gs://{self.bucket}/{self.prefix.strip('/')}".rstrip("/")
+
+    @property
+    def opening_address(self) -> str:
+        """The same, with what opens it."""
+        file = self.credentials_file
+        return f"{self.address}?{urlencode({'credentials_file': str(file)})}" if file else self.address

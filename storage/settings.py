@@ -7,6 +7,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
+from storage.azure_settings import AzureArchiveSettings
+from storage.gcs_settings import GcsArchiveSettings
+
 Period = Literal["day", "week", "month"]
 
 
@@ -61,6 +64,19 @@ class S3ArchiveSettings(BaseModel, extra="forbid", frozen=True):
     )
     request_timeout_s: float = Field(default=30.0, gt=0, description="Seconds to connect, and between bytes.")
 
+    @property
+    def address(self) -> str:
+        """As commands take it."""
+        return f"s3://{self.bucket}/{self.prefix.strip('/')}".rstrip("/")
+
+    @property
+    def opening_address(self) -> str:
+        """The same: what opens it is found as the AWS tools find it."""
+        return self.address
+
+
+CloudArchive = S3ArchiveSettings | AzureArchiveSettings | GcsArchiveSettings
+
 
 class EncryptionSettings(BaseModel, extra="forbid", frozen=True):
     """Encryption of what is sealed, with data keys that can be destroyed."""
@@ -89,10 +105,23 @@ class ArchiveSettings(BaseModel, extra="forbid", frozen=True):
 
     directory: Path | None = Field(default=None, description="Root of the filesystem store. Default: <state>/archive.")
     s3: S3ArchiveSettings | None = Field(default=None, description="A bucket instead of the directory.")
+    azure: AzureArchiveSettings | None = Field(default=None, description="A container of Azure instead.")
+    gcs: GcsArchiveSettings | None = Field(default=None, description="A bucket of Google Cloud instead.")
     encryption: EncryptionSettings = Field(default=EncryptionSettings(), description="Encryption of what is sealed.")
     segment_max_records: int = Field(default=10_000, ge=1, description="Records that close a segment.")
     segment_max_bytes: int = Field(default=16 * 1024 * 1024, gt=0, description="Bytes that close a segment.")
     segment_max_age_s: float = Field(default=5.0, gt=0, description="Seconds after which a segment is closed.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if len([each for each in (self.directory, self.s3, self.azure, self.gcs) if each is not None]) > 1:
+            raise ValueError("an archive lies in one place: set one of directory, s3, azure and gcs")
+        return self
+
+    @property
+    def cloud(self) -> CloudArchive | None:
+        """Where it lies, if not in the directory."""
+        return self.s3 or self.azure or self.gcs
 
 
 class WitnessedBySettings(BaseModel, extra="forbid", frozen=True):

@@ -16,5 +16,6 @@ def opened(url: str) -> Place:
         return place_at(url)
     except ValueError as exc:
         raise ConfigError(
-            f"opening what is to be verified: {exc}", mend="give a directory, or s3://bucket/prefix"
+            f"opening what is to be verified: {exc}",
+            mend="give a directory, s3://bucket/prefix, azure://account/container/prefix or gs://bucket/prefix",
         ) from exc

@@ -47,7 +47,7 @@ def disk_check(name: str, directory: Path, setting: str, usage: Usage = usage_of
 def disk_checks(settings: Settings) -> list[Check]:
     """Room for state and archive."""
     checks = [disk_check("disk of state", settings.state_dir, "state_dir")]
-    if settings.archive.s3 is None:
+    if settings.archive.cloud is None:
         checks.append(disk_check("disk of archive", settings.archive_dir, "archive.directory"))
     return checks
 

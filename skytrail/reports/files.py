@@ -45,7 +45,7 @@ def read(place: str) -> dict[str, bytes]:
     """Every file of a report that was written or delivered.
 
     Args:
-        place: A directory, or `s3://bucket/folder`.
+        place: A directory, or the address of a folder in a bucket or container.
 
     Raises:
         ConfigError: It can't be read, or holds no report.

@@ -8,7 +8,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from skytrail.reports.schedule import Every
-from storage.settings import S3ArchiveSettings
+from storage.azure_settings import AzureArchiveSettings
+from storage.gcs_settings import GcsArchiveSettings
+from storage.settings import CloudArchive, S3ArchiveSettings
 
 DeliveryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
 
@@ -22,17 +24,24 @@ class DeliverySettings(BaseModel, extra="forbid", frozen=True):
     whole: bool = Field(default=False, description="Look from the beginning to the end of the period, not at it alone.")
     directory: Path | None = Field(default=None, description="Directory that takes the reports.")
     s3: S3ArchiveSettings | None = Field(default=None, description="A bucket that takes them, instead.")
+    azure: AzureArchiveSettings | None = Field(default=None, description="A container of Azure that takes them.")
+    gcs: GcsArchiveSettings | None = Field(default=None, description="A bucket of Google Cloud that takes them.")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        if (self.directory is None) == (self.s3 is None):
-            raise ValueError("a delivery needs either directory or s3")
+        if len([each for each in (self.directory, self.s3, self.azure, self.gcs) if each is not None]) != 1:
+            raise ValueError("a delivery needs one of directory, s3, azure and gcs")
         return self
 
     @property
     def place(self) -> str:
         """Where reports go, in words."""
-        return f"s3://{self.s3.bucket}/{self.s3.prefix.strip('/')}" if self.s3 else str(self.directory)
+        return self.cloud.address if self.cloud else str(self.directory)
+
+    @property
+    def cloud(self) -> CloudArchive | None:
+        """Where they go, if not to a directory."""
+        return self.s3 or self.azure or self.gcs
 
 
 class ReportSettings(BaseModel, extra="forbid", frozen=True):

@@ -14,7 +14,7 @@ from ingest.schema.errors import ConfigError
 from skytrail.scan.objects import SCHEME, listed
 
 STDIN = "-"
-_REMOTE = ("gs://", "az://", "abfs://", "http://", "https://")
+_REMOTE = ("gs://", "azure://", "az://", "abfs://", "http://", "https://")
 _GLOB = frozenset("*?[")
 _MANIFEST = re.compile(r"[^/]+/seg/[^/]+/\d+/\d{12}\.manifest\.json")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from storage.verify.guard import Guard
 
@@ -101,7 +101,10 @@ class Directory:
 
 
 def place_at(url: str) -> Place:
-    """The place that a path, a ``file://`` or an ``s3://bucket/prefix`` URL names.
+    """The place that a path or a URL names.
+
+    ``file://``, ``s3://bucket/prefix``, ``azure://account/container/prefix?connection_string_file=PATH`` or
+    ``gs://bucket/prefix?credentials_file=PATH``; without a file as whoever the tools of that cloud find.
 
     Raises:
         ValueError: No such kind of place.
@@ -111,7 +114,29 @@ def place_at(url: str) -> Place:
         return Directory(Path(url))
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Directory(Path(unquote(parts.path)))
+    # Only who reads from a cloud needs its library.
     if parts.scheme == "s3" and parts.netloc:
-        bucket = importlib.import_module("storage.verify.bucket")  # who reads a directory needs no boto3
+        bucket = importlib.import_module("storage.verify.bucket")
         return cast("Place", bucket.Bucket(parts.netloc, parts.path.strip("/")))
-    raise ValueError(f"{url!r} is no path, file:// or s3:// URL")
+    container, _, below = parts.path.strip("/").partition("/")
+    if parts.scheme == "azure" and parts.netloc and container:
+        azure = importlib.import_module("storage.verify.azure_container")
+        file = _option(parts.query, "connection_string_file")
+        return cast("Place", azure.Container(parts.netloc, container, below, file))
+    if parts.scheme == "gs" and parts.netloc:
+        google = importlib.import_module("storage.verify.google_bucket")
+        file = _option(parts.query, "credentials_file")
+        return cast("Place", google.GoogleBucket(parts.netloc, parts.path.strip("/"), file))
+    raise ValueError(f"{url!r} is no path, file://, s3://, azure:// or gs:// URL")
+
+
+def _option(query: str, name: str) -> str:
+    """The one option that an address may have.
+
+    Raises:
+        ValueError: It has another one.
+    """
+    given = parse_qs(query, strict_parsing=bool(query))
+    if unknown := set(given) - {name}:
+        raise ValueError(f"an address of this kind takes {name} and not {min(unknown)}")
+    return given.get(name, [""])[-1]

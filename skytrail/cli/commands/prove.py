@@ -44,7 +44,10 @@ def prove(
     ],
     out: Annotated[str, typer.Option("--out", "-o", help="File to write; - for stdout.")],
     archive: Annotated[
-        str | None, typer.Option(help="Directory, file:// or s3://bucket/prefix. Default: the archive of the settings.")
+        str | None,
+        typer.Option(
+            help="Directory, file://, s3://, azure:// or gs:// address. Default: the archive of the settings."
+        ),
     ] = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only this one; default: where it is.")] = "",
     record: Annotated[bool, typer.Option(help="Put the bytes of the record into the proof.")] = True,

@@ -37,7 +37,8 @@ ToOption = Annotated[str | None, typer.Option("--to", help="Records received bef
 NamespaceOption = Annotated[list[str] | None, typer.Option(help="Only this namespace. Repeatable.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what would be written.")]
 ArchiveOption = Annotated[
-    str | None, typer.Option(help="Directory, file:// or s3://bucket/prefix. Default: the archive of the settings.")
+    str | None,
+    typer.Option(help="Directory, file://, s3://, azure:// or gs:// address. Default: the archive of the settings."),
 ]
 
 

@@ -84,7 +84,12 @@ def report_make(
 
 
 def report_verify(
-    place: Annotated[str, typer.Argument(help="Directory of the report, or s3://bucket/folder of a delivered one.")],
+    place: Annotated[
+        str,
+        typer.Argument(
+            help="Directory of the report, or address (s3://, azure://, gs://) of a delivered one's folder."
+        ),
+    ],
     key: Annotated[list[str], typer.Option("--key", help="Verifier key to believe; repeat it.")],
     output: OutputOption = None,
 ) -> None:

@@ -105,7 +105,8 @@ async def delivered(
         SkytrailError: Of the evidence, the keys or the store.
     """
     now = dt.datetime.now(dt.UTC)
-    store = open_archive(ArchiveSettings(s3=wanted.s3), wanted.directory or Path())
+    place = ArchiveSettings(s3=wanted.s3, azure=wanted.azure, gcs=wanted.gcs)
+    store = open_archive(place, wanted.directory or Path())
     signers = KeyRing(settings.keys_file).newest(now).signers(origin_of(settings.ledger.organisation))
 
     async def make(span: Span) -> Report:
@@ -116,9 +117,9 @@ async def delivered(
 
 
 def _is_within_archive(settings: Settings, wanted: DeliverySettings) -> bool:
-    own = settings.archive.s3
-    if wanted.s3 is not None:
-        return own is not None and own.bucket == wanted.s3.bucket and _overlap(own.prefix, wanted.s3.prefix)
+    own = settings.archive.cloud
+    if own is not None and wanted.cloud is not None:
+        return _overlap(own.address, wanted.cloud.address)
     if own is not None or wanted.directory is None:
         return False
     here, there = wanted.directory.resolve(), settings.archive_dir.resolve()
@@ -126,7 +127,7 @@ def _is_within_archive(settings: Settings, wanted: DeliverySettings) -> bool:
 
 
 def _overlap(one: str, other: str) -> bool:
-    first, second = (f"{each.strip('/')}/".lstrip("/") for each in (one, other))
+    first, second = f"{one}/", f"{other}/"
     return first.startswith(second) or second.startswith(first)
 
 

@@ -40,7 +40,8 @@ _PLACE = ("namespace", "topic", "partition", "seq", "offset", "index", "entry", 
 COLUMNS = ("kind", "grade", *_PLACE, "detail", "key")
 
 ArchiveOption = Annotated[
-    str | None, typer.Option(help="Directory, file:// or s3://bucket/prefix. Default: the archive of the settings.")
+    str | None,
+    typer.Option(help="Directory, file://, s3://, azure:// or gs:// address. Default: the archive of the settings."),
 ]
 SourceOption = Annotated[
     str | None,

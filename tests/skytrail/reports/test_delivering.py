@@ -23,9 +23,13 @@ from skytrail.reports.signing import NOTE, check, origin_of
 from skytrail.settings import Settings
 from storage.archive.store import ArchiveStore
 from storage.archive.stores.filesystem import FilesystemStore
+from storage.gcs_settings import GcsArchiveSettings
 from storage.ledger.signing import NoteSigner
 from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, Login, S3ArchiveSettings
+from tests.azurite import ACCOUNT, Azurite
+from tests.storage.archive.containers import container
 from tests.storage.archive.faults import Fault, FaultyStore
+from tests.storage.archive.gcs_buckets import fake_gcs, gcs_store
 from tests.storage.verify.ledger.samples import ORGANISATION, small
 
 NOW = dt.datetime(2026, 11, 27, 10, tzinfo=dt.UTC)
@@ -184,7 +188,64 @@ def test_deliveries_that_can_not_be_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_delivery_has_one_place() -> None:
-    with pytest.raises(ValueError, match="either directory or s3"):
+    bucket = S3ArchiveSettings(bucket="reports")
+    with pytest.raises(ValueError, match="one of directory, s3, azure and gcs"):
         DeliverySettings(kind="integrity")
-    with pytest.raises(ValueError, match="either directory or s3"):
-        DeliverySettings(kind="integrity", directory=Path("x"), s3=S3ArchiveSettings(bucket="reports"))
+    with pytest.raises(ValueError, match="one of directory, s3, azure and gcs"):
+        DeliverySettings(kind="integrity", directory=Path("x"), s3=bucket)
+    with pytest.raises(ValueError, match="one of directory, s3, azure and gcs"):
+        DeliverySettings(kind="integrity", gcs=GcsArchiveSettings(bucket="reports"), s3=bucket)
+
+
+CLOUDS: dict[str, dict[str, str]] = {
+    "s3": {"bucket": "acme-audit"},
+    "azure": {"account": "acmeaudit", "container": "audit"},
+    "gcs": {"bucket": "acme-audit"},
+}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize(
+    ("prefix", "within"), [("", True), ("sealed", True), ("sealed/x", True), ("sealed-not", False)]
+)
+def test_no_delivery_goes_into_an_archive_in_a_cloud(cloud: str, prefix: str, *, within: bool) -> None:
+    archive = ArchiveSettings.model_validate({cloud: {**CLOUDS[cloud], "prefix": "sealed"}})
+    wanted = DeliverySettings.model_validate({"kind": "integrity", cloud: {**CLOUDS[cloud], "prefix": prefix}})
+    settings = Settings(archive=archive, reports=ReportSettings(deliveries={"nightly": wanted}))
+    if within:
+        with pytest.raises(ConfigError, match="must not lie in the archive"):
+            chosen(settings, [])
+    else:
+        assert set(chosen(settings, [])) == {"nightly"}
+
+
+@pytest.mark.parametrize("cloud", ["azure", "gcs"])
+def test_a_delivered_report_is_read_and_checked_where_it_lies(
+    cloud: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place: dict[str, object] = {"prefix": "daily", "lock": "none"}
+    if cloud == "azure":
+        azurite: Azurite = request.getfixturevalue("azurite")
+        file = tmp_path / "connection"
+        file.write_text(azurite.connection_string)
+        name = container(azurite).container_name
+        place |= {"account": ACCOUNT, "container": name, "connection_string_file": file}
+    else:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", fake_gcs())
+        place |= {"bucket": gcs_store()._settings.bucket}
+    made = small(tmp_path / "made")
+    made.keys.add(dt.datetime.now(dt.UTC), not_before=dt.datetime.now(dt.UTC), days=9)
+    settings = Settings(
+        state_dir=tmp_path,
+        archive=ArchiveSettings(directory=made.root),
+        ledger=LedgerSettings(organisation=ORGANISATION, keys_file=made.keys.path),
+        elasticsearch=ElasticsearchSettings(url="http://127.0.0.1:9", reader=Login(username="reader")),
+    )
+    wanted = DeliverySettings.model_validate({"kind": "integrity", "whole": True, cloud: place})
+    (receipt,) = asyncio.run(delivered(settings, "nightly", wanted, lambda _: None))
+    assert asyncio.run(delivered(settings, "nightly", wanted, lambda _: None)) == []
+    assert wanted.cloud is not None
+    address, _, option = wanted.cloud.opening_address.partition("?")
+    files = read(f"{address}/{receipt.folder}" + (f"?{option}" if option else ""))
+    key = made.keys.newest(dt.datetime.now(dt.UTC)).verifier_keys(origin_of(ORGANISATION))[0]
+    assert check(files.pop(NOTE), files, [key]).problems == []

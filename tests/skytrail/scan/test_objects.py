@@ -110,6 +110,6 @@ def test_an_archive_in_a_bucket_is_verified_and_scanned_as_one_in_a_directory(bu
 
 
 def test_what_is_no_address_of_an_archive_is_refused() -> None:
-    for address in ("gs://bucket/x", "s3://Not_A_Bucket/x"):
+    for address in ("abfs://bucket/x", "s3://Not_A_Bucket/x"):
         with pytest.raises(ConfigError, match="opening archive"):
             archive_at(address)

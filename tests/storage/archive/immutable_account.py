@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 
 from azure.storage.blob import ContainerClient
 
-from tests.azurite import ACCOUNT
+from tests.azurite import ACCOUNT, KEY
 
 Wrong = Literal["", "drops policies", "deletes locked versions", "shortens locks", "keeps no versions"]
 _KEPT = (409, "BlobImmutableDueToPolicy")
@@ -76,6 +76,11 @@ class Account:
     @property
     def url(self) -> str:
         return f"{self.address}/{ACCOUNT}/sealed"
+
+    @property
+    def connection_string(self) -> str:
+        parts = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={self.address}/{ACCOUNT};"
+        return f"DefaultEndpointsProtocol=http;{parts}"
 
     def client(self) -> ContainerClient:
         return ContainerClient.from_container_url(self.url, retry_total=0)
@@ -169,6 +174,9 @@ class Handler(BaseHTTPRequestHandler):
         name, query = self.asked()
         if query.get("comp") == "list":
             return self.answer(200, {"Content-Type": "application/xml"}, self.listing(query).encode())
+        if query.get("restype") == "container":
+            told = {"ETag": '"0x1"', "Last-Modified": "Sat, 28 Nov 2026 00:00:00 GMT"}
+            return self.answer(200, {**told, "x-ms-immutable-storage-with-versioning-enabled": "true"})
         one = self.account.found(name, query.get("versionid", ""))
         if one is None:
             return self.refuse(404, "BlobNotFound")

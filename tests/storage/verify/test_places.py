@@ -82,7 +82,7 @@ def test_an_archive_in_a_bucket_is_checked_like_one_in_a_directory(clean: Path, 
     assert {finding.key for finding in examine(Bucket("copies", "archive"), Scope())} >= {victim}
 
 
-@pytest.mark.parametrize("url", ["gs://bucket/x", "s3:///x", "file://host/x"])
+@pytest.mark.parametrize("url", ["http://bucket/x", "s3:///x", "file://host/x", "gs:///x", "azure://account"])
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="is no path"):
         place_at(url)
