@@ -9,6 +9,7 @@ The slices are copies: a record kept for long does not keep a body of many megab
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator, Iterator
 
 import msgspec
@@ -62,12 +63,25 @@ def _plain(value: bytes, list_keys: tuple[str, ...]) -> list[bytes] | None:
     try:
         if value.startswith(b"["):
             return list(map(bytes, _elements.decode(value)))
-        if not any(b'"%b"' % key.encode() in value for key in list_keys):
+        if not value.startswith(b"{"):
             _value.decode(value)
             return [value]
-        return _of_wrapper(value, list_keys)
+        decoder, bare = _wrapping(list_keys)
+        return [value] if decoder.decode(value) == bare else _of_wrapper(value, list_keys)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+@functools.cache
+def _wrapping(list_keys: tuple[str, ...]) -> tuple[msgspec.json.Decoder[msgspec.Struct], msgspec.Struct]:
+    """Reads of an object only which of these keys it has, and what an object without any reads as.
+
+    A search for each key through all bytes would cost several times as much.
+    """
+    fields = [(f"key{place}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for place in range(len(list_keys))]
+    names = {name: key for (name, _, _), key in zip(fields, list_keys, strict=True)}
+    wrapper = msgspec.defstruct("Wrapper", fields, rename=names)
+    return msgspec.json.Decoder(wrapper), wrapper()
 
 
 def _of_wrapper(value: bytes, list_keys: tuple[str, ...]) -> list[bytes] | None:

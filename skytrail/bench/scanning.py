@@ -122,7 +122,7 @@ def _timed(one: _Contender) -> _Run:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     try:
         done = subprocess.run(  # noqa: S603 - our own words
-            one.command, check=True, capture_output=True, timeout=_TIMEOUT_S, env=environment_without_settings()
+            one.command, check=True, capture_output=True, timeout=_TIMEOUT_S, env=_environment()
         )
     except (subprocess.SubprocessError, OSError) as exc:
         said = (getattr(exc, "stderr", None) or b"")[-_SHOWN:].decode("utf-8", "replace")
@@ -130,6 +130,11 @@ def _timed(one: _Contender) -> _Run:
     seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return _Run(seconds, cpu, one.hits(done.stdout))
+
+
+def _environment() -> dict[str, str]:
+    """Of all contenders: those in Python keep their bytecode from the first round on, as where people work."""
+    return {name: each for name, each in environment_without_settings().items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _row(name: str, rules: int, events: int, run: _Run, ours: _Run) -> ScanRow:

@@ -217,3 +217,18 @@ def test_the_fast_way_and_the_scanner_agree(value: Any, indent: int | None) -> N
 def test_a_slice_is_a_copy_and_keeps_no_body_alive() -> None:
     (record,) = split_objects(bytearray(b'{"items":[{"a":1}]}'), KEYS)
     assert type(record) is bytes
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"request":{"Records":[{"a":1},{"b":2}]},"id":"1"}',
+        b'{"text":"\\"Records\\":[1,2]"}',
+        b'{"Rec\\u006frds":[{"a":1}]}',
+        b'{"Records":"none"}',
+        b'{"Records":{"0":[1]}}',
+    ],
+)
+def test_what_only_looks_like_a_list_of_records_is_one_record(value: bytes) -> None:
+    assert list(split_objects(value, ("Records", "items"))) == [value]
+    assert list(split_objects(value + b"\n" + value, ("Records", "items"))) == [value, value]
