@@ -148,8 +148,12 @@ class Road:
 
     def end(self, role: str, running: Role) -> int:
         """SIGTERM one worker; its exit code."""
-        self.roles[role].remove(running)
         running.process.send_signal(signal.SIGTERM)
+        return self._ended(role, running)
+
+    def _ended(self, role: str, running: Role) -> int:
+        """The exit code of a worker that was told to stop; told once, for one that is through with it takes no more."""
+        self.roles[role].remove(running)
         try:
             return running.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -162,7 +166,7 @@ class Road:
         everyone = [(role, each) for role in ROLES for each in list(self.roles[role])]
         for _, running in everyone:
             running.process.send_signal(signal.SIGTERM)
-        return {running.name: self.end(role, running) for role, running in everyone}
+        return {running.name: self._ended(role, running) for role, running in everyone}
 
     def abandon(self) -> None:
         """Kill whatever still runs."""
