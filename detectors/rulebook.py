@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,7 +97,8 @@ def load(
     """Load every rule in files and directories.
 
     Args:
-        paths: Files, or directories that are walked for `*.yml` and `*.yaml` (see `rule_files`).
+        paths: Files, or directories that are walked for `*.yml` and `*.yaml` (see `rule_files`); a file that several of
+            them reach is read once.
         placeholders: Values for the modifier `expand`.
         strict: Whether a rule that must be left out is an error of the whole load.
         formats: By name; None: all there are.
@@ -108,11 +110,14 @@ def load(
     """
     known = all_formats() if formats is None else formats
     loader = _Loader(placeholders, known, today, prove)
+    reached: set[str] = set()
     for path in paths:
         if not path.exists():
             raise ConfigError("loading rules: there is no such file or directory", where=str(path))
         for file in rule_files(path):
-            loader.read(file, named=file == path)
+            if (real := os.path.realpath(file)) not in reached:
+                reached.add(real)
+                loader.read(file, named=file == path)
     book = loader.book()
     if strict and book.errors:
         more = f" (and {len(book.errors) - 1} more)" if len(book.errors) > 1 else ""

@@ -191,3 +191,15 @@ def test_our_rules_lie_one_in_a_file() -> None:
     files = [rule.source for rule in book.rules]
     assert len(files) == len(set(files))
     assert all(Path(file).is_relative_to(OWN_RULES) for file in files)
+
+
+def test_a_file_that_several_paths_reach_is_read_once(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    file = write(folder, "a.yml", SOUND)
+    (tmp_path / "link").symlink_to(folder)
+    for paths in ([folder, folder], [folder, file], [file, folder], [tmp_path / "link", folder], [tmp_path]):
+        book = load(paths)
+        assert book.findings == ()
+        assert [rule.id for rule in book.rules] == ["user-created"]
+        assert book.version == load([folder]).version
