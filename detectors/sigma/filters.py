@@ -146,10 +146,10 @@ def filtered(rule: Rule, by: Filter) -> Rule:
 
 def _rules(body: Mapping[str, Any], where: str) -> frozenset[str] | None:
     said = body.get("rules")
-    if said in ("any", []):
+    if said == "any":
         return None
     listed = [said] if isinstance(said, str) else said
-    if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, str) and one for one in listed):
         raise ConfigError(
             "reading filter: `rules` is not `any`, a rule's name or id, or a list of them",
             where=f"{where}: filter.rules",
@@ -164,6 +164,12 @@ def _tags(body: Mapping[str, Any], where: str) -> frozenset[str]:
     if not isinstance(listed, list) or not all(isinstance(one, str) and one for one in listed):
         raise ConfigError(
             "reading filter: `tags` is not a tag of rules, or a list of them", where=f"{where}: filter.tags", mend=_MEND
+        )
+    if "tags" in body and not listed:
+        raise ConfigError(
+            "reading filter: `tags` names none, which would mean rules with any tag",
+            where=f"{where}: filter.tags",
+            mend="name the tags, or leave the key out",
         )
     return frozenset(one.lower() for one in listed)
 
@@ -184,4 +190,10 @@ def _namespaces(document: Mapping[str, Any], where: str) -> tuple[str, ...]:
     said = document.get("namespaces", [])
     if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
         raise ConfigError("reading exception: `namespaces` is no list", where=f"{where}: namespaces", mend=_MEND)
+    if "namespaces" in document and not all(said or [""]):
+        raise ConfigError(
+            "reading exception: `namespaces` names none, which would mean everywhere",
+            where=f"{where}: namespaces",
+            mend="name the namespaces, or leave the key out where it counts in all of them",
+        )
     return tuple(said)

@@ -97,6 +97,8 @@ def rules_test(context: typer.Context, paths: PathsArgument = None, output: Outp
 def rules_exceptions(context: typer.Context, paths: PathsArgument = None, output: OutputOption = None) -> None:
     """List exceptions: what they keep from people, whose they are, why, and until when.
 
+    One that is refused counts nowhere; it is named on stderr, like any rule beside it, and the command ends with 5.
+
     Examples:  skytrail rules exceptions   |   skytrail rules exceptions ./my-rules -o json
     """
     today = dt.datetime.now(dt.UTC).date()
@@ -118,7 +120,12 @@ def rules_exceptions(context: typer.Context, paths: PathsArgument = None, output
     )
     columns = ("id", "rules", "tags", "namespaces", "owner", "justification", "expires", "in_force")
     count = emit_rows(rows, output, columns=columns)
-    say(f"{count} exceptions, {sum(not one.in_force(today) for one in book.exceptions)} of them expired")
+    for finding in book.errors:
+        say(str(finding))
+    expired = sum(not one.in_force(today) for one in book.exceptions)
+    say(f"{count} exceptions, {expired} of them expired; {len(book.errors)} findings kept exceptions or rules out")
+    if book.errors:
+        raise typer.Exit(Exit.INCOMPLETE)
 
 
 def _without_rules(paths: Iterable[Path]) -> list[Finding]:

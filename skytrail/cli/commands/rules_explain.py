@@ -26,13 +26,14 @@ from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.one_event import OneEvent, from_document, from_file
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, say, shown
-from skytrail.cli.rule_choice import exceptions_for, rules_named
+from skytrail.cli.rule_choice import chosen_rules, exceptions_for, rules_named
 from skytrail.recording import recorded
 from storage.index.search import Hit, document_by_id
 from storage.settings import ElasticsearchSettings
 
 DOCUMENT = re.compile(r"(?:logs-[^/]+/)?(?P<id>[A-Za-z0-9_-]{22})")
 """An id of ours, as `search` shows it, or with its index, as `alerts show` does."""
+SHOWN = 10  # names in an error
 _YES, _NO = "yes", "no "
 
 
@@ -84,10 +85,22 @@ def rules_explain(
 
 
 def _rule(context: typer.Context, name: str) -> Rule:
-    found = rules_named(context, name)
+    """The one rule that is meant; of a file, also one that only serves the correlation above it.
+
+    Raises:
+        ConfigError: There is none, or more than one.
+        typer.Exit: The file holds none that can be loaded.
+    """
+    named = chosen_rules(context, name) if Path(name).exists() else None
+    found = (*named.rules, *named.bases) if named else rules_named(context, name)
     if len(found) != 1:
         raise ConfigError(
-            f"looking for a rule: there are {len(found)}, one is wanted", where=name, mend="name its file"
+            f"looking for a rule on single events: there are {len(found)}, one is wanted"
+            + (f" ({', '.join(sorted(rule.id for rule in found[:SHOWN]))})" if found else ""),
+            where=name,
+            mend="name a file with one, or the id of a rule in force"
+            if found
+            else "`skytrail rules test` runs the tests of correlations",
         )
     return found[0]
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from ingest.document import Receipt, complete
 from ingest.formats.registry import format_named
 from ingest.schema.errors import ConfigError
+from skytrail.cli.exits import Exit
 from skytrail.cli.main import build
 from tests.skytrail.scan.events import RULE, call
 from tests.storage.index.fake_elasticsearch import FakeElasticsearch, served_beside
@@ -129,3 +130,31 @@ def test_exceptions_about_the_rule_are_explained_with_it(
     arguments = ("rules", "explain", "set", "-o", "table", "--", id_)
     told = CliRunner().invoke(build("rules"), arguments, catch_exceptions=False).stdout
     assert told.splitlines()[-1] == f"exception known {words}"
+
+
+CORRELATED = """
+title: Many deletions
+name: many
+level: high
+correlation: {type: event_count, rules: [base], group-by: [user.name], timespan: 5m, condition: {gte: 2}}
+"""
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_rule_below_a_correlation_of_its_file_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "many.yml").write_text(CORRELATED + "---\n" + RULE.replace("name: test-trail-stopped", "name: base"))
+    id_, _ = document(EVENTS["fires"])
+    arguments = ("rules", "explain", "many.yml", "-o", "table", "--", id_)
+    told = CliRunner().invoke(build("rules"), arguments, catch_exceptions=False).stdout
+    assert told.splitlines()[0].startswith("base fires on this event")
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_exception_that_is_refused_is_named_where_exceptions_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "rule.yml").write_text(RULE)
+    (tmp_path / "set" / "known.yml").write_text(EXCEPTION % "31.12.2999")
+    told = CliRunner().invoke(build("rules"), ["rules", "exceptions", "set", "-o", "json"], catch_exceptions=False)
+    assert told.exit_code == Exit.INCOMPLETE
+    assert "'31.12.2999' is no date" in told.stderr
+    assert "0 exceptions" in told.stderr
