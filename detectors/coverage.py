@@ -22,11 +22,11 @@ _NAVIGATOR_VERSION = "5.1.0"
 _NONE, _SOME, _COLOURS = "#d6616b", "#8ec843", ["#ffffff", "#b9dd8e", "#5b9a1a"]
 _FULL_SCORE = 5  # rules of one technique from which on more make it no greener
 _PLATFORMS = {
-    "aws": "IaaS",
-    "azure": "IaaS",
-    "gcp": "IaaS",
-    "oci": "IaaS",
-    "kubernetes": "Containers",
+    "aws": ("IaaS",),
+    "azure": ("IaaS", "Identity Provider"),  # Entra ID: device registrations, for one, are of no other platform
+    "gcp": ("IaaS",),
+    "oci": ("IaaS",),
+    "kubernetes": ("Containers",),
 }
 
 
@@ -118,7 +118,7 @@ def navigator_layer(covered: Sequence[Covered], *, name: str, products: Sequence
         "versions": {"attack": _ATTACK_VERSION, "navigator": _NAVIGATOR_VERSION, "layer": LAYER_VERSION},
         "domain": "enterprise-attack",
         "description": f"Rules of rule set {version} for {', '.join(products)}; red: in the logs, but no rule looks.",
-        "filters": {"platforms": sorted({_PLATFORMS.get(product, "SaaS") for product in products})},
+        "filters": {"platforms": _platforms(products)},
         "sorting": 3,
         "layout": {"layout": "side", "showID": True, "showName": True, "aggregateFunction": "max"},
         "hideDisabled": False,
@@ -149,3 +149,8 @@ def _cell(one: Covered, parents: Collection[str]) -> dict[str, Any]:
     if one.id in parents:  # the format has this for techniques with sub-techniques only
         cell["showSubtechniques"] = True
     return cell if rules else {**cell, "color": _NONE}
+
+
+def _platforms(products: Iterable[str]) -> list[str]:
+    """ATT&CK's platforms of some products: the Navigator hides techniques that are of no other."""
+    return sorted({name for product in products for name in _PLATFORMS.get(product, ("SaaS",))})

@@ -92,6 +92,11 @@ def test_the_layer_is_what_the_navigator_reads() -> None:
     assert cells["T1578.002"]["color"]
 
 
+def test_techniques_of_entra_id_are_not_hidden_from_the_layer() -> None:
+    layer = navigator_layer(coverage([], ["azure"]), name="n", products=["azure"], version="abc")
+    assert layer["filters"] == {"platforms": ["IaaS", "Identity Provider"]}
+
+
 class _Version(msgspec.Struct, forbid_unknown_fields=True):
     navigator: str
     layer: Literal["4.5"]
