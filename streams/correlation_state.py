@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
+import structlog
 
 from detectors.correlation.correlator import Budget, Correlator, Found, Key
 from detectors.correlation.signals import Router
@@ -15,6 +16,8 @@ from detectors.correlation.wire import Clock, Clocks, Signals, decode
 from ingest.schema.errors import IntegrityError, UnsupportedEnvelope
 from streams.snapshots import Restored, Snapshots
 from streams.topics import CORRELATION_STATE
+
+log = structlog.get_logger("skytrail.correlation_state")
 
 MAX_STATE = 6 * 1024 * 1024  # bytes; a Kafka message takes a little more
 
@@ -62,13 +65,23 @@ class _Part:
             self.next = offset + 1
 
     def changed(self) -> list[tuple[bytes, bytes]]:
-        """Key and body of each group to be written; those that are ahead are written already, as they are."""
+        """Key and body of each group to be written; those that are ahead are written already, as they are.
+
+        What a body has no room for is noted as `unsaved`: this worker still knows it, whoever restores the group won't.
+        """
         return [
-            (msgspec.json.encode(key), b"" if state is None else _encoded(state))
+            (msgspec.json.encode(key), b"" if state is None else self._body(key, state))
             for key in sorted(self.correlator.changed)
             if self.ahead.get(key, 0) <= self.next
             for state in (self.correlator.state(key),)
         ]
+
+    def _body(self, key: Key, state: GroupState) -> bytes:
+        body, unsaved = _encoded(state)
+        if unsaved:
+            self.correlator.notes["unsaved"] += unsaved
+            log.warning("a group is too large for a snapshot", correlation=key[0], namespace=key[1], unsaved=unsaved)
+        return body
 
     def mark(self) -> bytes:
         """What is written of the partition as a whole."""
@@ -176,13 +189,17 @@ class CorrelationStates:
             part.saved()
 
 
-def _encoded(state: GroupState) -> bytes:
-    """A state as it is written; one that is too large for a message gives up the older half of what it has most of."""
+def _encoded(state: GroupState) -> tuple[bytes, int]:
+    """A state as it is written, and how much of it is not.
+
+    One that is too large for a message gives up the older half of what it has most of.
+    """
     body = msgspec.msgpack.encode(state)
+    before = state.cut
     while len(body) > MAX_STATE and (state.entries or state.pending or state.terms):
         state = _halved(state)
         body = msgspec.msgpack.encode(state)
-    return body
+    return body, state.cut - before
 
 
 def _halved(state: GroupState) -> GroupState:

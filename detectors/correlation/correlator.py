@@ -95,8 +95,8 @@ class Correlator:
         changed: Groups whose state changed, or was forgotten, since the owner last looked.
         notes: Counts of what was left out: `late`; beyond the limit of a group `repeats`, `surplus` (what it had enough
             of) and `cut` (other); `forgotten` (groups beyond the budget); `unknown` (signals for correlations that are
-            not loaded).
-        noted: The same, but `unknown`, by correlation: (reason, id) → count.
+            not loaded); the owner adds `unsaved`.
+        noted: The same, but `unknown` and `unsaved`, by correlation: (reason, id) → count.
     """
 
     def __init__(self, router: Router, *, budget: Budget | None = None) -> None:

@@ -216,8 +216,12 @@ async def test_a_state_that_no_message_can_take_is_written_without_its_older_par
     values = [f"{n:03}" + "é" * 120 for n in range(300)]
     await publish(brokers, [signal(one, n * 864, member=f"m{n}", values=(v,)) for n, v in enumerate(values)])
     tell_clock(brokers, 4 * 86_400)
-    await live(brokers, [one], size=50)
+    agent = agent_on(brokers, [one])
+    while waiting := brokers.batches("correlate", SIGNALS, 50):
+        await agent.handle(waiting[0])
     assert 15_000 < max(map(len, brokers.values(CORRELATION_STATE))) < 20_100
+    registry = agent._runtime.telemetry.registry
+    assert (registry.get_sample_value("skytrail_signals_left_out_total", {"why": "unsaved"}) or 0) >= 150
 
 
 async def test_what_is_not_correlated_yet_counts_as_lag_of_detect() -> None:
