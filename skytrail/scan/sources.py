@@ -39,7 +39,7 @@ class Source:
 
 
 def find(paths: Iterable[str]) -> list[Source]:
-    """What some paths stand for, each file once, directories in the order of their names.
+    """What some paths stand for, each file once whatever it is called, directories in the order of their names.
 
     Of directories, names that begin with a dot and links to directories are left out. What else lies there, or fits a
     pattern, and is no file has a fault: a pipe may never end. A pipe that is given itself is read.
@@ -50,8 +50,14 @@ def find(paths: Iterable[str]) -> list[Source]:
     found: dict[str, Source] = {}
     for given in paths:
         for source in _of(given):
-            found.setdefault(source.name, source)
+            found.setdefault(_identity(source), source)
     return list(found.values())
+
+
+def _identity(source: Source) -> str:
+    """What tells it from others: a relative and an absolute path, or a link, may be the same file."""
+    local = source.kind in ("file", "archive") and source.path.parts and not source.fault
+    return os.path.realpath(source.path) if local else source.name
 
 
 def _of(given: str) -> Iterator[Source]:

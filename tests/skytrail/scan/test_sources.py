@@ -83,3 +83,9 @@ def test_a_dead_link_and_a_pipe_in_a_directory_are_told_and_not_opened(tree: Pat
 def test_a_pipe_that_is_named_itself_is_read(tree: Path) -> None:
     os.mkfifo(tree / "pipe")
     assert [source.fault for source in find([str(tree / "pipe")])] == [""]
+
+
+def test_a_file_is_read_once_by_whatever_names_it_is_reached(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)
+    (tree / "b" / "latest.json").symlink_to(tree / "b" / "2.json")
+    assert [source.name for source in find(["b", str(tree / "b"), "./b/2.json"])] == ["b/1.json.gz", "b/2.json"]
