@@ -179,7 +179,7 @@ class Told:
         return Place("mine", self.directory, self.warnings.append, lambda: NOW, self.limit)
 
 
-async def until(condition: object, timeout_s: float = 10.0) -> None:
+async def until(condition: object, timeout_s: float = 60.0) -> None:
     """Wait until a callable is true.
 
     Raises:
