@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: the real engines, started once, when a test first asks for them."""
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.azurite import azurite, azurite_program
@@ -16,3 +17,8 @@ settings.load_profile("busy machine")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the suite."""
     parser.addoption("--exhaustive", action="store_true", help="every byte and step where a sample is taken else")
+
+
+def pytest_runtest_teardown() -> None:
+    """A command that ran in the process of a test logs to a stream of that test, which is closed by the next one."""
+    structlog.reset_defaults()
