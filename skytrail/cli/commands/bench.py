@@ -93,9 +93,32 @@ def bench_index(
 
 def _on_own_engines(directory: Path, documents: int, rounds: int, tell: indexing.Tell) -> indexing.Result:
     """Start engines and a role index, measure, and remove everything again, whatever happens."""
+    with own_engines(directory, tell) as (settings, state):
+        processes = Processes(directory / "logs", environment_without_settings())
+        config = directory / "skytrail.toml"
+        config.write_bytes(msgspec.toml.encode({"state_dir": str(directory)}))
+        try:
+            processes.start("index", ["--config", str(config), "worker", "index"])
+            pids = {str(engine): pid for engine, pid in state.pids.items()}
+            pids |= {"role": processes.pids()["index"], "bench": os.getpid()}
+            measurement = indexing.Measurement(settings, pids, processes.check)
+            return asyncio.run(measurement.run(documents, rounds, tell))
+        finally:
+            processes.stop()
+
+
+@contextmanager
+def own_engines(
+    directory: Path, tell: Callable[[str, int, int], None]
+) -> Iterator[tuple[Settings, engines.EngineState]]:
+    """Engines that a measurement has for itself, ready for roles; removed with all they hold, whatever happens.
+
+    Args:
+        directory: Holds them and what the measurement writes; what lies there is removed first.
+        tell: Hears about progress.
+    """
     clear(directory)
     directory.mkdir(parents=True)
-    processes = Processes(directory / "logs", environment_without_settings())
     try:
         state = engines.start(
             directory / "engines",
@@ -107,15 +130,8 @@ def _on_own_engines(directory: Path, documents: int, rounds: int, tell: indexing
         )
         settings = with_engines(Settings.model_construct(state_dir=directory), state)
         asyncio.run(prepare_engines(settings))
-        config = directory / "skytrail.toml"
-        config.write_bytes(msgspec.toml.encode({"state_dir": str(directory)}))
-        processes.start("index", ["--config", str(config), "worker", "index"])
-        pids = {str(engine): pid for engine, pid in state.pids.items()}
-        pids |= {"role": processes.pids()["index"], "bench": os.getpid()}
-        measurement = indexing.Measurement(settings, pids, processes.check)
-        return asyncio.run(measurement.run(documents, rounds, tell))
+        yield settings, state
     finally:
-        processes.stop()
         clear(directory)
 
 

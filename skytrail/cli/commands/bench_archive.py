@@ -15,14 +15,11 @@ import typer
 
 from skytrail.bench import sealing, verifying
 from skytrail.bench.machine import Machine, this_machine
-from skytrail.cli.commands.bench import HEAP, RoundsOption, clear, group, telling
-from skytrail.cli.commands.engines import prepare_engines
+from skytrail.cli.commands.bench import RoundsOption, group, own_engines, telling
 from skytrail.cli.context import context_of
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
-from skytrail.connections import with_engines
 from skytrail.demo.processes import Processes
-from skytrail.local import engines, ports
-from skytrail.settings import Settings, engine_cache, environment_without_settings
+from skytrail.settings import environment_without_settings
 
 
 def register(_: typer.Typer) -> None:
@@ -101,20 +98,8 @@ def _emit(
 
 def _seal(directory: Path, events: int, tell: sealing.Tell) -> sealing.Result:
     """Start engines, measure, and remove everything again, whatever happens."""
-    clear(directory)
-    directory.mkdir(parents=True)
-    processes = Processes(directory / "logs", environment_without_settings())
-    try:
-        state = engines.start(
-            directory / "engines",
-            cache=engine_cache(),
-            kafka_port=ports.any_free(),
-            elasticsearch_port=ports.any_free(),
-            heap=HEAP,
-            progress=tell,
-        )
-        settings = with_engines(Settings.model_construct(state_dir=directory), state)
-        asyncio.run(prepare_engines(settings))
+    with own_engines(directory, tell) as (settings, state):
+        processes = Processes(directory / "logs", environment_without_settings())
         config = directory / "skytrail.toml"
         config.write_bytes(msgspec.toml.encode({"state_dir": str(directory)}))
 
@@ -122,7 +107,7 @@ def _seal(directory: Path, events: int, tell: sealing.Tell) -> sealing.Result:
             processes.start("seal", ["--config", str(config), "worker", "seal"])
             return {"role": processes.pids()["seal"], "kafka": state.pids["kafka"]}
 
-        return asyncio.run(sealing.measure(settings, events, start_role, processes.check, tell))
-    finally:
-        processes.stop()
-        clear(directory)
+        try:
+            return asyncio.run(sealing.measure(settings, events, start_role, processes.check, tell))
+        finally:
+            processes.stop()

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from detectors.correlation.model import Correlation
 from detectors.proving import OWN_RULES, no_file
 from detectors.rulebook import load
 from ingest.schema.errors import ConfigError
 from skytrail.bench import restoring
 from skytrail.bench.machine import this_machine
-from skytrail.cli.commands.bench import HEAP, clear, group, telling
-from skytrail.cli.commands.engines import prepare_engines
+from skytrail.cli.commands.bench import group, own_engines, telling
 from skytrail.cli.context import context_of
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
-from skytrail.connections import with_engines
-from skytrail.local import engines, ports
-from skytrail.settings import Settings, engine_cache
 
 
 def register(_: typer.Typer) -> None:
@@ -52,36 +45,10 @@ def bench_restore(
     say(f"Machine: {machine}")
     correlations = restoring.valueless(load([OWN_RULES], prove=no_file).correlations)
     directory = context_of(context).settings.state_dir / "bench"
-    with telling() as tell:
-        result = dataclasses.asdict(_measured(directory, correlations, groups, each, since, tell))
+    with telling() as tell, own_engines(directory, tell) as (settings, _):
+        measured = restoring.on_brokers(settings.kafka, correlations, groups, each, since, tell)
+        result = dataclasses.asdict(asyncio.run(measured))
     if chosen(output) is Output.JSON:
         emit_object({"machine": dataclasses.asdict(machine), "results": [result]}, output)
     else:
         emit_rows([result], output, columns=tuple(result), title="Correlations of one partition, on the clock")
-
-
-def _measured(
-    directory: Path,
-    correlations: Sequence[Correlation],
-    groups: int,
-    each: int,
-    since: int,
-    tell: restoring.Tell,
-) -> restoring.Result:
-    """Start engines, measure, and remove everything again, whatever happens."""
-    clear(directory)
-    directory.mkdir(parents=True)
-    try:
-        state = engines.start(
-            directory / "engines",
-            cache=engine_cache(),
-            kafka_port=ports.any_free(),
-            elasticsearch_port=ports.any_free(),
-            heap=HEAP,
-            progress=tell,
-        )
-        settings = with_engines(Settings.model_construct(state_dir=directory), state)
-        asyncio.run(prepare_engines(settings))
-        return asyncio.run(restoring.on_brokers(settings.kafka, correlations, groups, each, since, tell))
-    finally:
-        clear(directory)
