@@ -138,7 +138,7 @@ def test_a_time_range_is_told(root: Path) -> None:
 
 def test_a_url_of_another_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match="opening what is to be verified"):
-        verify("gs://bucket/archive")
+        verify("ftp://host/archive")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from ingest.formats.registry import all_formats
@@ -143,6 +144,7 @@ def as_operator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     named = {"ENDPOINT_URL_S3": moto(), "ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": REGION}
     for name, value in named.items():
         monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of whoever asked first
     bucket._client.cache_clear()
     bucket._locks.cache_clear()
     yield

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from storage.archive.stores.s3 import S3Store
@@ -36,6 +37,7 @@ def s3(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     named = {"ENDPOINT_URL_S3": url, "ACCESS_KEY_ID": USER, "SECRET_ACCESS_KEY": PASSWORD, "DEFAULT_REGION": REGION}
     for name, value in named.items():
         monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of whoever asked first
     bucket._client.cache_clear()
     bucket._locks.cache_clear()
     yield client_of(url)
