@@ -58,6 +58,21 @@ async def nothing_more(iterator: AsyncIterator[Delivery]) -> bool:
     return False
 
 
+@asynccontextmanager
+async def asking(iterator: AsyncIterator[Delivery]) -> AsyncIterator[None]:
+    """As a collector does, ask for what follows while the block runs; nothing may come.
+
+    A source looks at what it has taken only when it is asked for the next delivery.
+    """
+    waiting = asyncio.ensure_future(anext(iterator))  # type: ignore[arg-type]
+    try:
+        yield
+        assert not waiting.done(), "a delivery came, or the deliveries ended"
+    finally:
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
 class TransportContract:
     """At least once, acknowledged in order, bounded, cleanly stopped."""
 

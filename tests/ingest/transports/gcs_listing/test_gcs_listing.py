@@ -22,7 +22,7 @@ from ingest.transports.gcs_listing.settings import GcsListingSettings
 from ingest.transports.gcs_listing.transport import GcsListing, open_transport
 from tests.ingest.fakes import EAGER, NOW, LineFormat, MemoryPublisher, Told, until
 from tests.ingest.transports.aws.faulty import Fault, faulty
-from tests.ingest.transports.contract import BODIES, Harness, TransportContract, nothing_more, opened, pull
+from tests.ingest.transports.contract import BODIES, Harness, TransportContract, asking, nothing_more, opened, pull
 from tests.ingest.transports.google_cloud.bucket import BUCKET, Bucket
 from tests.ingest.transports.google_cloud.servers import running_fake_gcs
 
@@ -192,8 +192,8 @@ async def test_a_checkpoint_that_can_not_be_written_is_told_and_written_later(ha
         file = harness.told.directory / "checkpoints" / "mine.objects.sqlite"
         with sqlite3.connect(file, isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
-            assert await nothing_more(iterator)
-            await until(lambda: harness.told.warnings)
+            async with asking(iterator):
+                await until(lambda: harness.told.warnings)
             other.execute("ROLLBACK")
         assert "keeping checkpoint" in str(harness.told.warnings[0])
     assert await collected(harness) == []

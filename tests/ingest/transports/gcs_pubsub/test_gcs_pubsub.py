@@ -19,7 +19,7 @@ from ingest.transports.gcs_pubsub.transport import GcsPubSub
 from ingest.transports.google_cloud.objects import ObjectRef
 from tests.ingest.fakes import EAGER, NOW, LineFormat, MemoryPublisher, Told, until
 from tests.ingest.transports.aws.faulty import Fault, faulty
-from tests.ingest.transports.contract import BODIES, Harness, TransportContract, nothing_more, opened, pull
+from tests.ingest.transports.contract import BODIES, Harness, TransportContract, asking, nothing_more, opened, pull
 from tests.ingest.transports.google_cloud.bucket import BUCKET, Bucket
 from tests.ingest.transports.google_cloud.servers import running_fake_gcs, running_pstest
 from tests.ingest.transports.pubsub.subscription import PROJECT, TOPIC, Subscription
@@ -109,8 +109,8 @@ async def test_a_message_that_is_no_notification_is_told_and_handed_back_later(h
     harness.options["retry_after_s"] = 0.2
     await harness.announce(kind="something else")
     async with opened(harness) as (_, iterator):
-        assert await nothing_more(iterator)
-        await until(lambda: len(harness.told.warnings) > 1)  # handed back, it came again
+        async with asking(iterator):
+            await until(lambda: len(harness.told.warnings) > 1)  # handed back, it came again
         assert "not of Cloud Storage (event type '', attributes: kind)" in str(harness.told.warnings[0])
 
 
@@ -123,7 +123,8 @@ async def test_an_object_that_is_gone_is_told_and_its_message_kept_for_the_dead_
         (only,) = await pull(iterator, 1)
         assert only.body == BODIES[0]
         await only.acknowledge()
-        await until(lambda: harness.told.warnings)
+        async with asking(iterator):
+            await until(lambda: harness.told.warnings)
         assert f"{BUCKET}/gone.json" in str(harness.told.warnings[0])
         await asyncio.sleep(0.3)
     assert len(await harness.subscription.left()) == 1
@@ -144,8 +145,7 @@ async def test_a_permission_that_is_missing_is_told_with_the_role_that_gives_it(
     with faulty(harness.endpoint) as proxy:
         harness.endpoint = proxy.endpoint
         proxy.faults.append(Fault("0001.json", 99, 403, body=b"{}"))
-        async with opened(harness) as (_, iterator):
-            assert await nothing_more(iterator)
+        async with opened(harness) as (_, iterator), asking(iterator):
             await until(lambda: harness.told.warnings)
     assert "roles/storage.objectViewer" in harness.told.warnings[0].mend
 
