@@ -91,12 +91,22 @@ class EncryptionSettings(BaseModel, extra="forbid", frozen=True):
     kek_directory: Path | None = Field(
         default=None, description="Directory of the wrapping keys of `file`. Default: <state>/datakeys/keks."
     )
+    subjects: bool = Field(
+        default=False,
+        description="Give each person a data key of their own per month: one can be erased alone (docs/retention.md).",
+    )
+    subject_table: Path | None = Field(
+        default=None,
+        description="Directory of these keys, shared by all seal workers. Default: <state>/datakeys/subjects.",
+    )
     kms_key: str = Field(default="", description="ARN, id or alias of the wrapping key of `aws_kms`.")
 
     @model_validator(mode="after")
     def _named(self) -> Self:
         if self.provider == "aws_kms" and not self.kms_key:
             raise ValueError("the provider aws_kms needs kms_key")
+        if self.subjects and self.provider == "none":
+            raise ValueError("subjects needs a provider: without encryption there are no keys to destroy")
         return self
 
 

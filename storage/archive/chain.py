@@ -7,7 +7,8 @@ import json
 from ingest.schema.envelope import Position
 from ingest.schema.errors import IntegrityError
 from ingest.schema.identity import leaf_hash
-from storage.archive.encryption import KeyGone, cipher_of
+from storage.archive import grouped
+from storage.archive.encryption import Cipher, KeyGone, cipher_of, location_of
 from storage.archive.manifest import (
     MANIFEST_SUFFIX,
     Artefact,
@@ -42,6 +43,7 @@ class Chain:
         self._digest: str | None = None
         self._recent: tuple[int, Manifest] | None = None
         self._leaves: tuple[int, bytes] | None = None
+        self._grouped: tuple[int, dict[int, str]] | None = None
 
     def restore(self) -> None:
         """Find the end of the chain and make sure that its last segment is whole.
@@ -120,7 +122,7 @@ class Chain:
     def compare(self, offset: int, records: tuple[bytes, ...], keys: DataKeys | None = None) -> None:
         """Make sure that a message that came again is the one that was sealed.
 
-        Where the data key of its segment was destroyed nobody can tell, and it passes.
+        Where the data key of its segment, or of its subject, was destroyed nobody can tell, and it passes.
 
         Raises:
             IntegrityError: It is another: the topic was deleted and made anew, or someone rewrote it.
@@ -131,12 +133,11 @@ class Chain:
             if self._leaves is None or self._leaves[0] != manifest.seq:
                 self._leaves = (manifest.seq, self.read(manifest.leaves))
             start, count = span
+            sealed = self._leaves[1][32 * start : 32 * (start + count)]
             try:
-                cipher = cipher_of(manifest, keys)
+                if len(records) == count and self._same(manifest, start, records, sealed, keys):
+                    return
             except KeyGone:
-                return
-            hashed = map(leaf_hash if cipher is None else cipher.leaf, records)
-            if self._leaves[1][32 * start : 32 * (start + count)] == b"".join(hashed):
                 return
         raise IntegrityError(
             f"sealing again what is sealed already: namespace {self.namespace} holds other records at this offset",
@@ -144,6 +145,31 @@ class Chain:
             mend="was the topic deleted and made anew? Then start a new archive.directory and keep the old one; "
             "otherwise read docs/runbook.md#integrityerror",
         )
+
+    def _same(
+        self, manifest: Manifest, start: int, records: tuple[bytes, ...], sealed: bytes, keys: DataKeys | None
+    ) -> bool:
+        """Whether records have the leaves that were sealed from an ordinal on."""
+        cipher = cipher_of(manifest, keys)
+        owners = self._owners(manifest, cipher) if cipher is not None and manifest.grouped else {}
+        for at, record in enumerate(records):
+            leaf_of = leaf_hash if cipher is None else cipher.leaf
+            if (owner := owners.get(start + at)) is not None:
+                own = grouped.subject_cipher(keys, self.namespace, owner)
+                if own is None:
+                    continue
+                leaf_of = own.leaf
+            if leaf_of(record) != sealed[32 * at : 32 * (at + 1)]:
+                return False
+        return True
+
+    def _owners(self, manifest: Manifest, cipher: Cipher) -> dict[int, str]:
+        """The id of the subject's key of each record that has one, by its ordinal."""
+        if self._grouped is None or self._grouped[0] != manifest.seq:
+            body = cipher.open(self.read(manifest.body), location_of(manifest).bound("body"), manifest.body.key)
+            groups = grouped.groups_of(body, manifest.n, manifest.body.key)
+            self._grouped = (manifest.seq, {number: group.key for group in groups for number in group.records})
+        return self._grouped[1]
 
     def read(self, part: Artefact) -> bytes:
         """The stored bytes of a part.

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ingest.schema.errors import ConfigError, IntegrityError
 from storage.archive.manifest import SCHEME, Manifest, canonical
-from storage.datakeys.keys import DataKey, DataKeys
+from storage.datakeys.key import DataKey
+from storage.datakeys.keys import DataKeys
 
 CODEC_SUFFIX = "+aes256gcm"
 NONCE_BYTES = 12

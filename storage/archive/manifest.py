@@ -19,8 +19,13 @@ from ingest.schema.errors import IntegrityError
 
 VERSION = 1
 ENCRYPTED_VERSION = 2
+GROUPED_VERSION = 3
 SCHEME = 1  # of encryption, see `storage.archive.encryption`
+GROUPED_SCHEME = 2  # see `storage.archive.grouped`
 MANIFEST_SUFFIX = ".manifest.json"
+
+
+_SCHEMES = {VERSION: None, ENCRYPTED_VERSION: SCHEME, GROUPED_VERSION: GROUPED_SCHEME}
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,7 +155,8 @@ class Manifest(_Part, frozen=True, kw_only=True):
         previous: Hex SHA-256 of the previous manifest; None for the first.
         headers: One line of JSON per message: what its envelope's header said.
         received: None where nothing is known.
-        encryption: Only in manifests of version 2; those of version 1 are of segments in the clear.
+        encryption: In manifests of version 2 of scheme 1, of version 3 of scheme 2; those of version 1 are of segments
+            in the clear.
         retention: Only where a class of the adopted policy spoke of it.
     """
 
@@ -177,6 +183,11 @@ class Manifest(_Part, frozen=True, kw_only=True):
     builder: Builder
     encryption: Encryption | msgspec.UnsetType = msgspec.UNSET
     retention: Retention | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def grouped(self) -> bool:
+        """Whether people have keys of their own in it."""
+        return self.encryption is not msgspec.UNSET and self.encryption.v == GROUPED_SCHEME
 
     def span_of(self, offset: int) -> tuple[int, int] | None:
         """Ordinal in this segment of the first record of a message, and how many it has; None if it has none here."""
@@ -213,9 +224,8 @@ def parse(body: bytes, where: str) -> Manifest:
         manifest = msgspec.json.decode(body, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise IntegrityError(f"reading manifest: {exc}", where=where) from exc
-    encryption = manifest.encryption
-    known = manifest.v == VERSION if encryption is msgspec.UNSET else manifest.v == ENCRYPTED_VERSION
-    if not known or manifest.type != "segment" or (encryption is not msgspec.UNSET and encryption.v != SCHEME):
+    scheme = None if manifest.encryption is msgspec.UNSET else manifest.encryption.v
+    if manifest.type != "segment" or _SCHEMES.get(manifest.v, -1) != scheme:
         raise IntegrityError(
             f"reading manifest: type {manifest.type!r} version {manifest.v} is unknown to this build",
             where=where,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 
 import msgspec
 
 from ingest.schema.envelope import Header, Position
 from ingest.schema.errors import IntegrityError
-from storage.archive import frames
+from storage.archive import frames, grouped
 from storage.archive.chain import Chain
-from storage.archive.encryption import KeyGone, cipher_of, location_of
+from storage.archive.encryption import KeyGone, Location, cipher_of, location_of
 from storage.archive.manifest import Manifest, instant
 from storage.archive.segment import MessageLine
 from storage.archive.store import ArchiveStore
@@ -130,7 +131,7 @@ class ArchiveReader:
 
     def _readable(self, chain: Chain, manifest: Manifest) -> Iterator[Record]:
         try:
-            yield from _records_of(chain, manifest, self._keys)
+            yield from _records_of(chain, manifest, self._keys, self.erased)
         except KeyGone as exc:
             self.erased[str(exc)] += manifest.n
 
@@ -142,15 +143,15 @@ class ArchiveReader:
                 yield chain
 
 
-def _records_of(chain: Chain, manifest: Manifest, keys: DataKeys | None) -> Iterator[Record]:
-    """The records of a segment, in order."""
+def _records_of(chain: Chain, manifest: Manifest, keys: DataKeys | None, erased: Counter[str]) -> Iterator[Record]:
+    """The records of a segment, in order, but for those whose subject's key is gone: these are counted."""
     where = manifest.body.key
     cipher, location = cipher_of(manifest, keys), location_of(manifest)
     body, lines_stored = chain.read(manifest.body), chain.read(manifest.headers)
     if cipher is not None:
         body = cipher.open(body, location.bound("body"), where)
         lines_stored = cipher.open(lines_stored, location.bound("headers"), manifest.headers.key)
-    bodies = frames.unpack(body, where)
+    bodies = _bodies(body, manifest, keys, location, erased)
     headers = frames.inflate(lines_stored, manifest.headers.key)
     lines = [_line_decoder.decode(line) for line in headers.splitlines()]
     if [(line.offset, line.n) for line in lines] != manifest.offsets() or len(bodies) != manifest.n:
@@ -158,13 +159,29 @@ def _records_of(chain: Chain, manifest: Manifest, keys: DataKeys | None) -> Iter
     at = iter(bodies)
     for line in lines:
         for index in range(line.n):
+            record = next(at)
+            if record is None:
+                continue
             yield Record(
                 position=Position(chain.topic, chain.partition, line.offset, index),
                 namespace=chain.namespace,
-                body=next(at),
+                body=record,
                 header=line.header,
                 repeat=line.repeats.get(index, 0),
             )
+
+
+def _bodies(
+    body: bytes, manifest: Manifest, keys: DataKeys | None, location: Location, erased: Counter[str]
+) -> Sequence[bytes | None]:
+    """The records of a body that was decrypted; None for those whose subject's key is gone."""
+    where = manifest.body.key
+    if not manifest.grouped:
+        return frames.unpack(body, where)
+    cipher_of = functools.partial(grouped.subject_cipher, keys, manifest.namespace)
+    bodies, gone = grouped.unpack(body, manifest.n, where, cipher_of, location)
+    erased.update({group.key: len(group.records) for group in gone})
+    return bodies
 
 
 def _overlaps(manifest: Manifest, since: dt.datetime | None, until: dt.datetime | None) -> bool:

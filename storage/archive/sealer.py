@@ -28,6 +28,8 @@ from storage.archive.encryption import Cipher
 from storage.archive.manifest import Batch, Partition, digest, stream_prefix
 from storage.archive.segment import Promise, SegmentBuilder, SegmentFiles
 from storage.archive.store import ArchiveStore
+from storage.archive.subjects import principal_of
+from storage.datakeys.key import DataKey
 from storage.datakeys.keys import DataKeys
 from storage.settings import ArchiveSettings
 
@@ -246,20 +248,15 @@ class PartitionSealer:
                 first_new = min(first_new, offset)
                 namespace = content.namespace
                 if namespace not in builders:
-                    builders[namespace] = SegmentBuilder(namespace, self._topic, self._number)
+                    subject_of = principal_of if self._keys is not None and self._keys.by_subject else None
+                    builders[namespace] = SegmentBuilder(namespace, self._topic, self._number, subject_of)
                 builders[namespace].add(offset, content)
             messages.append(_sealed(offset, content, known=known))
         batch = Batch(first_offset=first_new, last_offset=offsets[-1], parts=len(builders))
         sealed_at = self._clock()
         files = tuple(
-            builder.build(
-                self._chains[namespace].tip(partition.start),
-                last_offset=offsets[-1],
-                sealed_at=sealed_at,
-                batch=batch,
-                partition=partition,
-                cipher=self._cipher(namespace, builder.month(sealed_at)),
-                promise=self._promise,
+            self._built(
+                builder, namespace, last_offset=offsets[-1], sealed_at=sealed_at, batch=batch, partition=partition
             )
             for namespace, builder in sorted(builders.items())
         )
@@ -271,10 +268,36 @@ class PartitionSealer:
         )
         return _Plan(files=files, partition=partition, report=report)
 
-    def _cipher(self, namespace: str, month: str) -> Cipher | None:
-        if self._keys is None or not self._keys.seals:
+    def _built(
+        self,
+        builder: SegmentBuilder,
+        namespace: str,
+        *,
+        last_offset: int,
+        sealed_at: dt.datetime,
+        batch: Batch,
+        partition: Partition,
+    ) -> SegmentFiles:
+        """The segment of a namespace, encrypted where that is on."""
+        keys = self._keys
+        month = keys.for_sealing(namespace, builder.month(sealed_at)) if keys is not None and keys.seals else None
+        return builder.build(
+            self._chains[namespace].tip(partition.start),
+            last_offset=last_offset,
+            sealed_at=sealed_at,
+            batch=batch,
+            partition=partition,
+            cipher=Cipher(month) if month is not None else None,
+            of_subject=self._people(namespace, month),
+            promise=self._promise,
+        )
+
+    def _people(self, namespace: str, month: DataKey | None) -> Callable[[str], Cipher] | None:
+        """The ciphers of people, where they have keys of their own."""
+        keys = self._keys.subjects if self._keys is not None and self._keys.by_subject else None
+        if month is None or keys is None:
             return None
-        return Cipher(self._keys.for_sealing(namespace, month))
+        return lambda subject: Cipher(keys.for_sealing(namespace, month, subject))
 
     def _write(self, plan: _Plan) -> None:
         """Write a plan; every step can be done again."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from ingest.schema.envelope import Header
 from ingest.schema.identity import leaf_hash
-from storage.archive import frames
+from storage.archive import frames, grouped
 from storage.archive.contents import Content
 from storage.archive.encryption import CODEC_SUFFIX, Cipher, Location
 from storage.archive.manifest import (
     ENCRYPTED_VERSION,
+    GROUPED_SCHEME,
+    GROUPED_VERSION,
     SCHEME,
     VERSION,
     Artefact,
@@ -38,6 +40,7 @@ from storage.archive.manifest import (
     stream_prefix,
 )
 from storage.archive.merkle import root_of
+from storage.archive.subjects import SubjectOf
 
 HEADERS_CODEC = "jsonl+zstd"
 LEAVES_CODEC = "sha256"
@@ -90,9 +93,13 @@ _line_encoder = msgspec.json.Encoder()
 
 
 class SegmentBuilder:
-    """Collects the messages of one stream, in the order of their offsets."""
+    """Collects the messages of one stream, in the order of their offsets.
 
-    def __init__(self, namespace: str, topic: str, partition: int) -> None:
+    Args:
+        subject_of: Whose a record is; None: nobody is asked for.
+    """
+
+    def __init__(self, namespace: str, topic: str, partition: int, subject_of: SubjectOf | None = None) -> None:
         self._namespace = namespace
         self._stream = Stream(topic=topic, partition=partition)
         self._records: list[bytes] = []
@@ -101,11 +108,15 @@ class SegmentBuilder:
         self._sources: Counter[tuple[str, str, str, str, str]] = Counter()
         self._received: list[dt.datetime] = []
         self._bytes = 0
+        self._subject_of = subject_of
+        self._subjects: list[str] = []
 
     def add(self, offset: int, content: Content) -> None:
         """Append the records of a message."""
         self._bytes += sum(map(len, content.records))
         self._records.extend(content.records)
+        if self._subject_of is not None:
+            self._subjects.extend(self._subject_of(content.header, record) for record in content.records)
         count = len(content.records)
         line = MessageLine(offset=offset, n=count, header=content.header, repeats=dict(sorted(content.repeats.items())))
         self._lines.append(_line_encoder.encode(line))
@@ -128,6 +139,7 @@ class SegmentBuilder:
         batch: Batch,
         partition: Partition,
         cipher: Cipher | None = None,
+        of_subject: Callable[[str], Cipher] | None = None,
         promise: Promise | None = None,
     ) -> SegmentFiles:
         """The segment of everything added so far.
@@ -139,18 +151,15 @@ class SegmentBuilder:
             batch: The segments it is sealed with.
             partition: What is known of the partition up to `last_offset`.
             cipher: Encrypts; None: in the clear.
+            of_subject: The cipher of a subject, where people have keys of their own.
             promise: Says until when it is kept; None: nobody does.
         """
+        ciphers = self._ciphers(of_subject)
+        hashed = self._leaves(cipher, ciphers)
         prefix = stream_prefix(self._namespace, self._stream.topic, self._stream.partition)
-        hashed = list(map(leaf_hash if cipher is None else cipher.leaf, self._records))
-        location = Location(self._namespace, self._stream.topic, self._stream.partition, tip.first_offset)
-        body, leaves, headers = self._parts(f"{prefix}{tip.seq:012d}-", hashed, location, cipher)
-        totals = Totals(
-            records=tip.totals.records + len(self._records),
-            bytes=tip.totals.bytes + self._bytes,
-        )
+        body, leaves, headers = self._parts(f"{prefix}{tip.seq:012d}-", hashed, tip, cipher, ciphers)
         manifest = Manifest(
-            v=VERSION if cipher is None else ENCRYPTED_VERSION,
+            v=VERSION if cipher is None else ENCRYPTED_VERSION if ciphers is None else GROUPED_VERSION,
             type="segment",
             namespace=self._namespace,
             stream=self._stream,
@@ -167,11 +176,11 @@ class SegmentBuilder:
             received=self._times(),
             sealed_at=instant(sealed_at),
             sources=self._merged_sources(cipher),
-            totals=totals,
+            totals=Totals(records=tip.totals.records + len(self._records), bytes=tip.totals.bytes + self._bytes),
             partition=partition,
             batch=batch,
             builder=BUILDER,
-            encryption=msgspec.UNSET if cipher is None else Encryption(v=SCHEME, key=cipher.key_id),
+            encryption=_encryption(cipher, SCHEME if ciphers is None else GROUPED_SCHEME),
             retention=self._promised(promise, sealed_at),
         )
         return SegmentFiles(
@@ -182,20 +191,45 @@ class SegmentBuilder:
         )
 
     def _parts(
-        self, stem: str, hashed: list[bytes], location: Location, cipher: Cipher | None
+        self,
+        stem: str,
+        hashed: list[bytes],
+        tip: Tip,
+        cipher: Cipher | None,
+        ciphers: Sequence[Cipher | None] | None,
     ) -> tuple[tuple[bytes, Artefact], ...]:
-        """Body, leaves and headers.
-
-        They are named by what they hold, so that what a crashed or slower sealer left never stands in the way.
-        """
-        body, body_codec = _sealed(frames.pack(self._records), frames.CODEC, cipher, location.bound("body"))
-        lines = frames.compress(b"".join(line + b"\n" for line in self._lines))
-        headers, headers_codec = _sealed(lines, HEADERS_CODEC, cipher, location.bound("headers"))
+        """Body, leaves and headers."""
+        location = Location(self._namespace, self._stream.topic, self._stream.partition, tip.first_offset)
         return (
-            _part(stem, ".ndz", body, body_codec),
+            self._body(stem, location, cipher, ciphers),
             _part(stem, ".leaves", b"".join(hashed), LEAVES_CODEC),
-            _part(stem, ".headers", headers, headers_codec),
+            self._headers(stem, location, cipher),
         )
+
+    def _ciphers(self, of_subject: Callable[[str], Cipher] | None) -> list[Cipher | None] | None:
+        """Of each record its subject's cipher; None where people have no keys of their own."""
+        if of_subject is None:
+            return None
+        known = {subject: of_subject(subject) for subject in dict.fromkeys(self._subjects) if subject}
+        return [known.get(subject) for subject in self._subjects]
+
+    def _leaves(self, cipher: Cipher | None, ciphers: Sequence[Cipher | None] | None) -> list[bytes]:
+        if cipher is None:
+            return list(map(leaf_hash, self._records))
+        if ciphers is None:
+            return list(map(cipher.leaf, self._records))
+        return [(own or cipher).leaf(record) for own, record in zip(ciphers, self._records, strict=True)]
+
+    def _body(
+        self, stem: str, location: Location, cipher: Cipher | None, ciphers: Sequence[Cipher | None] | None
+    ) -> tuple[bytes, Artefact]:
+        packed = frames.pack(self._records) if ciphers is None else grouped.pack(self._records, ciphers, location)
+        codec = frames.CODEC if ciphers is None else grouped.CODEC
+        return _part(stem, ".ndz", *_sealed(packed, codec, cipher, location.bound("body")))
+
+    def _headers(self, stem: str, location: Location, cipher: Cipher | None) -> tuple[bytes, Artefact]:
+        lines = frames.compress(b"".join(line + b"\n" for line in self._lines))
+        return _part(stem, ".headers", *_sealed(lines, HEADERS_CODEC, cipher, location.bound("headers")))
 
     def _extend_runs(self, offset: int, count: int) -> None:
         if self._runs:
@@ -236,7 +270,14 @@ def _sealed(content: bytes, codec: str, cipher: Cipher | None, bound: bytes) -> 
     return (content, codec) if cipher is None else (cipher.seal(content, bound), codec + CODEC_SUFFIX)
 
 
+def _encryption(cipher: Cipher | None, scheme: int) -> Encryption | msgspec.UnsetType:
+    return msgspec.UNSET if cipher is None else Encryption(v=scheme, key=cipher.key_id)
+
+
 def _part(stem: str, ending: str, stored: bytes, codec: str) -> tuple[bytes, Artefact]:
-    """The stored bytes of a part and how the manifest names it."""
+    """The stored bytes of a part and how the manifest names it.
+
+    It is named by what it holds, so that what a crashed or slower sealer left never stands in the way.
+    """
     sha256 = digest(stored)
     return stored, Artefact(key=f"{stem}{sha256[:16]}{ending}", sha256=sha256, size=len(stored), codec=codec)

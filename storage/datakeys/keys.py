@@ -6,28 +6,15 @@ import base64
 import datetime as dt
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import msgspec
 
 from ingest.schema.errors import ConfigError, Refused
 from storage.archive.manifest import instant
+from storage.datakeys.key import KEY_BYTES, DataKey
 from storage.datakeys.provider import KeyProvider
+from storage.datakeys.subjects import SubjectKeys, month_key_of
 from storage.datakeys.table import VERSION, KeyEntry, KeyTable, context_of
-
-KEY_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class DataKey:
-    """A data key, open. Its content must never be shown."""
-
-    id: str
-    body: bytes
-
-    def __repr__(self) -> str:
-        """Without its content."""
-        return f"DataKey({self.id!r})"
 
 
 class DataKeys:
@@ -40,6 +27,8 @@ class DataKeys:
         current: Who wraps new ones; None: this archive is sealed in the clear, and only old segments are encrypted.
         provider_of: Opens a provider by the name that an entry has.
         clock: The present time, with zone.
+        subjects: The keys of single people; None: there are none.
+        by_subject: Whether what is sealed gets keys of single people.
     """
 
     def __init__(
@@ -48,9 +37,14 @@ class DataKeys:
         current: KeyProvider | None,
         provider_of: Callable[[str], KeyProvider],
         clock: Callable[[], dt.datetime],
+        subjects: SubjectKeys | None = None,
+        *,
+        by_subject: bool = False,
     ) -> None:
         self.table = table
         self.current = current
+        self.subjects = subjects
+        self.by_subject = by_subject and subjects is not None
         self._provider_of = provider_of
         self._clock = clock
         self._active: dict[tuple[str, str], str] = {}
@@ -80,13 +74,17 @@ class DataKeys:
         return key if key is not None else self.for_sealing(namespace, month)  # destroyed between two calls
 
     def opened(self, namespace: str, key_id: str) -> DataKey | None:
-        """A key of the table; None where it is not there, or no longer.
+        """A key of the table, a month's or a subject's; None where it is not there, or no longer.
 
         Raises:
             StoreUnavailable: Call it again.
             ConfigError: The provider refuses, or its wrapping key is not there.
             IntegrityError: The table is damaged.
         """
+        month_key = month_key_of(key_id)
+        if month_key is not None:
+            month = self.opened(namespace, month_key) if self.subjects is not None else None
+            return self.subjects.opened(namespace, month, key_id) if self.subjects and month else None
         entry = self.table.get(namespace, key_id)
         if entry is None:
             self._open.pop((namespace, key_id), None)
@@ -98,6 +96,18 @@ class DataKeys:
                 raise ConfigError("unwrapping a data key: it has not 32 bytes", where=f"{namespace}/{key_id}")
             self._open[namespace, key_id] = body
         return DataKey(key_id, body)
+
+    def of_subject(self, namespace: str, subject: str) -> list[str]:
+        """The ids of all keys of a subject, of every month whose key can be opened.
+
+        Raises:
+            StoreUnavailable: Call it again.
+            ConfigError: The provider refuses.
+        """
+        if self.subjects is None:
+            return []
+        months = [self.opened(namespace, entry.id) for entry in self.table.entries(namespace)]
+        return [key_id for month in months if month for key_id in self.subjects.of(namespace, month, subject)]
 
     def check(self) -> None:
         """Open the newest key of each namespace: a lost wrapping key is known before anything is sealed anew.
@@ -138,12 +148,19 @@ class DataKeys:
             Refused: Its month is not over for a day: it may still be in use.
         """
         self.refuse_in_use(namespace, key_id)
+        if month_key_of(key_id) is not None and self.subjects is not None:
+            self.subjects.remove(namespace, key_id)
+            return
         self.table.remove(namespace, key_id)
         self._open.pop((namespace, key_id), None)
 
+    def in_use(self, key_id: str) -> bool:
+        """Whether records may still be sealed under a key: its month is not over for a day."""
+        return key_id[:7] >= f"{self._clock() - dt.timedelta(days=1):%Y-%m}"
+
     def refuse_in_use(self, namespace: str, key_id: str) -> None:
         """Raise `Refused` while records may still be sealed under a key."""
-        if key_id[:7] >= f"{self._clock() - dt.timedelta(days=1):%Y-%m}":
+        if self.in_use(key_id):
             raise Refused(
                 "destroying a data key: its month is not over, so records are still sealed under it",
                 where=f"{namespace}/{key_id}",

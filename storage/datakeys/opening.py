@@ -10,6 +10,7 @@ from ingest.schema.errors import ConfigError
 from storage.archive.stores.filesystem import FilesystemStore
 from storage.datakeys.keys import DataKeys
 from storage.datakeys.provider import open_provider
+from storage.datakeys.subjects import SubjectKeys
 from storage.datakeys.table import KeyTable
 from storage.settings import ArchiveSettings
 
@@ -31,12 +32,19 @@ def open_data_keys(settings: ArchiveSettings, archive_dir: Path, state_dir: Path
         return None
     if settings.s3 is None:
         keks = own.kek_directory or state_dir / "datakeys" / "keks"
-        for name, place in (("table", table), ("kek_directory", keks)):
+        people_table = subject_table(settings, state_dir)
+        for name, place in (("table", table), ("kek_directory", keks), ("subject_table", people_table)):
             _refuse_within(f"archive.encryption.{name}", place, archive_dir)
     provider_of = functools.cache(lambda name: open_provider(name, own, state_dir))
     current = None if own.provider == "none" else provider_of(own.provider)
     keys = KeyTable(FilesystemStore(table, allow_delete=True))
-    return DataKeys(keys, current, provider_of, lambda: dt.datetime.now(dt.UTC))
+    people = SubjectKeys(FilesystemStore(subject_table(settings, state_dir), allow_delete=True))
+    return DataKeys(keys, current, provider_of, lambda: dt.datetime.now(dt.UTC), people, by_subject=own.subjects)
+
+
+def subject_table(settings: ArchiveSettings, state_dir: Path) -> Path:
+    """Where the keys of single people lie."""
+    return settings.encryption.subject_table or state_dir / "datakeys" / "subjects"
 
 
 def _refuse_within(setting: str, place: Path, archive: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from storage.datakeys.keys import DataKeys
 from storage.datakeys.provider import KeyProvider
 from storage.datakeys.providers.file import FileProvider
+from storage.datakeys.subjects import SubjectKeys
 from storage.datakeys.table import KeyTable
 from tests.storage.archive.samples import START, open_store
 
@@ -18,11 +19,13 @@ def made_keys(
     *,
     now: Callable[[], dt.datetime] = lambda: START,
     provider: KeyProvider | None = None,
+    by_subject: bool = False,
 ) -> DataKeys:
     """Keys below a directory."""
     own = provider or FileProvider(root / "keks", clock=now)
     table = KeyTable(open_store(root / "table", allow_delete=True))
-    return DataKeys(table, own, lambda name: {own.name: own}[name], now)
+    people = SubjectKeys(open_store(root / "subjects", allow_delete=True))
+    return DataKeys(table, own, lambda name: {own.name: own}[name], now, people, by_subject=by_subject)
 
 
 class Opener:

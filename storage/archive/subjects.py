@@ -1,0 +1,35 @@
+"""Whose a record is: the key of who acted, if that may be a person.
+
+A record of an administrator about a user is the administrator's. What can't be read, what nobody did, and what services
+did is nobody's, and goes with its month.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ingest.formats.registry import format_named
+from ingest.schema.envelope import Header
+from ingest.schema.errors import ConfigError, RejectedRecord
+
+SubjectOf = Callable[[Header | None, bytes], str]
+"""(what the envelope said, a record) → its subject; empty: nobody's."""
+
+_NOBODY = frozenset({"service", "service_account", "service_principal", "account", "node", "system"}) | {
+    "anonymous",
+    "instance",
+    "function",
+}
+"""Types of principal that are no people (`skytrail.principal.type`)."""
+
+
+def principal_of(header: Header | None, record: bytes) -> str:
+    """`skytrail.principal.key` of a record, as its document has it; empty where it is nobody's. Never raises."""
+    if header is None:
+        return ""
+    try:
+        document = format_named(header.format).within(header.context).read(record).normalise()
+    except (ConfigError, RejectedRecord):
+        return ""  # sealed all the same: it becomes a dead letter, or waits for a build that knows its format
+    principal = document.get("skytrail", {}).get("principal", {})
+    return "" if principal.get("type") in _NOBODY else str(principal.get("key", ""))
