@@ -64,29 +64,34 @@ class Way(Filled, Protocol):
 
 @dataclass(slots=True)
 class Collecting:
-    """Collectors of one way, one after the other, on a road."""
+    """Collectors of one way, one after the other, on a road.
+
+    Attributes:
+        case: Tells the tests of one way apart.
+    """
 
     road: Road
     way: Filled
+    case: str = ""
     started: int = 0
 
     @property
     def namespace(self) -> str:
-        return f"killed_{self.way.transport}"
+        return f"killed_{self.way.transport}{self.case}"
 
     @property
     def name(self) -> str:
-        return f"source-{self.way.transport}"
+        return f"source-{self.way.transport}{self.case}"
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the collector as an operator would."""
-        name = f"collect-{self.way.transport}-{self.started}"
+        name = f"collect-{self.way.transport}{self.case}-{self.started}"
         self.started += 1
         return spawn(["--config", str(self._config()), "collect", self.name], self.road.directory / f"{name}.log")
 
     def said(self) -> str:
         """The end of what the last collector said."""
-        log = self.road.directory / f"collect-{self.way.transport}-{self.started - 1}.log"
+        log = self.road.directory / f"collect-{self.way.transport}{self.case}-{self.started - 1}.log"
         return log.read_text("utf-8", "replace")[-2000:]
 
     async def put(self, rng: random.Random, sent: set[str], bodies: int) -> None:

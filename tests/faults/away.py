@@ -1,0 +1,71 @@
+"""An endpoint that takes what is sent while the brokers are away, and is killed before they come back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from skytrail.local import engines as local
+from tests.faults.killing import BODIES, Collecting, Filled, Way, arrived, left_at_most
+from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road
+
+CASE = "_away"
+
+
+def spool_of(road: Road, way: Filled) -> Path:
+    """Where the collector of this case keeps what the brokers do not have."""
+    return road.directory / "spool" / Collecting(road, way, CASE).name
+
+
+async def delivers_what_it_took_without_brokers(road: Road, way: Way, taken: Callable[[], Awaitable[int]]) -> None:
+    """Take the brokers away, kill the collector once it has everything, and let the next one deliver it.
+
+    Args:
+        road: It runs on.
+        way: Whose sender gives up nothing that was taken.
+        taken: How much of what was put the sender still has to send.
+
+    Raises:
+        AssertionError: Something is lost, twice or unaccounted for.
+    """
+    collecting = Collecting(road, way, CASE)
+    rng = random.Random(17)
+    sent: set[str] = set()
+    collector = collecting.start()
+    await collecting.put(rng, sent, 2)
+    await left_at_most(way, 0)
+    local.kill(road.state.home, "kafka", signal.SIGKILL)
+    try:
+        await collecting.put(rng, sent, BODIES)
+        await _none(taken)
+        assert collector.poll() is None, collecting.said()
+        collector.kill()
+        collector.wait()
+    finally:
+        await asyncio.to_thread(local.start_one, road.state.home, "kafka")
+    assert any(spool_of(road, way).glob("*.spool"))
+    collector = collecting.start()
+    await collecting.put(rng, sent, 2)
+    await left_at_most(way, 0)
+    await drained(spool_of(road, way))
+    collector.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(collector.wait, STOP_TIMEOUT_S) == 0
+    await arrived(road, collecting.namespace, sent)
+
+
+async def drained(spool: Path) -> None:
+    """Wait until nothing waits in a spool: its segments are gone."""
+    with contextlib.suppress(FileNotFoundError):
+        await _none(lambda: asyncio.to_thread(lambda: len(list(spool.glob("*.spool")))))
+
+
+async def _none(left: Callable[[], Awaitable[int]]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while found := await left():
+        assert time.monotonic() < deadline, f"{found} are left"
+        await asyncio.sleep(0.2)
