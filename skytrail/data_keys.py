@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ingest.schema.errors import SkytrailError
 from skytrail.settings import Settings
 from storage.datakeys.keys import DataKeys
-from storage.datakeys.opening import open_data_keys
+from storage.datakeys.opening import open_data_keys, subject_table
 
 
 def data_keys(settings: Settings) -> DataKeys | None:
@@ -24,6 +25,7 @@ class OpenedKeys:
     """A `KeySource` of the verifier."""
 
     keys: DataKeys
+    subjects: Path | None = None
 
     def key(self, namespace: str, key_id: str) -> bytes | None:
         """See `KeySource.key`."""
@@ -37,4 +39,4 @@ class OpenedKeys:
 def key_source(settings: Settings) -> OpenedKeys | None:
     """The data keys as the verifier takes them. Raises as `data_keys`."""
     keys = data_keys(settings)
-    return OpenedKeys(keys) if keys is not None else None
+    return OpenedKeys(keys, subject_table(settings.archive, settings.state_dir)) if keys is not None else None

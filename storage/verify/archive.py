@@ -20,6 +20,7 @@ from storage.verify.findings import Finding, Kind, Progress, Site, Summary
 from storage.verify.ledger.entries import StreamId
 from storage.verify.ledger.namespace import Vouched, check_logs
 from storage.verify.ledger.pins import NOTHING
+from storage.verify.people import Told
 from storage.verify.places import Directory, Place
 from storage.verify.scope import Scope
 from storage.verify.stream import Stream
@@ -121,17 +122,18 @@ class _Archive:
 
     def _stream(self, prefix: str, vouched: Vouched | None) -> Iterator[Finding]:
         """The chain of one partition; its segments are read by the workers."""
-        stream = Stream(self.place, prefix, self.scope, self.summary, vouched)
+        stream, people = Stream(self.place, prefix, self.scope, self.summary, vouched), Told()
         for step in stream.check():
             if isinstance(step, Finding):
                 yield step
                 continue
             for result in self.workers.put(step):
-                yield from result.counted(self.summary)
+                yield from result.counted(self.summary, people)
                 self.progress(self.summary)
         for result in self.workers.rest():
-            yield from result.counted(self.summary)
+            yield from result.counted(self.summary, people)
             self.progress(self.summary)
+        yield from people.findings()
 
     def _objects(self, site: Site) -> Iterator[Finding]:
         """The name of a whole object is the hash of its bytes."""

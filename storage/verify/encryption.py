@@ -1,5 +1,7 @@
 """Opens encrypted segments from the description of scheme 1 (docs/integrity.md), not with the code that made them.
 
+What scheme 2 adds is in `storage.verify.groups`.
+
 Where a ciphertext was damaged its tag says so and nothing more; then the content is decrypted without it, so that the
 records that were hit can be named: their leaves decide.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -27,6 +31,11 @@ _FIRST_COUNTER = (2).to_bytes(4, "big")  # NIST SP 800-38D: the counter 1 makes 
 class KeySource(Protocol):
     """Where data keys come from."""
 
+    @property
+    def subjects(self) -> Path | None:
+        """Directory of the table of subjects' keys; None: whoever asks has none."""
+        ...
+
     def key(self, namespace: str, key_id: str) -> bytes | None:
         """A data key of 32 bytes; None where the key table has none of this id.
 
@@ -36,13 +45,11 @@ class KeySource(Protocol):
 
 
 class Opened:
-    """A segment's data key, and the keys made of it."""
+    """A data key in a segment, and the keys made of it."""
 
     def __init__(self, key: bytes, manifest: dict[str, Any]) -> None:
-        extracted = hmac.digest(bytes(32), key, "sha256")  # RFC 5869 2.2, without a salt
         self._encryption, self._commitment, self._source = (
-            HKDFExpand(hashes.SHA256(), 32, f"skytrail archive 1 {use}".encode()).derive(extracted)
-            for use in ("encryption", "commitment", "source")
+            derived(key, use) for use in ("encryption", "commitment", "source")
         )
         self._bound = {
             "v": SCHEME,
@@ -72,9 +79,19 @@ class Opened:
         """The leaf hash of a record."""
         return committed_leaf(record, self.opening(record))
 
+    def leaves(self, records: Iterable[bytes]) -> list[bytes]:
+        """The leaf hashes of records."""
+        return list(map(self.leaf, records))
+
     def source(self, sha256: str) -> str:
         """What the manifest has for the hash of a source."""
         return hmac.new(self._source, sha256.encode(), "sha256").hexdigest()
+
+
+def derived(key: bytes, use: str) -> bytes:
+    """The key that is made of a data key for one use."""
+    extracted = hmac.digest(bytes(32), key, "sha256")  # RFC 5869 2.2, without a salt
+    return HKDFExpand(hashes.SHA256(), 32, f"skytrail archive 1 {use}".encode()).derive(extracted)
 
 
 def committed_leaf(record: bytes, opening: bytes) -> bytes:

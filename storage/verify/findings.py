@@ -148,6 +148,7 @@ class Summary:
         skipped: Of these, segments outside of the asked time range: their bytes were not read.
         records: Records whose bytes were compared with what was sealed.
         destroyed: Records that are gone as a tombstone of the ledger announced; their leaves were compared.
+        erased: Records of people whose keys were destroyed, as the ledger says; their leaves were compared.
         bytes: Bytes of these records, uncompressed.
         closed: Encrypted segments without their data key: stored bytes, leaves and root are checked, records are not.
         objects: Whole bodies kept as objects.
@@ -170,6 +171,7 @@ class Summary:
     skipped: int = 0
     records: int = 0
     destroyed: int = 0
+    erased: int = 0
     bytes: int = 0
     closed: int = 0
     objects: int = 0

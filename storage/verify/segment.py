@@ -6,12 +6,15 @@ import datetime as dt
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from storage.verify.differences import differences
 from storage.verify.encryption import CODEC_SUFFIX, Opened
 from storage.verify.findings import Finding, Kind, Site
+from storage.verify.groups import GROUPED_CODEC, GROUPED_SCHEME, ROOM_PER_RECORD, People, Run, SubjectTable
+from storage.verify.people import Person
 from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaves_of, root_over, sha256
 
 _CODECS = {"body": "frames+zstd", "leaves": "sha256", "headers": "jsonl+zstd"}
@@ -29,10 +32,14 @@ class Segment:
         read: The bytes of an object by its key, None where there is none.
         key: Data key of an encrypted segment; None where there is none: then what is in it is not looked at.
         announced: Its body and headers may be gone: the ledger says so. Its leaves may not.
+        subjects: Directory of the table of subjects' keys; None where there is none.
+        shredded: Ids of these keys that are to be destroyed.
 
     Attributes:
         closed: It is encrypted, and its key is not here.
         destroyed: After `check`: its body is gone as it was announced.
+        people: After `check`: the subjects' keys of which something is to be told.
+        compared: After `check`: how many records could be read, and their bytes.
     """
 
     manifest: dict[str, Any]
@@ -41,15 +48,24 @@ class Segment:
     read: Callable[[str], bytes | None]
     key: bytes | None = None
     announced: bool = False
+    subjects: Path | None = None
+    shredded: frozenset[str] = frozenset()
     destroyed: bool = field(init=False, default=False)
+    people: list[Person] = field(init=False, default_factory=list)
+    compared: tuple[int, int] = field(init=False, default=(0, 0))
     offsets: list[tuple[int, int]] = field(init=False)
     closed: bool = field(init=False)
     _opened: Opened | None = field(init=False, default=None)
+    _people: People | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.closed = "encryption" in self.manifest and self.key is None
         if "encryption" in self.manifest and self.key is not None:
             self._opened = Opened(self.key, self.manifest)
+            if self.manifest["encryption"]["v"] == GROUPED_SCHEME:
+                namespace, month_key = self.manifest["namespace"], self.manifest["encryption"]["key"]
+                table = SubjectTable(self.subjects, namespace, month_key, self.key) if self.subjects else None
+                self._people = People(self.manifest, self._opened, table, self.shredded)
         runs = self.manifest["positions"]
         total = sum(messages * records for _, messages, records in runs)
         honest = total == self.manifest["n"] <= _MAX_RECORDS and all(records for _, _, records in runs)
@@ -93,7 +109,8 @@ class Segment:
             yield self.site.finding(Kind.ALTERED, f"the manifest names {part['key']!r} as {name}")
             return
         encrypted = "encryption" in self.manifest and name != "leaves"
-        if part["codec"] != _CODECS[name] + CODEC_SUFFIX * encrypted:
+        grouped = encrypted and name == "body" and self.manifest["encryption"]["v"] == GROUPED_SCHEME
+        if part["codec"] != (GROUPED_CODEC if grouped else _CODECS[name]) + CODEC_SUFFIX * encrypted:
             yield self.site.finding(Kind.UNCHECKED, f"{name} has the unknown codec {part['codec']!r}", key=part["key"])
             return
         body = self.read(part["key"])
@@ -126,23 +143,69 @@ class Segment:
         body, problem = self._decrypted(body, "body")
         if problem and "body" in sound:
             yield self.site.finding(Kind.ALTERED, problem, key=manifest["body"]["key"])
-        content, wrong = inflate(body, manifest["bytes"] + 4 * manifest["n"] + _ROOM_FOR_INSERTED)
-        records, whole = cut(content)
-        whole = whole and not wrong
-        found = leaves_of(records) if self._opened is None else list(map(self._opened.leaf, records))
-        size = sum(map(len, records))
-        if whole and (len(found), size) != (manifest["n"], manifest["bytes"]):
-            yield self.site.finding(
-                Kind.ALTERED,
-                f"there are {len(found)} records of {size} bytes, the manifest tells of {manifest['n']} of "
-                f"{manifest['bytes']}",
-            )
-        if sealed is None and whole and root_over(found) == manifest["root"]:
-            return  # the leaf file is damaged, the records are proven
-        if sealed is None:
-            yield self.site.finding(Kind.ALTERED, "neither the leaves nor the records give the root of the manifest")
+        room = _ROOM_FOR_INSERTED + ROOM_PER_RECORD * manifest["n"] * (self._people is not None)
+        content, wrong = inflate(body, manifest["bytes"] + 4 * manifest["n"] + room)
+        frames, whole = cut(content)
+        wrong = wrong or ("" if whole else "frames are cut")
+        runs, unread = self._runs(frames, wrong, len(sealed) if sealed is not None else None)
+        if unread:
+            detail = f"the index of its groups is {unread}, so no record was compared"
+            yield self.site.finding(Kind.ALTERED, detail, key=manifest["body"]["key"])
             return
-        yield from self._differences(sealed, found, wrong, whole=whole)
+        yield from self._compared(sealed, runs, trusted=not problem and "body" in sound)
+
+    def _runs(self, frames: list[bytes], wrong: str, count: int | None) -> tuple[Iterator[Run], str]:
+        """The records of a body, by the keys that they are under, and why these can't be told apart."""
+        if self._people is None:
+            made = leaves_of if self._opened is None else self._opened.leaves
+            return iter([Run(range(max(count or 0, len(frames))), frames, made, wrong)]), ""
+        groups, unread = self._people.index(frames)
+        return self._people.runs(groups, frames, wrong, count), unread
+
+    def _compared(self, sealed: list[bytes] | None, runs: Iterator[Run], *, trusted: bool) -> Iterator[Finding]:
+        """The records of each run have the leaves that were sealed.
+
+        Args:
+            sealed: All leaves; None where they are not those of the root.
+            runs: See there.
+            trusted: The body is the one that was sealed, so what it tells of keys is true.
+        """
+        n, size, gone, whole = 0, 0, 0, True
+        made: list[tuple[Run, list[bytes]]] = []
+        for run in runs:
+            if run.kind is not None and trusted:
+                offset, index = self._position(run.numbers[0])
+                self.people.append(Person(run.kind, run.key, len(run.numbers), self.site, offset, index, run.why))
+            if run.problem and trusted:
+                offset, index = self._position(run.numbers[0])
+                yield self.site.finding(Kind.ALTERED, run.problem, offset=offset, index=index)
+            if run.records is None:
+                gone += len(run.numbers)
+                continue
+            found = run.leaves(run.records)
+            n, size, whole = n + len(found), size + sum(map(len, run.records)), whole and not run.wrong
+            made.append((replace(run, records=None), found))
+        self.compared = n, size
+        self.people.sort(key=lambda person: (person.offset or 0, person.index or 0))
+        yield from self._numbers(n, size, gone, whole=whole)
+        if sealed is None:
+            leaves = {number: leaf for run, found in made for number, leaf in zip(run.numbers, found, strict=False)}
+            proven = whole and not gone and root_over([leaf for _, leaf in sorted(leaves.items())])
+            if proven == self.manifest["root"]:
+                return  # the leaf file is damaged, the records are proven
+            ends = ", and some of these can't be read" if gone else ""
+            detail = f"neither the leaves nor the records give the root of the manifest{ends}"
+            yield self.site.finding(Kind.ALTERED, detail)
+            return
+        for run, found in made:
+            yield from self._differences(sealed, found, run)
+
+    def _numbers(self, n: int, size: int, gone: int, *, whole: bool) -> Iterator[Finding]:
+        """There are as many records, of as many bytes, as the manifest tells; of `gone` the bytes are not known."""
+        told = self.manifest["n"], self.manifest["bytes"]
+        if whole and (n + gone != told[0] or (size > told[1] if gone else size != told[1])):
+            detail = f"there are {n + gone} records of {size} bytes, the manifest tells of {told[0]} of {told[1]}"
+            yield self.site.finding(Kind.ALTERED, detail)
 
     def _decrypted(self, stored: bytes, part: str) -> tuple[bytes, str]:
         """What a part holds, and what is wrong with its encryption."""
@@ -151,20 +214,23 @@ class Segment:
         content, authentic = self._opened.content(stored, part)
         return content, "" if authentic else f"the {part} was not sealed here under the data key of the manifest"
 
-    def _differences(self, sealed: list[bytes], found: list[bytes], wrong: str, *, whole: bool) -> Iterator[Finding]:
-        """Name the records that are not as sealed."""
-        if whole:
+    def _differences(self, leaves: list[bytes], found: list[bytes], run: Run) -> Iterator[Finding]:
+        """Name the records of a run that are not as sealed."""
+        numbers = [number for number in run.numbers if number < len(leaves)]
+        sealed = [leaves[number] for number in numbers]
+        if not run.wrong:
             steps = list(differences(sealed, found))
         else:
             # The end could not be read: only what stands at its place can be judged.
             steps = [(Kind.ALTERED, i) for i, (a, b) in enumerate(zip(sealed, found, strict=False)) if a != b]
-        for kind, number in steps:
+        for kind, step in steps:
+            number = numbers[step] if step < len(numbers) else len(leaves)
             offset, index = self._position(number)
             yield self.site.finding(kind, f"record {number} of the segment", offset=offset, index=index)
-        if not whole and len(found) < len(sealed):
-            offset, index = self._position(len(found))
-            lost = len(sealed) - len(found)
-            detail = f"from record {len(found)} on, {lost} can't be read: {wrong or 'frames are cut'}"
+        if run.wrong and len(found) < len(sealed):
+            number = numbers[len(found)]
+            offset, index = self._position(number)
+            detail = f"from record {number} on, {len(sealed) - len(found)} can't be read: {run.wrong}"
             yield self.site.finding(Kind.ALTERED, detail, offset=offset, index=index)
 
     def _position(self, number: int) -> tuple[int | None, int | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from storage.verify.encryption import SCHEME
 from storage.verify.findings import Checking, Finding, Kind, Site, Summary
+from storage.verify.groups import GROUPED_SCHEME
 from storage.verify.ledger.entries import StreamRecord
 from storage.verify.ledger.namespace import Vouched
 from storage.verify.owed import Owed
@@ -22,6 +23,8 @@ from storage.verify.workers import Task
 _MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
 _PART = re.compile(r"[0-9]{12}-[0-9a-f]{16}\.(ndz|leaves|headers)")
 _HEAD = "head.json"
+_SCHEMES = {1: None, 2: SCHEME, 3: GROUPED_SCHEME}
+"""Of the encryption, by the version of a manifest."""
 _SETTLED_S = 120.0
 """A segment is in the ledger within this time after it was sealed, while workers run."""
 _HOLDING = dt.timedelta(hours=2)
@@ -113,9 +116,8 @@ class Stream:
             yield site.finding(Kind.ALTERED, f"the manifest is {wrong}")
             return
         encryption = manifest.get("encryption")
-        if (manifest["v"], manifest["type"]) != (1 if encryption is None else 2, "segment") or (
-            encryption is not None and encryption["v"] != SCHEME
-        ):
+        scheme = encryption["v"] if encryption is not None else None
+        if manifest["type"] != "segment" or _SCHEMES.get(manifest["v"], -1) != scheme:
             yield site.finding(Kind.UNCHECKED, "the manifest is of an unknown version or type")
             yield from self._vouching(manifest, site)
             return
@@ -131,8 +133,18 @@ class Stream:
         announced = yield from self._announced(manifest, site)
         if self._asked(manifest["received"]):
             key = (yield from self._keys.of(encryption["key"], site)) if encryption is not None else None
-            owed = self._owed(manifest, site)
-            yield Task(self._place, self._prefix, manifest, site, key, announced=announced, owed=owed)
+            people = encryption["key"] if encryption is not None and scheme == GROUPED_SCHEME else None
+            yield Task(
+                self._place,
+                self._prefix,
+                manifest,
+                site,
+                key,
+                announced=announced,
+                owed=self._owed(manifest, site),
+                subjects=self._keys.subjects if people is not None else None,
+                shredded=self._keys.shredded_below(people) if people is not None else frozenset(),
+            )
         else:
             self._summary.skipped += 1
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from storage.verify.encryption import KeySource
 from storage.verify.findings import Checking, Finding, Kind, Site
+from storage.verify.groups import is_subject_key
 from storage.verify.ledger.namespace import Vouched
 
 _SHREDDED = "the data key {} was destroyed, as the ledger says; stored bytes, leaves and root are as they were sealed"
@@ -25,6 +27,12 @@ class StreamKeys:
     source: KeySource | None
     vouched: Vouched | None
     _known: dict[str, bytes | None] = field(init=False, default_factory=dict)
+    _shredded: dict[str, frozenset[str]] = field(init=False, default_factory=dict)
+
+    @property
+    def subjects(self) -> Path | None:
+        """Directory of the table of subjects' keys, where there is one."""
+        return self.source.subjects if self.source is not None else None
 
     def of(self, key_id: str, site: Site) -> Checking[bytes | None]:
         """A data key, where it is there."""
@@ -35,8 +43,15 @@ class StreamKeys:
                 yield finding
         return self._known[key_id]
 
+    def shredded_below(self, month_key: str) -> frozenset[str]:
+        """Ids of the subjects' keys under a month's key that are to be destroyed, as a sound ledger says."""
+        if month_key not in self._shredded:
+            said = self.vouched.lawful.shredded if self.vouched is not None and self.vouched.sound else ()
+            self._shredded[month_key] = frozenset(key for key in said if is_subject_key(key, month_key))
+        return self._shredded[month_key]
+
     def _looked_for(self, key_id: str, site: Site) -> tuple[bytes | None, Finding | None]:
-        shredded = self.vouched is not None and self.vouched.sound and key_id in self.vouched.shredded
+        shredded = self.vouched is not None and self.vouched.sound and key_id in self.vouched.lawful.shredded
         try:
             key = self.source.key(self.namespace, key_id) if self.source is not None else None
         except OSError as exc:

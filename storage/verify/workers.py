@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from storage.verify.findings import Finding, Kind, Site, Summary
 from storage.verify.owed import NOTHING, Owed, compare
+from storage.verify.people import Person, Told
 from storage.verify.places import Place
 from storage.verify.segment import Segment
 
@@ -29,6 +31,8 @@ class Task:
         key: Its data key, where it is encrypted and the key is here.
         announced: A tombstone of the ledger says that its records are destroyed.
         owed: What the store must keep it from.
+        subjects: Directory of the table of subjects' keys, where people have keys of their own and it is here.
+        shredded: Ids of these keys that are to be destroyed, as a sound ledger says.
     """
 
     place: Place
@@ -38,6 +42,8 @@ class Task:
     key: bytes | None = field(default=None, repr=False)
     announced: bool = False
     owed: Owed = NOTHING
+    subjects: Path | None = None
+    shredded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +55,17 @@ class Result:
     findings: list[Finding]
     closed: bool = False
     destroyed: int = 0
+    people: tuple[Person, ...] = ()
 
-    def counted(self, summary: Summary) -> Iterator[Finding]:
-        """The findings, after what was read is added to a summary."""
+    def counted(self, summary: Summary, told: Told) -> Iterator[Finding]:
+        """The findings, after what was read is added to a summary, and to what is told of people at the end."""
         summary.records += self.records
         summary.bytes += self.bytes
         summary.closed += self.closed
         summary.destroyed += self.destroyed
+        for person in self.people:
+            told.take(person)
+            summary.erased += person.records if person.kind is Kind.ERASED else 0
         yield from self.findings
 
 
@@ -63,7 +73,16 @@ def read(task: Task) -> Result:
     """Check one segment."""
     manifest = task.manifest
     try:
-        segment = Segment(manifest, task.prefix, task.site, task.place.read, task.key, announced=task.announced)
+        segment = Segment(
+            manifest,
+            task.prefix,
+            task.site,
+            task.place.read,
+            task.key,
+            announced=task.announced,
+            subjects=task.subjects,
+            shredded=task.shredded,
+        )
         findings = list(segment.check())
         if task.owed and not task.announced:
             findings += compare(task.place, manifest, task.owed, task.site)
@@ -74,6 +93,8 @@ def read(task: Task) -> Result:
         return Result(0, 0, findings, destroyed=manifest["n"])
     if segment.closed:
         return Result(0, 0, findings, closed=True)
+    if segment.people:
+        return Result(segment.compared[0], segment.compared[1], findings, people=tuple(segment.people))
     return Result(manifest["n"], manifest["bytes"], findings)
 
 

@@ -217,6 +217,8 @@ def _tell(summary: Summary) -> None:
         )
     if summary.destroyed:
         say(f"retention: {summary.destroyed:,} records are gone as the ledger announced; their leaves are as sealed")
+    if summary.erased:
+        say(f"erasure: {summary.erased:,} records of people can't be read any more, as the ledger announced")
     if summary.documents or summary.unindexed:
         say(
             f"Elasticsearch: {summary.documents:,} documents are as the archive makes them; {summary.unindexed:,} "

@@ -21,7 +21,6 @@ class Vouched:
     Attributes:
         sound: The entries are those that the checkpoint covers.
         streams: Its chains.
-        shredded: Ids of the data keys that are to be destroyed.
         last: When its newest entry was made, POSIX seconds.
         origins: Of all logs of the namespace.
         lawful: What they say about retention.
@@ -29,7 +28,6 @@ class Vouched:
 
     sound: bool = False
     streams: dict[StreamId, StreamRecord] = field(default_factory=dict)
-    shredded: set[str] = field(default_factory=set)
     last: float = 0.0
     origins: set[str] = field(default_factory=set)
     lawful: Lawful = field(default_factory=lambda: Lawful(""))
@@ -61,7 +59,7 @@ def check_logs(place: Place, namespace: str, scope: Scope, summary: Summary) -> 
         if number == 0:
             vouched.sound = log.sound
             vouched.streams = log.told.streams
-            vouched.shredded = log.told.shredded
+            vouched.lawful.shredded = log.told.shredded
             vouched.last = max(log.told.times, default=0.0)
         else:
             yield from _same_chains(log, vouched)

@@ -80,12 +80,14 @@ class Lawful:
     Attributes:
         segments: Topic, partition and number of what a tombstone announced.
         indices: Names of the indices that one did.
+        shredded: Ids of the data keys, of months and of subjects, that are to be destroyed.
         findings: What is wrong with the entries themselves.
     """
 
     namespace: str
     segments: dict[tuple[str, int, int], _Stone] = field(default_factory=dict)
     indices: set[str] = field(default_factory=set)
+    shredded: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     _policies: list[dict[str, Any]] = field(default_factory=list)
     _holds: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.verify.encryption import KeySource, Opened
+from storage.verify.findings import Kind
+from storage.verify.groups import GROUPED_SCHEME, People, SubjectTable
 from storage.verify.ledger.notes import Checkpoint, parse_checkpoint
 from storage.verify.ledger.tiles import WIDTH, Tiles, WrongTile
 from storage.verify.ledger.tree import leaf_hash, path_and_root, root_by_path
 from storage.verify.places import Place
 from storage.verify.proof.checking import leaf_number
 from storage.verify.proof.document import Inclusion, Proof
-from storage.verify.reading import MANIFEST_SHAPE, canonical, document, nth_record
+from storage.verify.reading import MANIFEST_SHAPE, MAX_CONTENT, canonical, cut, document, inflate, nth_record
 
 _MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
+_DAMAGED = "the records of the segment are gone or damaged; run `skytrail verify`"
 _ANCHORS_TRIED = 60
 """Anchors behind an entry that are looked at for a better one: an hour of time stamps."""
 
@@ -26,6 +29,10 @@ Stamps = tuple[tuple[str, bytes], ...]
 
 class Unprovable(ValueError):
     """There is no proof: the record is not there, or not in the ledger yet, or the archive is damaged."""
+
+
+class KeyGone(Unprovable):
+    """The key of the record is gone, so only its leaf can be proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +71,15 @@ def make_proof(place: Place, asked: Asked, *, with_record: bool = True, keys: Ke
     if not leaf or len(stored) % 32:
         raise Unprovable(f"the leaves of the segment of {asked} are gone; run `skytrail verify`")
     path, root = path_and_root(stored, number)
-    opened = _opened(namespace, manifest, keys)
-    if with_record and opened is None and "encryption" in manifest:
+    if with_record and keys is None and "encryption" in manifest:
         raise Unprovable(f"the segment of {asked} is encrypted, and there is no key table; its leaf is proven without")
-    record = _record(place, manifest, number, opened) if with_record or opened is not None else None
+    record, opened = None, None
+    try:
+        if with_record or (keys is not None and "encryption" in manifest):
+            record, opened = _record(place, namespace, manifest, number, keys)
+    except KeyGone:
+        if with_record:
+            raise
     hashed = opened.leaf if opened is not None else leaf_hash
     if root.hex() != manifest["root"] or (record is not None and hashed(record) != leaf):
         raise Unprovable(f"the segment of {asked} is not as it was sealed; run `skytrail verify`")
@@ -108,25 +120,42 @@ def _manifest(place: Place, key: str) -> dict[str, Any]:
     return manifest
 
 
-def _opened(namespace: str, manifest: dict[str, Any], keys: KeySource | None) -> Opened | None:
-    """The data key of a segment; None for one in the clear, and where there are no keys."""
-    if "encryption" not in manifest or keys is None:
-        return None
-    key_id = manifest["encryption"]["key"]
-    key = keys.key(namespace, key_id)
-    if key is None:
-        raise Unprovable(f"the data key {key_id} of the segment is not in the key table: was it destroyed?")
-    return Opened(key, manifest)
-
-
-def _record(place: Place, manifest: dict[str, Any], number: int, opened: Opened | None) -> bytes:
-    body = place.read(manifest["body"]["key"]) or b""
-    if opened is not None:
+def _record(
+    place: Place, namespace: str, manifest: dict[str, Any], number: int, keys: KeySource | None
+) -> tuple[bytes, Opened | None]:
+    """A record by its number in its segment, and the key that it is under; None for one in the clear."""
+    body, opened = place.read(manifest["body"]["key"]) or b"", None
+    if "encryption" in manifest and keys is not None:
+        key_id = manifest["encryption"]["key"]
+        key = keys.key(namespace, key_id)
+        if key is None:
+            raise KeyGone(f"the data key {key_id} of the segment is not in the key table: was it destroyed?")
+        opened = Opened(key, manifest)
         body, _ = opened.content(body, "body")
+        if manifest["encryption"]["v"] == GROUPED_SCHEME:
+            table = SubjectTable(keys.subjects, namespace, key_id, key) if keys.subjects else None
+            return _of_somebody(body, number, People(manifest, opened, table))
     record = nth_record(body, number, manifest["bytes"] + 4 * manifest["n"])
     if record is None:
-        raise Unprovable("the records of the segment are gone or damaged; run `skytrail verify`")
-    return record
+        raise Unprovable(_DAMAGED)
+    return record, opened
+
+
+def _of_somebody(body: bytes, number: int, people: People) -> tuple[bytes, Opened]:
+    """A record of a segment in which people have keys of their own, and the key that it is under."""
+    frames, _ = inflate(body, MAX_CONTENT)
+    parts, _ = cut(frames)
+    groups, unread = people.index(parts)
+    if unread:
+        raise Unprovable(_DAMAGED)
+    found = people.record(groups, parts, number)
+    if found.kind in (Kind.MISSING, Kind.ERASED):
+        raise KeyGone(f"it is of somebody whose key {found.key} is gone: was it destroyed? Its leaf is proven without")
+    if found.kind is Kind.UNCHECKED:
+        raise KeyGone(f"it is of somebody whose key {found.key} can't be opened: {found.why}")
+    if found.record is None or found.opened is None:
+        raise Unprovable(_DAMAGED)
+    return found.record, found.opened
 
 
 def _in_ledger(place: Place, namespace: str, entry: bytes) -> tuple[Inclusion, Stamps]:

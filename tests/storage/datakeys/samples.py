@@ -31,8 +31,9 @@ def made_keys(
 class Opener:
     """A `KeySource` of the verifier; may refuse."""
 
-    def __init__(self, keys: DataKeys, refuses: str = "") -> None:
+    def __init__(self, keys: DataKeys, refuses: str = "", subjects: Path | None = None) -> None:
         self._keys = keys
+        self.subjects = subjects
         self._refuses = refuses
 
     def key(self, namespace: str, key_id: str) -> bytes | None:
