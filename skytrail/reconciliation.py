@@ -89,8 +89,7 @@ class IndexCheck:
             known = {*reader.namespaces(), *await namespaces(client)} - {_UNREADABLE}
             for namespace in sorted(known & set(self.namespaces) if self.namespaces else known):
                 try:
-                    dropped = frozenset(lawful(namespace).indices)
-                    async for finding in self._namespace(client, reader, namespace, dropped):
+                    async for finding in self._namespace(client, reader, namespace, lawful(namespace)):
                         yield finding
                 except (IntegrityError, StoreUnavailable) as exc:
                     detail = f"the archive can't be read, so its index was not compared: {exc.what}"
@@ -99,13 +98,20 @@ class IndexCheck:
             await client.close()
 
     async def _namespace(
-        self, client: AsyncElasticsearch, reader: ArchiveReader, namespace: str, dropped: frozenset[str]
+        self, client: AsyncElasticsearch, reader: ArchiveReader, namespace: str, lawful: Lawful
     ) -> AsyncGenerator[Finding, None]:
         since, until = self.scope.since, self.scope.until
         reached = await reach(client, namespace)
         comparison = Reconciling(
             namespace,
-            Sides(reached, reader.ends(namespace), _once(lambda: _buried(reader, namespace)), dropped),
+            Sides(
+                reached,
+                reader.ends(namespace),
+                _once(lambda: _buried(reader, namespace)),
+                frozenset(lawful.indices),
+                functools.partial(reader.gone_key, namespace),
+                lawful.shredded,
+            ),
             functools.partial(fetch, client),
             product_mend(),
             self.now,

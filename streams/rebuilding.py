@@ -73,7 +73,10 @@ class Rebuilder:
     def _message(self, header: Header, members: list[Record]) -> Iterator[Rebuilt]:
         first = members[0].position
         repeats = {record.position.index: record.repeat for record in members if record.repeat}
-        envelope = Envelope(header=header, records=tuple(record.body for record in members), repeats=repeats)
+        # Of a message with records of somebody erased the others keep their numbers: nothing stands at these places.
+        bodies = {record.position.index: record.body for record in members}
+        records = tuple(bodies.get(index, b"") for index in range(members[-1].position.index + 1))
+        envelope = Envelope(header=header, records=records, repeats=repeats)
         place = Position(first.topic, first.partition, first.offset)
         message = prepare(envelopes.encode(envelope), place, header.received_at, self._limits)
         kept_out = self._keep_out(message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,12 +62,16 @@ class Sides:
         sealed: Newest sealed offset by topic and partition.
         buried: Places of records that are dead letters.
         dropped: Indices of which the ledger says that they were dropped.
+        gone_key: Id of the data key that is gone and without which the archive's record at a place can't be read.
+        shredded: Ids of the data keys of which the ledger says that they are to be destroyed.
     """
 
     reach: Reach
     sealed: Mapping[tuple[str, int], int]
     buried: Callable[[], frozenset[Position]]
     dropped: frozenset[str] = frozenset()
+    gone_key: Callable[[Position], str | None] = lambda _: None
+    shredded: Collection[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,8 @@ class Reconciling:
                     yield finding
                 upcoming = next(rebuilt, None)
             else:
-                for hit in hits:
-                    self._stranger(hit, "the archive has no record at the place that it names")
+                for finding in self._without_record(Position(*place), hits):
+                    yield finding
         while upcoming is not None:
             self._miss(upcoming)
             if len(self._waiting) >= _BATCH:
@@ -182,6 +186,23 @@ class Reconciling:
             self.counts.not_indexed += 1
         else:
             self._waiting.append(expected)
+
+    def _without_record(self, place: Position, hits: Sequence[Hit]) -> Iterator[Finding]:
+        """The documents that name a place at which the archive has no record, or one that can't be read any more."""
+        sealed = place.offset <= self.sides.sealed.get((place.topic, place.partition), -1)
+        key = self.sides.gone_key(place) if sealed else None
+        for hit in hits:
+            if key is None:
+                self._stranger(hit, "the archive has no record at the place that it names")
+            elif key in self.sides.shredded:
+                detail = f"its record is erased: the data key {key} was destroyed, as the ledger says"
+                yield self._finding(Kind.KEPT, detail, place, f"{hit.index}/{hit.id}")
+            else:
+                detail = (
+                    f"not compared: the data key {key} of its record is gone, and no entry of the ledger says that it "
+                    "was to go; this may be the last that is left of it"
+                )
+                yield self._finding(Kind.UNCHECKED, detail, place, f"{hit.index}/{hit.id}")
 
     def _stranger(self, hit: Hit, detail: str) -> None:
         """A document that is not that of its place; at the end it is a finding, unless it is known by then."""

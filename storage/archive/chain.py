@@ -109,6 +109,9 @@ class Chain:
         """The manifest that covers an offset."""
         if self.last is None or not self.holds(offset):
             return None
+        recent = self._recent[1] if self._recent is not None else None
+        if recent is not None and recent.covers.first_offset <= offset <= recent.covers.last_offset:
+            return recent
         low, high = 0, self.last.seq
         while low < high:
             middle = (low + high) // 2
@@ -162,6 +165,22 @@ class Chain:
             if leaf_of(record) != sealed[32 * at : 32 * (at + 1)]:
                 return False
         return True
+
+    def gone_key(self, manifest: Manifest, number: int, keys: DataKeys | None) -> str | None:
+        """The id of the data key that is gone and without which a record of a segment can't be read.
+
+        Raises:
+            IntegrityError: The segment is damaged.
+            ConfigError: There is no key table, or its provider refuses.
+            StoreUnavailable: Call it again.
+        """
+        try:
+            cipher = cipher_of(manifest, keys)
+        except KeyGone as exc:
+            return str(exc)
+        owner = self._owners(manifest, cipher).get(number) if cipher is not None and manifest.grouped else None
+        gone = owner is not None and grouped.subject_cipher(keys, self.namespace, owner) is None
+        return owner if gone else None
 
     def _owners(self, manifest: Manifest, cipher: Cipher) -> dict[int, str]:
         """The id of the subject's key of each record that has one, by its ordinal."""

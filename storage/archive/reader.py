@@ -60,6 +60,7 @@ class ArchiveReader:
         self._destroyed = destroyed
         self._store = store
         self._keys = keys
+        self._asked: Chain | None = None
 
     def namespaces(self) -> list[str]:
         """The namespaces that have sealed records."""
@@ -128,6 +129,23 @@ class ArchiveReader:
                 continue
             return next((record for record in self._readable(chain, manifest) if record.position == position), None)
         return None
+
+    def gone_key(self, namespace: str, position: Position) -> str | None:
+        """The id of the data key that is gone and without which a sealed record can't be read; None: there is none.
+
+        Raises:
+            IntegrityError: The archive is damaged.
+            ConfigError: The segment is encrypted, and its data key can't be opened.
+        """
+        chain, place = self._asked, (namespace, position.topic, position.partition)
+        if chain is None or (chain.namespace, chain.topic, chain.partition) != place:
+            chain = self._asked = Chain(self._store, *place)
+            chain.restore()
+        manifest = chain.find(position.offset)
+        span = manifest.span_of(position.offset) if manifest is not None else None
+        if manifest is None or span is None or position.index >= span[1]:
+            return None
+        return chain.gone_key(manifest, span[0] + position.index, self._keys)
 
     def _readable(self, chain: Chain, manifest: Manifest) -> Iterator[Record]:
         try:

@@ -52,6 +52,7 @@ class Compared:
         unindexed: Records that need no document of their own: of equal records, refused, filtered.
         gone: Documents that the archive does not make: nothing of it gives them.
         altered: Documents that are not as the archive makes them. A replay never overwrites them.
+        kept: Documents of which the record is erased.
         refused: Documents that Elasticsearch refuses.
         unchecked: Namespaces or documents that could not be compared.
     """
@@ -61,6 +62,7 @@ class Compared:
     unindexed: int
     gone: int
     altered: int
+    kept: int
     refused: int
     unchecked: int
 
@@ -87,8 +89,11 @@ def replay_index(
     What is there is compared and never overwritten: documents that differ or that the archive does not make are
     findings. Drop an index, replay, and `skytrail verify --index` is clean. The role index may run meanwhile.
 
-    Exits 0 when everything is there and as the archive makes it, 1 when a document differs or does not come from the
-    archive (with --dry-run also when something would be written), 5 when something could not be compared or written.
+    Nothing of somebody erased comes back.
+
+    Exits 0 when everything is there and as the archive makes it, 1 when a document differs, does not come from the
+    archive or is of an erased record (with --dry-run also when something would be written), 5 when something could not
+    be compared or written.
 
     Examples:  skytrail replay index --dry-run   |   skytrail replay index --from 2026-11-20 --to 2026-11-21
                skytrail replay index --namespace acme --from 7d -o json
@@ -116,11 +121,12 @@ def replay_index(
         unindexed=summary.unindexed + replay.restoring.counts["duplicate"],
         gone=kinds[Kind.INSERTED],
         altered=kinds[Kind.ALTERED],
+        kept=kinds[Kind.KEPT],
         refused=replay.restoring.counts["refused"],
         unchecked=kinds[Kind.UNCHECKED] - replay.restoring.counts["refused"],
     )
     _emit(compared, shown, output, dry_run=dry_run)
-    if compared.gone or compared.altered or (dry_run and compared.new):
+    if compared.gone or compared.altered or compared.kept or (dry_run and compared.new):
         raise typer.Exit(Exit.FINDINGS)
     if compared.refused or compared.unchecked:
         raise typer.Exit(Exit.INCOMPLETE)
@@ -151,7 +157,10 @@ def _emit(compared: Compared, shown: list[Finding], output: Output | None, *, dr
     say(
         f"{compared.new:,} {words}, {compared.same:,} the same, {compared.unindexed:,} need none of their own "
         f"(of equal records, refused, filtered); {compared.gone:,} not from the archive, {compared.altered:,} "
-        f"altered, {compared.refused:,} refused by Elasticsearch, {compared.unchecked:,} not compared"
+        f"altered, {compared.kept:,} of erased records, {compared.refused:,} refused by Elasticsearch, "
+        f"{compared.unchecked:,} not compared"
     )
     if compared.gone or compared.altered:
         say("next: a replay overwrites nothing; keep the documents as evidence, or drop their index and replay")
+    if compared.kept:
+        say("next: delete the documents of erased records: docs/runbook.md#data-has-to-be-erased")

@@ -23,6 +23,7 @@ SHOWN_FINDINGS = 1000
 _MEANING = {
     "segments": "segments whose place in their chain was checked",
     "records": "records whose bytes were compared with what was sealed",
+    "erased": "records of people whose keys were destroyed, as the ledger says; their leaves are as sealed",
     "objects": "bodies kept whole",
     "entries": "entries of the ledger under a signed checkpoint",
     "checkpoints": "checkpoints that agree with the entries",

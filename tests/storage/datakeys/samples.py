@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
+from ingest.schema.errors import SkytrailError
 from storage.datakeys.keys import DataKeys
 from storage.datakeys.provider import KeyProvider
 from storage.datakeys.providers.file import FileProvider
@@ -39,5 +40,8 @@ class Opener:
     def key(self, namespace: str, key_id: str) -> bytes | None:
         if self._refuses:
             raise OSError(None, self._refuses)
-        found = self._keys.opened(namespace, key_id)
+        try:
+            found = self._keys.opened(namespace, key_id)
+        except SkytrailError as exc:
+            raise OSError(None, exc.what, exc.where) from exc
         return found.body if found else None
