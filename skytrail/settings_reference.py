@@ -11,7 +11,7 @@ import sys
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -125,6 +125,8 @@ def _type(annotation: Any) -> str:
     match get_origin(annotation):
         case origin if origin is Literal:
             return "one of " + ", ".join(f"`{value}`" if value else "empty" for value in inner)
+        case origin if origin is Annotated:
+            return _type(inner[0])
         case origin if origin is tuple:
             return f"list of {_type(inner[0])}"
         case origin if origin is dict:

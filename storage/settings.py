@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from storage.azure_settings import AzureArchiveSettings
+from storage.datakeys.settings import EncryptionSettings
 from storage.gcs_settings import GcsArchiveSettings
 
 Period = Literal["day", "week", "month"]
@@ -76,38 +77,6 @@ class S3ArchiveSettings(BaseModel, extra="forbid", frozen=True):
 
 
 CloudArchive = S3ArchiveSettings | AzureArchiveSettings | GcsArchiveSettings
-
-
-class EncryptionSettings(BaseModel, extra="forbid", frozen=True):
-    """Encryption of what is sealed, with data keys that can be destroyed."""
-
-    provider: Literal["none", "file", "aws_kms"] = Field(
-        default="none", description="Who wraps the data keys: files of this machine, or a key of AWS KMS; none: clear."
-    )
-    table: Path | None = Field(
-        default=None,
-        description="Directory of the wrapped data keys, shared by all seal workers. Default: <state>/datakeys/table.",
-    )
-    kek_directory: Path | None = Field(
-        default=None, description="Directory of the wrapping keys of `file`. Default: <state>/datakeys/keks."
-    )
-    subjects: bool = Field(
-        default=False,
-        description="Give each person a data key of their own per month: one can be erased alone (docs/retention.md).",
-    )
-    subject_table: Path | None = Field(
-        default=None,
-        description="Directory of these keys, shared by all seal workers. Default: <state>/datakeys/subjects.",
-    )
-    kms_key: str = Field(default="", description="ARN, id or alias of the wrapping key of `aws_kms`.")
-
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        if self.provider == "aws_kms" and not self.kms_key:
-            raise ValueError("the provider aws_kms needs kms_key")
-        if self.subjects and self.provider == "none":
-            raise ValueError("subjects needs a provider: without encryption there are no keys to destroy")
-        return self
 
 
 class ArchiveSettings(BaseModel, extra="forbid", frozen=True):

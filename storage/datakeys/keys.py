@@ -113,12 +113,15 @@ class DataKeys:
         """Open the newest key of each namespace: a lost wrapping key is known before anything is sealed anew.
 
         Raises:
-            ConfigError: One can't be opened.
+            ConfigError: One can't be opened, or the key that wraps new ones is not there, or not safe.
+            StoreUnavailable: Call it again.
         """
         for namespace in self.table.namespaces():
             newest = max(self.table.entries(namespace), key=lambda entry: (entry.made, entry.id), default=None)
             if newest is not None:
                 self.opened(namespace, newest.id)
+        if self.current is not None:
+            self.current.ready()
 
     def entries(self) -> Iterator[KeyEntry]:
         """Every key of the table."""
@@ -186,7 +189,8 @@ class DataKeys:
     def _sealing(self) -> KeyProvider:
         if self.current is None:
             raise ConfigError(
-                "wrapping a data key: archive.encryption.provider is none", mend="set it to file or aws_kms"
+                "wrapping a data key: archive.encryption.provider is none",
+                mend="set it to one of the others (docs/settings.md)",
             )
         return self.current
 

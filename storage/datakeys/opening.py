@@ -30,7 +30,7 @@ def open_data_keys(settings: ArchiveSettings, archive_dir: Path, state_dir: Path
     table = own.table or state_dir / "datakeys" / "table"
     if own.provider == "none" and not table.is_dir():
         return None
-    if settings.s3 is None:
+    if settings.cloud is None:
         keks = own.kek_directory or state_dir / "datakeys" / "keks"
         people_table = subject_table(settings, state_dir)
         for name, place in (("table", table), ("kek_directory", keks), ("subject_table", people_table)):

@@ -18,6 +18,7 @@ from skytrail.init_files import ENVIRONMENT_FILE, SETTINGS_FILE, environment, ne
 from skytrail.reports.settings import DeliverySettings
 from skytrail.settings import Settings
 from skytrail.settings_template import settings_template
+from storage.datakeys.registry import provider_tables
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 PROJECT = Path(__file__).parents[2]
@@ -93,6 +94,8 @@ def test_every_default_can_be_uncommented_as_it_stands() -> None:
     collector = values.pop("collectors")["NAME"]
     stores = {"s3": "compliance", "azure": "locked", "gcs": "locked"}  # tables that are not there by default
     assert {name: values["archive"].pop(name)["lock"] for name in stores} == stores
+    for name in provider_tables():
+        assert values["archive"]["encryption"].pop(name)["endpoint"] == ""  # nor are these
     for by_name in ("witnesses", "authorities"):
         values["ledger"].pop(by_name)  # tables of the user's choice: what is in them has no default
     delivery = values["reports"].pop("deliveries")["NAME"]

@@ -50,7 +50,7 @@ def data_rotate(
         bool, typer.Option(help="Make a new wrapping key first, where the provider is `file`; else use what is set.")
     ] = True,
 ) -> None:
-    """Wrap every data key anew, with a new wrapping key (`file`) or the key of the settings (`aws_kms`).
+    """Wrap every data key anew, with a new wrapping key (`file`) or the newest version of the key in the settings.
 
     The archive stays as it is: data keys do not change, only their wrapping. Running workers need no restart. Also the
     way from one provider to another: change archive.encryption.provider, then rotate. Stopped half way: run it again.
@@ -59,7 +59,8 @@ def data_rotate(
     """
     keys = _keys(context_of(context).settings)
     if keys.current is None:
-        raise ConfigError("wrapping data keys: archive.encryption.provider is none", mend="set it to file or aws_kms")
+        mend = "set it to one of the others (docs/settings.md)"
+        raise ConfigError("wrapping data keys: archive.encryption.provider is none", mend=mend)
     made = keys.current.renew() if new else None
     before = list(keys.entries())
     count = sum(keys.rewrap(entry) for entry in before)

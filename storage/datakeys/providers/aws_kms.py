@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +19,11 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from ingest.schema.errors import ConfigError, SkytrailError, StoreUnavailable
 from storage.datakeys.provider import Wrapped
-from storage.settings import EncryptionSettings
+from storage.datakeys.settings import EncryptionSettings
 
 _PASSING: Final = {"ThrottlingException", "KMSInternalException", "DependencyTimeoutException", "InternalFailure"}
+# At DEBUG these write the bodies of requests and answers: data keys in the clear.
+_TALKATIVE: Final = ("botocore.endpoint", "botocore.parsers")
 
 
 class AwsKmsProvider:
@@ -55,11 +58,23 @@ class AwsKmsProvider:
         plain: bytes = answer["Plaintext"]
         return plain
 
+    def ready(self) -> None:
+        """See `KeyProvider.ready`."""
+        told = self._call("describe_key", KeyId=self._key)["KeyMetadata"]
+        if told["KeyState"] != "Enabled":
+            raise ConfigError(
+                f"reading the wrapping key: its state is {told['KeyState']}",
+                where=told["Arn"],
+                mend="enable it (`aws kms enable-key`), cancel its deletion, or name another one in the settings",
+            )
+
     def renew(self) -> None:
         """See `KeyProvider.renew`: keys of KMS are made in KMS, and `archive.encryption.kms_key` names the new one."""
 
     def _call(self, operation: str, **asked: Any) -> dict[str, Any]:
         try:
+            for name in _TALKATIVE:
+                logging.getLogger(name).setLevel(logging.INFO)
             if self._client is None:
                 config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=10)
                 self._client = boto3.client("kms", config=config)

@@ -7,7 +7,6 @@ A wrapped key is 12 bytes of random nonce and AES-256-GCM over the data key, wit
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -18,8 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ingest.durable_files import sync_directory
 from ingest.schema.errors import ConfigError
-from storage.datakeys.provider import Wrapped
-from storage.settings import EncryptionSettings
+from storage.datakeys.provider import Wrapped, bound
+from storage.datakeys.settings import EncryptionSettings
 
 _SUFFIX = ".kek"
 _STAMP = "%Y%m%dT%H%M%S%fZ"
@@ -50,19 +49,25 @@ class FileProvider:
     def wrap(self, key: bytes, context: Mapping[str, str]) -> Wrapped:
         """See `KeyProvider.wrap`."""
         kek, nonce = self.current(), secrets.token_bytes(_NONCE_BYTES)
-        return Wrapped(kek, nonce + AESGCM(self._read(kek)).encrypt(nonce, key, _bound(context)))
+        return Wrapped(kek, nonce + AESGCM(self._read(kek)).encrypt(nonce, key, bound(context)))
 
     def unwrap(self, wrapped: Wrapped, context: Mapping[str, str]) -> bytes:
         """See `KeyProvider.unwrap`."""
         nonce, body = wrapped.body[:_NONCE_BYTES], wrapped.body[_NONCE_BYTES:]
         try:
-            return AESGCM(self._read(wrapped.kek)).decrypt(nonce, body, _bound(context))
+            return AESGCM(self._read(wrapped.kek)).decrypt(nonce, body, bound(context))
         except (InvalidTag, ValueError) as exc:
             raise ConfigError(
                 "unwrapping a data key: it was changed, or wrapped by another key of the same name",
                 where=str(self.directory / f"{wrapped.kek}{_SUFFIX}"),
                 mend="restore the key table and the wrapping keys from one backup",
             ) from exc
+
+    def ready(self) -> None:
+        """See `KeyProvider.ready`: the newest key can be read; where there is none, it is made when it is needed."""
+        names = self._names()
+        if names:
+            self._read(names[-1])
 
     def renew(self) -> str:
         """See `KeyProvider.renew`."""
@@ -128,7 +133,3 @@ class FileProvider:
 def open_provider(settings: EncryptionSettings, state_dir: Path) -> FileProvider:
     """The provider of the settings."""
     return FileProvider(settings.kek_directory or state_dir / "datakeys" / "keks")
-
-
-def _bound(context: Mapping[str, str]) -> bytes:
-    return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode()

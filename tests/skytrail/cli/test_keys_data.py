@@ -31,10 +31,10 @@ SHRED = ("--request", "R-17", "--basis", "a rule", "--approver", "Ames", "--appr
 class Place:
     """A state directory with an encrypted archive of an old month, in a ledger, and the command line on it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, encryption: dict[str, Any] | None = None) -> None:
         self.root = root
         self.file = root / "skytrail.toml"
-        self.set({"provider": "file"})
+        self.set(encryption or {"provider": "file"})
         self.settings = load(self.file)
         self.store = open_store(root / "archive", allow_delete=True)
         one = sealer(self.store, Clock(OLD), keys=self.keys())
@@ -42,7 +42,7 @@ class Place:
         one.seal()
         self.enter()
 
-    def set(self, encryption: dict[str, str]) -> None:
+    def set(self, encryption: dict[str, Any]) -> None:
         self.file.write_bytes(msgspec.toml.encode({"state_dir": str(self.root), "archive": {"encryption": encryption}}))
 
     def keys(self) -> DataKeys:
