@@ -112,7 +112,8 @@ class Stream:
         body = self._place.read(site.key) or b""
         self._digests[seq] = sha256(body)
         manifest, wrong = document(body, MANIFEST_SHAPE)
-        if manifest is None:
+        wrong = wrong or _untimely(manifest or {})
+        if manifest is None or wrong:
             yield site.finding(Kind.ALTERED, f"the manifest is {wrong}")
             return
         encryption = manifest.get("encryption")
@@ -249,6 +250,24 @@ class Stream:
 
     def _at(self, seq: int) -> Site:
         return replace(self._site, seq=seq, key=f"{self._prefix}{seq:012d}.manifest.json")
+
+
+def _untimely(manifest: dict[str, Any]) -> str:
+    """Which of the times of a manifest is none; empty where all are. Else they could not be compared as texts."""
+    received = manifest.get("received") or {}
+    times = {
+        "sealed_at": manifest.get("sealed_at"),
+        "received.min": received.get("min"),
+        "received.max": received.get("max"),
+        "retention.retain_until": (manifest.get("retention") or {}).get("retain_until"),
+    }
+    for name, text in times.items():
+        try:
+            if text is not None and _instant(dt.datetime.fromisoformat(text)) != text:
+                return f"not of the right shape: {name} is no time"
+        except (ValueError, OverflowError):
+            return f"not of the right shape: {name} is no time"
+    return ""
 
 
 def _continuity(first: int, expected: int, site: Site) -> Iterator[Finding]:

@@ -24,6 +24,8 @@ from storage.verify.findings import Kind
 from streams.accounting import Account
 from streams.status import summarise
 from streams.telemetry import Telemetry
+from tests.storage.archive.people import ANN, did, of_people
+from tests.storage.archive.samples import Clock, seal_in_batches
 from tests.storage.datakeys.samples import made_keys
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +121,25 @@ def test_an_encrypted_segment_opens_by_the_script_of_the_page(tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, check=True, timeout=60)
     frames = zstandard.ZstdDecompressor().decompress(done.stdout)
     assert frames[4:].startswith(b'{"eventID": "0"}')
+
+
+def test_what_one_person_did_opens_by_the_scripts_of_the_page(tmp_path: Path) -> None:
+    scripts = [each for each in blocks(text_of("integrity.md"), "python") if "AESGCM" in each]
+    keys = made_keys(tmp_path / "datakeys", by_subject=True)
+    seal_in_batches(FilesystemStore(tmp_path / "archive"), of_people(2), [], Clock(), keys)
+    (manifest,) = (tmp_path / "archive").rglob("*.manifest.json")
+    (month,) = keys.entries()
+    key = keys.opened("acme", month.id)
+    (ann,) = keys.of_subject("acme", ANN)
+    (entry,) = (tmp_path / "datakeys" / "subjects").rglob(ann)
+    assert key is not None
+    content = b""
+    for script, *more in zip(scripts, ([], [entry]), strict=True):
+        command = [sys.executable, "-c", script, manifest, key.body.hex(), *more[0]]
+        done = subprocess.run(command, input=content, capture_output=True, check=True, timeout=60)
+        content = zstandard.ZstdDecompressor().decompress(done.stdout)
+    records = [did("ann", number) for number in (0, 4, 10, 14)]
+    assert content == b"".join(len(record).to_bytes(4, "big") + record for record in records)
 
 
 def test_the_manifest_has_the_fields_of_the_table(tmp_path: Path) -> None:

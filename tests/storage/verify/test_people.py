@@ -6,12 +6,15 @@ import base64
 import dataclasses
 import json
 import random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from storage.archive import frames
 from storage.archive.encryption import Cipher, location_of
@@ -325,6 +328,30 @@ def test_a_key_that_a_forged_index_invents_is_not_told_to_be_missing(made: MadeA
     assert {finding.kind for finding in made.findings(keys=opener(made))} == {Kind.ALTERED}
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=80), st.lists(st.binary(max_size=60), max_size=12))
+def test_whatever_stands_in_a_body_is_found_and_never_an_error(
+    clean: MadeArchive, index: bytes, rest: list[bytes]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        spoilt = copied(clean, Path(folder) / "spoilt")
+        put_back(spoilt, 1, index, rest)
+        assert {(finding.kind, finding.seq) for finding in spoilt.findings(keys=opener(spoilt))} == {(Kind.ALTERED, 1)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_groups_an_index_names_is_found_and_never_an_error(clean: MadeArchive, data: st.DataObject) -> None:
+    ids = [key_of(clean, ANN), key_of(clean, BOB)]
+    numbers = st.lists(st.integers(-1, 10), max_size=6)
+    group = st.fixed_dictionaries({"key": st.sampled_from(ids), "records": numbers | numbers.map(sorted)})
+    groups = data.draw(st.lists(group, max_size=4))
+    with tempfile.TemporaryDirectory() as folder:
+        spoilt = copied(clean, Path(folder) / "spoilt")
+        change(spoilt, 1, lambda known, _: known.__setitem__(slice(None), groups))
+        assert {finding.seq for finding in spoilt.findings(keys=opener(spoilt))} == {1}
+
+
 def test_a_body_of_nothing_is_named(made: MadeArchive) -> None:
     bound = location_of(manifest_of(made, 1)).bound("body")
     for body in (frames.pack([]), b"", b"no zstd"):
@@ -357,6 +384,17 @@ def test_a_manifest_of_another_version_or_scheme_is_not_believed(made: MadeArchi
     path.write_text(json.dumps(manifest, sort_keys=True, separators=(",", ":")))
     findings = made.findings(keys=opener(made))
     assert {finding.seq for finding in findings if finding.grade is Grade.TAMPERED} >= {1}
+
+
+@pytest.mark.parametrize("time", ["2026)03-01T12:00:02.000000Z", "", "2026-03-01", "0001-01-01T00:00:00+23:59"])
+@pytest.mark.parametrize("name", ["sealed_at", "min", "max"])
+def test_a_time_in_a_manifest_that_is_none_is_named_and_never_an_error(made: MadeArchive, name: str, time: str) -> None:
+    path = made.root / ACME / "000000000001.manifest.json"
+    manifest = json.loads(path.read_bytes())
+    (manifest if name == "sealed_at" else manifest["received"])[name] = time
+    path.write_text(json.dumps(manifest, sort_keys=True, separators=(",", ":")))
+    findings = made.findings(keys=opener(made))
+    assert [finding.seq for finding in findings if f"{name} is no time" in finding.detail] == [1]
 
 
 def test_a_record_of_somebody_can_be_proven_and_checked_offline(clean: MadeArchive) -> None:
