@@ -52,6 +52,7 @@ from streams.preparing import Limits
 from streams.refetch import Refetch
 from streams.rights_check import check_rights
 from streams.rule_reload import RuleReload, announce
+from streams.rules_awaited import RulesAwaited
 from streams.rules_in_force import load_rules, rule_paths
 from streams.runtime import Runtime, utc_now
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
@@ -212,8 +213,11 @@ def compose_detect(parts: Parts) -> Composed:
     wait_s = parts.worker.batch_wait_s
     attach(composed.app, "detect", list(map(raw_topic, all_formats())), detector.handle, size=size, wait_s=wait_s)
     attach(composed.app, "alert", [DETECTIONS], alerter.handle, size=size, wait_s=wait_s)
+    awaited = RulesAwaited(parts.detection.reload_patience_s, runtime.waiting)
     states = CorrelationStates(
-        detector.rules.router, Snapshots(CORRELATION_STATE, SIGNALS, runtime.log, runtime.producer)
+        detector.rules.router,
+        Snapshots(CORRELATION_STATE, SIGNALS, runtime.log, runtime.producer),
+        rules=awaited,
     )
     correlator = CorrelateAgent(runtime, runtime.accounts("correlate"), states)
     attach(composed.app, "correlate", [SIGNALS], correlator.handle, size=8 * size, wait_s=wait_s)
@@ -223,7 +227,7 @@ def compose_detect(parts: Parts) -> Composed:
     def use(changed: Rulebook, rules: Rules) -> None:
         known.update((rule.id, rule) for rule in changed.everything)
         detector.rules = rules
-        correlator.use(rules.router)
+        awaited.offer(rules.router)
 
     tell = teller(runtime, "detect", "rules.reload", parts.audit.namespace)
     reload_rules(composed, book, parts.detection, build, use, tell)
@@ -269,7 +273,8 @@ def rules_builder(runtime: Runtime) -> Callable[[Rulebook], Rules]:
         silent = frozenset(rule.id for rule in book.bases)
         exceptions = Exceptions(book.exceptions, lambda one, _: raised.labels(one.id).inc())
         content = rulesets.pack(rulesets.of_book(book))
-        return Rules(engine, book.version, Router(book.correlations), silent, exceptions, content)
+        router = Router(book.correlations, version=book.version, taken=int(runtime.now().timestamp() * 1000))
+        return Rules(engine, book.version, router, silent, exceptions, content)
 
     return build
 

@@ -48,6 +48,12 @@ class DetectionSettings(BaseModel, extra="forbid", frozen=True):
         ge=0,
         description="Seconds between looks for changed rules, which are taken without a restart; 0: only on SIGHUP.",
     )
+    reload_patience_s: float = Field(
+        default=120.0,
+        ge=0,
+        description="Seconds that correlations wait for a rule set that another worker has taken and this one not yet; "
+        "longer than two looks.",
+    )
     placeholders: dict[str, tuple[str, ...]] = Field(
         default={}, description="Values for Sigma's %placeholders% (modifier `expand`)."
     )

@@ -94,9 +94,9 @@ class Correlator:
         clock: Event time that everything is settled by; 0 while unknown.
         changed: Groups whose state changed, or was forgotten, since the owner last looked.
         notes: Counts of what was left out: `late`; beyond the limit of a group `repeats`, `surplus` (what it had enough
-            of) and `cut` (other); `forgotten` (groups beyond the budget); `unknown` (signals for correlations that are
-            not loaded); the owner adds `unsaved`.
-        noted: The same, but `unknown` and `unsaved`, by correlation: (reason, id) → count.
+            of) and `cut` (other); `forgotten` (groups beyond the budget); of correlations that are not loaded, or
+            read other fields, `outdated` (of a rule set before this one) and `unknown`; the owner adds `unsaved`.
+        noted: The same, but `outdated`, `unknown` and `unsaved`, by correlation: (reason, id) → count.
     """
 
     def __init__(self, router: Router, *, budget: Budget | None = None) -> None:
@@ -153,13 +153,14 @@ class Correlator:
         """Step through signals in their order."""
         found = Found()
         touched: dict[Key, _Before] = {}
-        correlations = self._router.correlations
-        for signal in signals:
-            name = signal.correlation
-            correlation = correlations.get(name)
-            if correlation is None or signal.rule not in correlation.rules:
-                self.notes["unknown"] += 1
+        correlations, succession = self._router.correlations, self._router.succession
+        for given in signals:
+            signal = succession.usable(given)
+            if signal is None:
+                self.notes["unknown" if succession.awaits(given) else "outdated"] += 1
                 continue
+            name = signal.correlation
+            correlation = correlations[name]
             key = (name, signal.namespace, signal.group)
             before = touched.get(key)
             if before is None:

@@ -16,6 +16,7 @@ from typing import Any
 from detectors.correlation.alerts import alert_id, field_places
 from detectors.correlation.model import DAY_MS, NUMERIC, Correlation
 from detectors.correlation.state import Alert, Entry, Signal
+from detectors.correlation.succession import Maker, Succession
 from detectors.detection import EventRef, Principal, context_of, principal_of, short_member
 from detectors.reason import word_reason
 from detectors.rule import Rule
@@ -69,10 +70,17 @@ class Router:
 
     Attributes:
         left_out: Correlation id → matches that could not be grouped, or lack the value.
+        succession: What signals of other rule sets are good for.
     """
 
-    def __init__(self, correlations: Iterable[Correlation]) -> None:
-        """Route to these."""
+    def __init__(self, correlations: Iterable[Correlation], *, version: str = "", taken: int = 0) -> None:
+        """Route to these.
+
+        Args:
+            correlations: Each behind those it builds upon.
+            version: Of the rule set that they belong to.
+            taken: When this worker took it, ms.
+        """
         self.correlations: Mapping[str, Correlation] = {one.id: one for one in correlations}
         self.left_out: Counter[str] = Counter()
         self._by_rule: dict[str, list[Correlation]] = {}
@@ -80,6 +88,7 @@ class Router:
             for rule in one.rules:
                 self._by_rule.setdefault(rule, []).append(one)
         self._places = {one.id: tuple(dict.fromkeys(self._wanted(one))) for one in self.correlations.values()}
+        self.succession = Succession(self.correlations, self._places, Maker(version, taken))
         self._sent: tuple[dict[Any, tuple[int, str]], dict[Any, tuple[int, str]]] = ({}, {})
 
     def signals(
@@ -137,6 +146,8 @@ class Router:
             principal=facts.principal,
             words=tuple(word_reason(f"{{{name}}}", facts.fields) for name in self._places[one.id]),
             context=facts.context,
+            taken=self.succession.maker.taken,
+            **self.succession.stamp(one.id, rule.id)._asdict(),
         )
 
     def chained(self, below: Correlation, alert: Alert) -> list[Signal]:
@@ -166,11 +177,13 @@ class Router:
                     unit=unit,
                     event=entry.event,
                     format=alert.signal.format,
-                    ruleset_version=alert.signal.ruleset_version,
+                    ruleset_version=self.succession.maker.version or alert.signal.ruleset_version,
                     values=values,
                     principal=alert.signal.principal,
                     words=_carried(self._places[one.id], self._places[below.id], alert.signal.words),
                     context=alert.signal.context,
+                    taken=self.succession.maker.taken,
+                    **self.succession.stamp(one.id, below.id)._asdict(),
                 )
             )
         return found

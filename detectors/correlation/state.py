@@ -27,6 +27,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         values: Of the correlation's value fields.
         words: What stands in the places of the correlation's reason, for this event.
         context: Parts of the event that an alert repeats.
+        lineage: With `form` and `wording`: what its maker knew of the correlation (`succession.py`); empty before.
+        taken: When its maker took the rule set `ruleset_version`, ms.
     """
 
     correlation: str
@@ -44,6 +46,10 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     principal: Principal = Principal()
     words: tuple[str, ...] = ()
     context: Mapping[str, Any] = {}
+    lineage: str = ""
+    form: str = ""
+    wording: str = ""
+    taken: int = 0
 
     @property
     def group(self) -> str:

@@ -12,10 +12,8 @@ from collections.abc import Iterable, Sequence
 import faust
 import structlog
 
-from detectors.correlation.correlator import Found
-from detectors.correlation.signals import Router
 from detectors.correlation.state import Signal
-from detectors.correlation.wire import Clock, decode
+from detectors.correlation.wire import Clock, Signals, decode
 from detectors.detection import Detection
 from ingest.schema.dead_letter import DeadLetter
 from ingest.schema.errors import UnsupportedEnvelope
@@ -41,11 +39,6 @@ class CorrelateAgent:
         self._runtime = runtime
         self._accounts = accounts
         self._states = states
-        self._router: Router | None = None
-
-    def use(self, router: Router) -> None:
-        """Take other correlations from the next batch on."""
-        self._router = router
 
     def forget(self) -> None:
         """After a rebalance."""
@@ -53,21 +46,22 @@ class CorrelateAgent:
         self._states.forget()
 
     async def handle(self, batch: Batch) -> None:
-        """Step through a batch of signals, write what followed, acknowledge."""
-        if self._router is not None:
-            self._states.use(self._router)
-            self._router = None
+        """Step through a batch of signals, write what followed, acknowledge.
+
+        Where another worker has newer rules, the batch waits until they are taken here, too.
+        """
+        letters: list[DeadLetter] = []
+        messages = [(event, self._read(event, letters)) for event in batch]
+        await self._states.ready([signal for _, message in messages for signal in _signals(message)])
         await self._states.load(first_offsets(batch))
         detections: list[Detection] = []
         chained: list[Signal] = []
-        letters: list[DeadLetter] = []
-        sizes: list[int] = []
         with self._runtime.telemetry.stage.labels(ROLE, "correlate").time():
-            for event in batch:
-                found, size = self._take(event, letters)
-                detections += found.detections
-                chained += found.chained
-                sizes.append(size)
+            for event, message in messages:
+                if message is not None:
+                    found = self._states.follow(event.message.partition, event.message.offset, message)
+                    detections += found.detections
+                    chained += found.chained
         producer = self._runtime.producer
         await self._runtime.bury(letters)
         await producer.send(SIGNALS, await place_signals(producer, chained))
@@ -77,18 +71,18 @@ class CorrelateAgent:
         self._note(partitions)
         accounts = await self._accounts.of(partitions_of(batch))
         count = BatchCount(accounts, self._runtime.telemetry, ROLE)
-        for event, size in zip(batch, sizes, strict=True):
-            count.add(place_of(event), SOURCE, signals=size)
+        for event, message in messages:
+            count.add(place_of(event), SOURCE, signals=len(_signals(message)))
         await self._accounts.save(count.finish(map(place_of, batch)))
         for event in batch:
             event.ack()
         self._runtime.progress.done()
 
-    def _take(self, event: faust.EventT[bytes], letters: list[DeadLetter]) -> tuple[Found, int]:
-        """What one message leads to, and the number of signals in it."""
+    def _read(self, event: faust.EventT[bytes], letters: list[DeadLetter]) -> Signals | Clock | None:
+        """What one message says; None, and a letter more, when it can't be read."""
         value = event.message.value or b""
         try:
-            message = decode(value)
+            return decode(value)
         except UnsupportedEnvelope as exc:
             letters.append(
                 DeadLetter(
@@ -102,9 +96,7 @@ class CorrelateAgent:
                     records=0,
                 )
             )
-            return Found(), 0
-        found = self._states.follow(event.message.partition, event.message.offset, message)
-        return found, 0 if isinstance(message, Clock) else len(message.signals)
+            return None
 
     def _note(self, partitions: Iterable[int]) -> None:
         """Bring what could not be counted to the metrics and the log."""
@@ -114,3 +106,7 @@ class CorrelateAgent:
         for note, number in notes.items():
             self._runtime.telemetry.signals_left_out.labels(note).inc(number)
             log.warning("signals left out", why=note, number=number)
+
+
+def _signals(message: Signals | Clock | None) -> tuple[Signal, ...]:
+    return message.signals if isinstance(message, Signals) else ()

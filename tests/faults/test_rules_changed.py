@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from elasticsearch import AsyncElasticsearch
 
-from detectors.rulebook import load
+from detectors.correlation.alone import Alone
+from detectors.correlation.signals import Router
+from detectors.correlation.wire import Signals, decode
+from detectors.rulebook import Rulebook, load
+from ingest.formats.registry import all_formats
 from streams.seen import read_ledger, read_spans
-from streams.topics import raw_topic
-from tests.faults.oracle import advanced
+from streams.status import wait_until_caught_up
+from streams.topics import SIGNALS, raw_topic
+from tests.detectors.correlation.building import told
+from tests.faults.oracle import advanced, messages_of, told_alerts
 from tests.faults.road import Road, feeding, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 NAMESPACE = "reloaded"
+ADDED = "added"
+AWAITED = "Rules of another worker are not here yet"
 WAIT_S = 240.0
 
 
@@ -30,6 +39,23 @@ level: high
 logsource: {{product: aws, service: cloudtrail}}
 detection: {{s: {{eventName: {event_name}}}, condition: s}}
 """
+
+
+CORRELATIONS = "---".join(
+    f"""
+title: Many risky calls of one user
+name: test-many-{number}
+level: high
+correlation:
+  type: event_count
+  rules: [test-first]
+  group-by: [userIdentity.userName]
+  timespan: 5m
+  lateness: 2h
+  condition: {{gte: 2}}
+"""
+    for number in range(6)  # so that groups lie in many partitions: few people are in the material
+)
 
 
 async def versions_of(road: Road, rule_id: str) -> Mapping[str, int]:
@@ -93,3 +119,65 @@ async def test_a_running_role_takes_a_sound_set_and_refuses_a_broken_one(road: R
         assert told is not None
         assert "DeactivateMFADevice" in ledger.sets[after].files[told.file]
     assert role.process.poll() is None, "it is the process that was started first"
+
+
+async def flowing_until(condition: Callable[[], bool], what: str) -> None:
+    """As `wait_for`, while records flow."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited for: {what}"
+        await asyncio.sleep(0.2)
+
+
+async def counts_of_signals(road: Road, book: Rulebook) -> list[int]:
+    """The counts of the alerts that all signals in Kafka add up to, judged by one process with these rules."""
+    signals = [
+        signal
+        for values in (await messages_of(road, [SIGNALS])).values()
+        for message in map(decode, values.values())
+        if isinstance(message, Signals)
+        for signal in message.signals
+        if signal.namespace == ADDED
+    ]
+    alone = Alone(Router(book.correlations))
+    found = [*alone.follow(sorted(signals, key=lambda signal: signal.at)), *alone.finish()]
+    return sorted(len(members) for members in told(found).values())
+
+
+async def test_an_added_correlation_loses_nothing_at_a_worker_that_reloads_late_or_is_killed_before_it_does(
+    road: Road, tmp_path: Path
+) -> None:
+    directories = [tmp_path / "one", tmp_path / "two"]
+    for directory in directories:
+        directory.mkdir()
+        (directory / "first.yml").write_text(rule("test-first", "StopLogging"), "utf-8")
+    road.end("detect", road.roles["detect"][0])
+    early, late = (
+        road.start("detect", detection={"rules": [str(each)], "shipped_rules": False, "reload_interval_s": 1})
+        for each in directories
+    )
+    for worker in (early, late):
+        wait_for(functools.partial(worker.said, "worker started"), "both workers are up")
+    async with feeding(road, ADDED, 17):
+        await advanced(road)
+        (directories[0] / "many.yml").write_text(CORRELATIONS, "utf-8")
+        wait_for(lambda: early.said("rules reloaded"), "the first worker has the correlation")
+        await flowing_until(lambda: late.said(AWAITED), "signals reach the one without it")
+        late.process.kill()
+        late.process.wait()
+        road.roles["detect"].remove(late)
+        last = road.start(
+            "detect", detection={"rules": [str(directories[1])], "shipped_rules": False, "reload_interval_s": 1}
+        )
+        await flowing_until(lambda: last.said(AWAITED), "they come again to its successor")
+        (directories[1] / "many.yml").write_text(CORRELATIONS, "utf-8")
+        wait_for(lambda: last.said("rules reloaded"), "the successor has the correlation")
+        await asyncio.sleep(2)
+    status = await wait_until_caught_up(road.settings.kafka, list(all_formats()), timeout_s=240, namespace=ADDED)
+    assert status.caught_up, dict(status.lag)
+    expected = await counts_of_signals(road, load([directories[0]]))
+    assert expected
+    alerts = await told_alerts(road, ADDED)
+    assert sorted(n for (of, _), counts in alerts.items() if of.startswith("test-many-") for n in counts) == expected
+    for worker in (early, late, last):
+        assert not worker.said("signals left out"), worker.tail()

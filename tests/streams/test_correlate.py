@@ -20,6 +20,7 @@ from streams import correlation_state
 from streams.agents.correlate import CorrelateAgent
 from streams.correlation_state import CorrelationStates
 from streams.event_clock import IDLE_S, EventClock
+from streams.rules_awaited import RulesAwaited
 from streams.signal_messages import place_signals
 from streams.status import summarise
 from streams.topics import CORRELATION_STATE, DEAD_LETTERS, DETECTIONS, SIGNALS
@@ -29,10 +30,13 @@ from tests.streams.fakes import PARTITIONS, Brokers, Faults, Killed, accounts_on
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 
 
-def agent_on(brokers: Brokers, correlations: list[Correlation], interval_s: float = 0.0) -> CorrelateAgent:
+def agent_on(
+    brokers: Brokers, correlations: list[Correlation], interval_s: float = 0.0, rules: RulesAwaited | None = None
+) -> CorrelateAgent:
     runtime = runtime_on("detect", brokers)
     runtime.now = lambda: NOW
-    states = CorrelationStates(Router(correlations), snapshots_on(brokers, CORRELATION_STATE, SIGNALS, interval_s))
+    snapshots = snapshots_on(brokers, CORRELATION_STATE, SIGNALS, interval_s)
+    states = CorrelationStates(Router(correlations), snapshots, rules=rules)
     return CorrelateAgent(runtime, accounts_on("correlate", brokers), states)
 
 
@@ -170,16 +174,17 @@ async def test_a_changed_correlation_starts_anew_and_an_equal_one_goes_on() -> N
     one = correlation(condition={"gte": 3})
     other = correlation(condition={"gte": 2})
     brokers = Brokers()
-    agent = agent_on(brokers, [one])
+    rules = RulesAwaited(0.0, lambda _: None)
+    agent = agent_on(brokers, [one], rules=rules)
     await publish(brokers, [signal(one, 0), signal(one, 10)])
     for batch in brokers.batches("correlate", SIGNALS, 9):
         await agent.handle(batch)
-    agent.use(Router([correlation(condition={"gte": 3})]))
+    rules.offer(Router([correlation(condition={"gte": 3})]))
     await publish(brokers, [signal(one, 20)])
     for batch in brokers.batches("correlate", SIGNALS, 9):
         await agent.handle(batch)
     assert members(detections(brokers)).popitem()[1] == {"a0", "a10", "a20"}
-    agent.use(Router([other]))
+    rules.offer(Router([other]))
     await publish(brokers, [signal(one, 30)])
     for batch in brokers.batches("correlate", SIGNALS, 9):
         await agent.handle(batch)

@@ -1,0 +1,80 @@
+"""What correlates waits for the rule set that another worker has taken already, for a stated time.
+
+Workers look for changed rules each by itself, so a signal of a correlation that was just added may reach one that does
+not have it yet. It is not acknowledged, and nothing of its batch is judged, until this worker has taken the set, too. A
+set that does not come in time (other files on this machine, a set that was refused here) is given up, loudly, and not
+waited for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from detectors.correlation.signals import Router
+from detectors.correlation.succession import Maker
+
+LOOK_S = 0.25
+
+log = structlog.get_logger("skytrail.correlate")
+
+
+class RulesAwaited:
+    """Where the role puts the rule set that it takes, and where what correlates waits for one.
+
+    Attributes:
+        given_up: Versions of sets that did not come in time.
+    """
+
+    def __init__(
+        self,
+        patience_s: float,
+        say: Callable[[str], None],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Compose.
+
+        Args:
+            patience_s: How long to wait for a set.
+            say: Hears now and then that and why work waits.
+        """
+        self.given_up: set[str] = set()
+        self._patience_s = patience_s
+        self._say = say
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._next: Router | None = None
+
+    def offer(self, router: Router) -> None:
+        """A set comes into force; between two batches, or while one waits for it."""
+        self._next = router
+
+    def newest(self) -> Router | None:
+        """The set that came into force since this was last asked."""
+        router, self._next = self._next, None
+        return router
+
+    async def come(self, makers: Iterable[Maker]) -> bool:
+        """Wait for the sets of some makers: True as soon as any set was offered, False when they are given up."""
+        wanted = {maker.version for maker in makers} - self.given_up
+        until = self._monotonic() + self._patience_s
+        while wanted and self._next is None:
+            left = until - self._monotonic()
+            if left <= 0:
+                self.given_up |= wanted
+                log.error(
+                    "rule sets of other workers did not come",
+                    versions=sorted(wanted),
+                    waited_s=self._patience_s,
+                    mend="give all workers of the role detect the same rules; `skytrail rules lint` says why a set is "
+                    "refused; matches for correlations that are not loaded here are left out and counted as `unknown`",
+                )
+                return False
+            self._say(f"Rules of another worker are not here yet: version {', '.join(sorted(wanted))}")
+            await self._sleep(min(LOOK_S, left))
+        return bool(wanted)
