@@ -12,14 +12,19 @@ import pytest
 
 from storage.archive import frames
 from storage.archive.encryption import Cipher, location_of
-from storage.archive.manifest import Manifest, parse
+from storage.archive.manifest import Manifest, canonical, digest, parse
 from storage.datakeys.key import DataKey
 from storage.datakeys.keys import DataKeys
+from storage.ledger.entries import shred
+from storage.ledger.note import Note
+from storage.retention.approval import HEADING
+from storage.retention.entries import policy_entry
 from storage.retention.record import Record
-from storage.retention.shredding import Opens, enter_shred
 from tests.storage.archive.people import of_people
 from tests.storage.archive.samples import TOPIC, seal_in_batches
 from tests.storage.datakeys.samples import Opener, made_keys
+from tests.storage.retention.people import PEOPLE, SIGNERS
+from tests.storage.retention.samples import policy
 from tests.storage.verify.ledger.samples import MadeArchive, writable
 
 ACME = f"acme/seg/{TOPIC}/0"
@@ -60,11 +65,18 @@ def key_of(made: MadeArchive, who: str) -> str:
 
 
 def announced(made: MadeArchive, *keys: str) -> None:
-    """Months later the ledger says that keys are to be destroyed."""
+    """Months later the ledger says that keys are to be destroyed: alice asked for it, and bob agreed."""
     made.clock.pass_(MONTHS_LATER)
-    record = Record(made.store, made.log())
-    told = {"request": "R-1", "basis": "a rule", "approvers": ("ames", "bode")}
-    assert enter_shred(made.store, record, keys, made.clock(), opens=Opens([]), **told)  # type: ignore[arg-type]
+    told = {"action": "erasure", "namespace": "acme", "reason": "R-1", "requested_by": "alice", "at": "2026-04-10"}
+    told["subject"] = digest(canonical({"keys": sorted(keys), "namespace": "acme"}))
+    text = f"{HEADING}\n{canonical(told).decode()}\n"
+    request = Note(text, tuple(SIGNERS[name].sign(text, 0) for name in ("alice", "bob"))).encode().decode()
+    approvers = ("alice", "bob")
+    left = [
+        policy_entry("acme", made.clock(), policy({"name": "x"}, people=PEOPLE)),
+        shred("acme", made.clock(), keys=keys, request=request, basis="a rule", approvers=approvers),
+    ]
+    Record(made.store, made.log()).enter(lambda _: [left.pop(0)] if left else [])
     writable(made.root)
 
 
