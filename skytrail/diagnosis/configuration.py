@@ -39,6 +39,10 @@ def safety_checks(settings: Settings) -> list[Check]:
     if index.url and index.replicas < 1:
         mend = "set elasticsearch.replicas = 1 where there is more than one node"
         checks.append(Check("safety", "warn", "indices have no replica", mend))
+    for name, table in settings.archive.encryption.tables.items():
+        if getattr(table, "endpoint", ""):
+            found = f"archive.encryption.{name}.endpoint: a server of tests on this machine wraps the data keys"
+            checks.append(Check("safety", "warn", found, "take the endpoint away"))
     return checks or [Check("safety", "ok", "nothing unsafe is set")]
 
 

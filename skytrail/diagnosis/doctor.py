@@ -43,7 +43,7 @@ async def diagnose(load: Callable[[], Settings]) -> AsyncIterator[Check]:
 
 def _here(settings: Settings) -> Sequence[tuple[str, Step]]:
     """The checks that need no network but to the local engines."""
-    secrets = [settings.engines_home / "engines.json"]
+    secrets = [settings.engines_home / "engines.json", *settings.archive.encryption.secret_files.values()]
 
     def step(look: Callable[[], Iterable[Check]]) -> Step:
         async def taken() -> Iterable[Check]:

@@ -64,6 +64,8 @@ def _found(settings: Settings) -> Iterator[_KeyFile]:
     wrapping = settings.archive.encryption.kek_directory or settings.state_dir / "datakeys" / "keks"
     for path in sorted(wrapping.glob("*.kek")):
         yield _KeyFile(f"wrapping {path.stem}", path)
+    for name, file in settings.archive.encryption.secret_files.items():
+        yield _KeyFile(f"credentials of {name}", file)
     if settings.witness_key_file.exists():
         yield _KeyFile(f"witness {settings.witness.name}", settings.witness_key_file)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -46,6 +47,18 @@ class _EncryptionSettings(BaseModel, extra="forbid", frozen=True):
         if self.provider in provider_tables() and getattr(self, self.provider) is None:
             raise ValueError(f"the provider {self.provider} needs the table archive.encryption.{self.provider}")
         return self
+
+    @property
+    def tables(self) -> Mapping[str, BaseModel]:
+        """The tables of providers that are set, by name."""
+        found = {name: getattr(self, name) for name in provider_tables()}
+        return {name: table for name, table in found.items() if table is not None}
+
+    @property
+    def secret_files(self) -> Mapping[str, Path]:
+        """Files that give the right to unwrap, by provider: nobody else should be able to read them."""
+        files = {name: getattr(table, "credentials_file", None) for name, table in self.tables.items()}
+        return {name: file for name, file in files.items() if file is not None}
 
     def own(self, name: str, kind: type[Table]) -> Table:
         """The table of a provider.

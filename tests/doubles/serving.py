@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,12 +15,13 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a double answers; `cut`: the connection ends before anything is said."""
+    """What a double answers, after `late_s`; `cut`: the connection ends before anything is said."""
 
     status: int
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    late_s: float = 0.0
 
 
 CUT = Answer(0, cut=True)
@@ -94,6 +96,7 @@ def _handler_of(double: Double) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             answer = double.broken_or(Request(self.command, self.path, headers, body))
+            time.sleep(answer.late_s)
             if answer.cut:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)

@@ -81,11 +81,12 @@ class AzureKeyVaultProvider:
             "credential": credential or DefaultAzureCredential(),
             "retry_total": 3,
             "retry_backoff_max": 5,
-            "connection_timeout": settings.request_timeout_s,
-            "read_timeout": settings.request_timeout_s,
+            "transport": RequestsTransport(
+                session=_to(settings.endpoint) if settings.endpoint else None,
+                connection_timeout=settings.request_timeout_s,
+                read_timeout=settings.request_timeout_s,
+            ),
         }
-        if settings.endpoint:
-            self._options["transport"] = RequestsTransport(session=_to(settings.endpoint), session_owner=True)
         self._keys = KeyClient(vault, **self._options)
         self._clients: dict[str, CryptographyClient] = {}
         self._current = ""
@@ -115,7 +116,7 @@ class AzureKeyVaultProvider:
                 mend=f"add it to archive.encryption.{NAME}.former_keys if it ever wrapped; else the table was changed",
             )
         with _explained("unwrap a data key", wrapped.kek):
-            plain = self._client(wrapped.kek).unwrap_key(_ALGORITHM, wrapped.body, retry_on_methods=_AGAIN).key
+            plain = self._client(wrapped.kek).unwrap_key(_ALGORITHM, wrapped.body, retry_on_methods=_AGAIN).key or b""
         key, told = plain[:_KEY_BYTES], plain[_KEY_BYTES:]
         if not hmac.compare_digest(told, _digest(context)):
             raise ConfigError(
@@ -212,6 +213,9 @@ def _explained(doing: str, where: str) -> Iterator[None]:
     """What Azure says, as an error of ours. The library has asked four times before."""
     try:
         yield
+    except (AttributeError, TypeError) as exc:  # the library stumbles over JSON that is no key
+        mend = "it is asked again; look for a proxy that answers in place of Key Vault"
+        raise StoreUnavailable(f"asking Key Vault to {doing}: no answer of a vault", where=where, mend=mend) from exc
     except (AzureError, ValueError) as exc:
         raise _meaning(f"asking Key Vault to {doing}", where, exc) from exc
 

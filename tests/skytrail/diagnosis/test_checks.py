@@ -153,6 +153,12 @@ def test_safety_is_judged_for_what_may_not_stay() -> None:
     assert states(safety_checks(Settings())) == ["ok"]
 
 
+def test_a_server_of_tests_that_wraps_data_keys_may_not_stay() -> None:
+    own = {"key": "https://acme.vault.azure.net/keys/archive", "endpoint": "http://127.0.0.1:8443"}
+    (found,) = safety_checks(Settings(archive={"encryption": {"azure_key_vault": own}}))  # type: ignore[arg-type]
+    assert (found.state, "azure_key_vault.endpoint" in found.found) == ("warn", True)
+
+
 def test_a_secret_file_that_others_may_read_warns(tmp_path: Path) -> None:
     file = tmp_path / "engines.json"
     file.touch(0o644)

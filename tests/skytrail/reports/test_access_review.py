@@ -182,6 +182,16 @@ def test_keys_are_listed_with_who_may_read_them(installed: Settings) -> None:
     ]
 
 
+def test_credentials_that_may_unwrap_are_listed_too(tmp_path: Path) -> None:
+    file = tmp_path / "google.json"
+    file.touch(0o644)
+    own = {"key": "projects/acme/locations/global/keyRings/k/cryptoKeys/a", "credentials_file": file}
+    settings = Settings(state_dir=tmp_path, archive={"encryption": {"google_cloud_kms": own}})  # type: ignore[arg-type]
+    section = key_files(settings, NOW)
+    assert [(row[0], row[-1]) for row in section.rows] == [("credentials of google_cloud_kms", False)]
+    assert section.verdict is Verdict.FAIL
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604])
 def test_a_key_that_others_may_read_fails(installed: Settings, mode: int) -> None:
     next(installed.keys_file.parent.glob("*.ed25519.pem")).chmod(mode)

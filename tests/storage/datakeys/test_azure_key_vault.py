@@ -120,6 +120,25 @@ def test_a_fault_that_stays_is_one_to_ask_again_after(vault: KeyVault, fault: An
     assert provider.unwrap(wrapped, CONTEXT) == DATA_KEY
 
 
+@pytest.mark.parametrize("body", [b"<html>", {}, b"[]", {"key": {}}], ids=["no JSON", "empty", "list", "no key"])
+def test_what_no_vault_answers_is_told_and_not_taken_for_an_answer(vault: KeyVault, body: object) -> None:
+    provider = opened(vault)
+    wrapped = provider.wrap(DATA_KEY, CONTEXT)
+    vault.always = Answer(200, body)
+    for call in (provider.ready, lambda: provider.unwrap(wrapped, CONTEXT)):
+        with pytest.raises((StoreUnavailable, ConfigError)) as caught:
+            call()
+        assert caught.value.mend
+
+
+def test_a_vault_that_does_not_answer_in_time_is_one_to_ask_again(vault: KeyVault) -> None:
+    provider = opened(vault, request_timeout_s=0.2)
+    wrapped = provider.wrap(DATA_KEY, CONTEXT)
+    vault.always = Answer(200, late_s=0.5)
+    with pytest.raises(StoreUnavailable, match=r"(?i)timed out"):
+        provider.unwrap(wrapped, CONTEXT)
+
+
 def test_a_vault_that_is_not_there_is_one_to_ask_again(vault: KeyVault) -> None:
     with pytest.raises(StoreUnavailable, match="read the wrapping key"):
         opened(vault, endpoint="http://127.0.0.1:1").current()

@@ -143,6 +143,14 @@ def test_a_fault_that_stays_is_one_to_ask_again_after(service: Service, fault: A
     assert provider.unwrap(wrapped, CONTEXT) == DATA_KEY
 
 
+def test_a_service_that_does_not_answer_in_time_is_one_to_ask_again(service: Service) -> None:
+    provider = service.opened(request_timeout_s=0.4)
+    wrapped = provider.wrap(DATA_KEY, CONTEXT)
+    service.kms.always = Answer(200, late_s=0.8)
+    with pytest.raises(StoreUnavailable, match=r"(?i)timed out"):
+        provider.unwrap(wrapped, CONTEXT)
+
+
 def test_a_service_that_is_not_there_is_one_to_ask_again(service: Service) -> None:
     with pytest.raises(StoreUnavailable, match="read the wrapping key"):
         service.opened(endpoint="http://127.0.0.1:1").current()
