@@ -10,7 +10,7 @@ from skytrail.local.engines import EngineState, load
 from skytrail.settings import Settings
 from storage.settings import Login
 
-DUTIES = ("bootstrap", "indexer", "alerter", "reader", "analyst", "retention", "auditor")
+DUTIES = ("bootstrap", "indexer", "alerter", "reader", "analyst", "retention", "eraser", "auditor")
 
 
 def connected(settings: Settings, *, kafka: bool = True, elasticsearch: bool = True) -> Settings:

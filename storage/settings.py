@@ -38,6 +38,7 @@ class ElasticsearchSettings(BaseModel, extra="forbid", frozen=True):
     retention: Login = Field(
         default=Login(), description="May drop indices; used by `retention apply` and the role rotate alone."
     )
+    eraser: Login = Field(default=Login(), description="May delete documents; used by `erase apply` alone.")
     auditor: Login = Field(
         default=Login(), description="May read users, roles and API keys; used by `report make access-review` alone."
     )

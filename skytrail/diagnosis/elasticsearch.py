@@ -21,6 +21,7 @@ IDENTITIES: tuple[Identity, ...] = get_args(Identity)
 _OPTIONAL: dict[Identity, str] = {
     "analyst": "alerts can't be acknowledged or closed",
     "retention": "`retention apply` can't drop an index",
+    "eraser": "`erase apply` can't delete a person's documents",
     "auditor": "`report make access-review` can't tell who else has rights",
 }
 REQUEST_TIMEOUT_S = 10.0

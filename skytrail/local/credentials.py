@@ -54,6 +54,10 @@ ROLES: dict[str, dict[str, Any]] = {
         "cluster": ["monitor"],
         "indices": [{"names": [_LOGS], "privileges": ["delete_index", "view_index_metadata"]}],
     },
+    "eraser": {
+        "cluster": ["monitor"],
+        "indices": [{"names": [_LOGS], "privileges": ["delete", "view_index_metadata"]}],
+    },
     "auditor": {"cluster": ["monitor", "read_security"], "indices": []},
 }
 ADMIN = "admin"  # superuser: for tests and `skytrail doctor`, used by nothing else

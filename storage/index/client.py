@@ -17,9 +17,9 @@ from elasticsearch import ApiError, AsyncElasticsearch
 from ingest.schema.errors import ConfigError, IndexUnavailable
 from storage.settings import ElasticsearchSettings, Login
 
-Identity = Literal["bootstrap", "indexer", "alerter", "reader", "analyst", "retention", "auditor"]
+Identity = Literal["bootstrap", "indexer", "alerter", "reader", "analyst", "retention", "eraser", "auditor"]
 """One identity per duty: installs templates, creates events, writes alerts and their state, searches, triages,
-drops indices, reads who may do what."""
+drops indices, deletes documents of a person, reads who may do what."""
 
 Version = tuple[int, int, int]
 OLDEST_SERVER: Final[Version] = (8, 11, 0)

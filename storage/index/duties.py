@@ -98,11 +98,11 @@ def duty_of(identity: Identity) -> Duty:
                     ALERT_STATE_INDEX: ("create_index", "delete", "delete_index"),
                 },
             )
-        case "retention" | "bootstrap" | "auditor":
+        case "retention" | "eraser" | "bootstrap" | "auditor":
             return _without_events(identity, logs)
 
 
-def _without_events(identity: Literal["retention", "bootstrap", "auditor"], logs: tuple[str, ...]) -> Duty:
+def _without_events(identity: Literal["retention", "eraser", "bootstrap", "auditor"], logs: tuple[str, ...]) -> Duty:
     """The duty of an identity that may look into no event."""
     match identity:
         case "retention":
@@ -110,6 +110,16 @@ def _without_events(identity: Literal["retention", "bootstrap", "auditor"], logs
                 cluster=("monitor",),
                 needs=dict.fromkeys(logs, ("delete_index", "view_index_metadata")),
                 attempts=dict.fromkeys(logs, ("search", "update", "delete documents")),
+                excess={
+                    **dict.fromkeys(logs, ("create_doc", "create_index")),
+                    ALERT_STATE_INDEX: ("read", "index", "delete", "delete_index"),
+                },
+            )
+        case "eraser":
+            return Duty(
+                cluster=("monitor",),
+                needs=dict.fromkeys(logs, ("delete", "view_index_metadata")),
+                attempts=dict.fromkeys(logs, ("search", "update", "delete indices")),
                 excess={
                     **dict.fromkeys(logs, ("create_doc", "create_index")),
                     ALERT_STATE_INDEX: ("read", "index", "delete", "delete_index"),

@@ -52,11 +52,27 @@ def key_history(store: ArchiveStore, prefix: str) -> dict[str, KeyUse]:
 
 def shredded_keys(store: ArchiveStore, prefix: str) -> set[str]:
     """Ids of the data keys of which the log below `prefix` says that they are to be destroyed. Raises as above."""
+    return {key for each in shreds(store, prefix) for key in each.keys}
+
+
+class Shred(msgspec.Struct, frozen=True):
+    """An entry that data keys are to be destroyed; see `storage.ledger.entries.shred`."""
+
+    type: str
+    at: str = ""
+    keys: tuple[str, ...] = ()
+    request: str = ""
+    basis: str = ""
+    approvers: tuple[str, ...] = ()
+
+
+def shreds(store: ArchiveStore, prefix: str) -> list[Shred]:
+    """The entries of the log below `prefix` by which data keys are to be destroyed, oldest first. Raises as above."""
     published = store.get(f"{prefix}checkpoint")
     if published is None:
-        return set()
-    told = (msgspec.json.decode(entry) for entry in _marked(store, prefix, published, b'"type":"shred"'))
-    return {key for each in told if each["type"] == "shred" for key in each["keys"]}
+        return []
+    marked = _marked(store, prefix, published, b'"type":"shred"')
+    return [each for each in (msgspec.json.decode(entry, type=Shred) for entry in marked) if each.type == "shred"]
 
 
 def _marked(store: ArchiveStore, prefix: str, published: bytes, mark: bytes) -> Iterator[bytes]:

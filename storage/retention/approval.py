@@ -24,12 +24,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody asks for.
 
     Attributes:
-        action: `release` of a hold, or `expiry`.
-        subject: The id of the hold, or the hex SHA-256 of the plan.
+        action: `release` of a hold, `expiry`, or `erasure` of a person.
+        subject: The id of the hold, or the hex SHA-256 of the plan, or of the list of keys that go.
         requested_by: Name of the person in the policy.
     """
 
-    action: Literal["release", "expiry"]
+    action: Literal["release", "expiry", "erasure"]
     namespace: str
     subject: str
     reason: str

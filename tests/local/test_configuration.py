@@ -86,6 +86,7 @@ def test_every_user_has_one_role_and_a_salt_of_its_own() -> None:
         "skytrail_reader:reader",
         "skytrail_analyst:analyst",
         "skytrail_retention:retention",
+        "skytrail_eraser:eraser",
         "skytrail_auditor:auditor",
         "superuser:admin",
     ]

@@ -53,10 +53,11 @@ def test_passwords_are_generated_for_every_user_and_never_shown(state: EngineSta
         "reader",
         "analyst",
         "retention",
+        "eraser",
         "auditor",
         "admin",
     }
-    assert len(passwords) == 10
+    assert len(passwords) == 11
     assert not any(password in repr(state) for password in passwords)
 
 

@@ -40,7 +40,7 @@ def setup(
     """Prepare engines of your own: users and roles, topics, templates. Safe to run again.
 
     Users and their passwords are those of elasticsearch.bootstrap, .indexer, .alerter, .reader, .analyst,
-    .retention and .auditor in the settings.
+    .retention, .eraser and .auditor in the settings.
 
     Examples:  skytrail setup   |   skytrail setup --superuser-password-file ./elastic.password
     """

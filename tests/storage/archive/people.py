@@ -30,13 +30,13 @@ def by_service(number: int) -> bytes:
     return did("-", number, userIdentity={"type": "AWSService", "invokedBy": "ec2.amazonaws.com"})
 
 
-def of_people(messages: int = 6) -> dict[int, bytes]:
+def of_people(messages: int = 6, namespace: str = "acme") -> dict[int, bytes]:
     """Messages by offset: of ann, bob, a service and bytes that are no event, mixed."""
     made: dict[int, bytes] = {}
     for offset in range(messages):
         at = 10 * offset
         records = [did("ann", at), by_service(at + 1), did("bob", at + 2), b"no event %d" % at, did("ann", at + 4)]
-        made[offset] = message("acme", *records, second=offset)
+        made[offset] = message(namespace, *records, second=offset)
     return made
 
 

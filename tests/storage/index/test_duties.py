@@ -16,7 +16,16 @@ from storage.index.client import Identity, connect
 from storage.index.duties import duty_of, excess_rights, missing_rights, refuse_excess_rights
 from storage.settings import ElasticsearchSettings, Login
 
-IDENTITIES: tuple[Identity, ...] = ("bootstrap", "indexer", "alerter", "reader", "analyst", "retention", "auditor")
+IDENTITIES: tuple[Identity, ...] = (
+    "bootstrap",
+    "indexer",
+    "alerter",
+    "reader",
+    "analyst",
+    "retention",
+    "eraser",
+    "auditor",
+)
 
 
 @asynccontextmanager

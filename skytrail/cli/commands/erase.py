@@ -1,0 +1,203 @@
+"""`skytrail erase`: the right to erasure of one person (GDPR Art. 17), planned, agreed to, carried out and proven."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from ingest.schema.errors import ConfigError, Refused
+from skytrail.cli.approving import KeyFileOption, signing
+from skytrail.cli.context import context_of
+from skytrail.cli.exits import Exit
+from skytrail.cli.output import OutputOption, emit_rows, say
+from skytrail.erasing import Erasing, Hot, alerts_may_go, open_erasing
+from skytrail.recording import recorded
+from storage.archive.manifest import instant
+from storage.index.client import connect
+from storage.index.erasing import Known, known_as
+from storage.retention.approval import Request, ask, read
+from storage.retention.erasing import ErasurePlan, subject_of_request
+from storage.retention.erasure_entry import enter_erasure, entered, needed_of
+
+COLUMNS = ("what", "state", "records", "first", "last", "because")
+FOUND = ("subject", "display", "documents", "first", "last")
+NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Whose logs.")]
+SubjectArgument = Annotated[
+    list[str], typer.Argument(metavar="SUBJECT…", help="Keys of who acted, as `skytrail erase find` lists them.")
+]
+BEYOND = (
+    ("Kafka", "until the retention of its topics: docs/operations.md"),
+    ("backups", "of key tables, Elasticsearch and the archive: yours to clear, docs/runbook.md"),
+    ("copies", "reports, exports and what was sent to others: yours to clear"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Erase one person: records, documents, and proof of it.", no_args_is_help=True)
+    group.command("find")(erase_find)
+    group.command("plan")(erase_plan)
+    group.command("request")(erase_request)
+    group.command("apply")(erase_apply)
+    app.add_typer(group, name="erase")
+
+
+@recorded("erase.find", details=("namespace",))
+def erase_find(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A user name, an e-mail address, or an id.")],
+    namespace: NamespaceOption,
+    output: OutputOption = None,
+) -> None:
+    """List under which keys somebody acted, by the documents that Elasticsearch has.
+
+    Examples:  skytrail erase find alice@example.com -n acme
+    """
+    settings = context_of(context).connected(kafka=False)
+
+    async def found() -> list[Known]:
+        client = connect(settings.elasticsearch, "reader")
+        try:
+            return await known_as(client, namespace, name)
+        finally:
+            await client.close()
+
+    emit_rows(map(msgspec.to_builtins, asyncio.run(found())), output, columns=FOUND)
+    say("Next: skytrail erase plan SUBJECT… -n NAMESPACE; what is in the archive alone is found by the same keys")
+
+
+@recorded("erase.plan", details=("namespace",))
+def erase_plan(
+    context: typer.Context, subject: SubjectArgument, namespace: NamespaceOption, output: OutputOption = None
+) -> None:
+    """Say what would go, what stays and why: each key, documents, alerts, and what no command can reach.
+
+    States: erase, later (its month still runs), held (a legal hold), kept (a legal minimum), gone, stays, yours.
+
+    Examples:  skytrail erase plan aws:AIDAEXAMPLE entra:0b1c-… -n acme
+    """
+    erasing = _opened(context, namespace, subject)
+    plan = erasing.plan()
+    hot = asyncio.run(erasing.hot(plan, plan.going))
+    emit_rows(_rows(plan, hot), output, columns=COLUMNS)
+    if plan.going:
+        say(f"{len(plan.going)} of {len(plan.keys)} keys can go now. Next: skytrail erase request, same subjects")
+    else:
+        say("nothing of it can go now; `because` says why and until when")
+
+
+@recorded("erase.request", "change", details=("namespace", "reason", "by"))
+def erase_request(
+    context: typer.Context,
+    subject: SubjectArgument,
+    namespace: NamespaceOption,
+    reason: Annotated[str, typer.Option(help="Reference of what asks for it; no personal data: it stays for ever.")],
+    by: Annotated[str, typer.Option(help="Your name in the policy's people.")],
+    key: KeyFileOption,
+    out: Annotated[Path, typer.Option(help="File to write, for those who are to agree.")],
+) -> None:
+    """Ask for an erasure: writes a request, signed by you, that others sign with `skytrail approve`.
+
+    It names the keys that go by their digest, and nobody by name. The policy says how many must agree
+    (approvals.erasure, one at least).
+
+    Examples:  skytrail erase request aws:AIDAEXAMPLE -n acme --reason DPO-17 --by alice --key a.pem --out 17.request
+    """
+    erasing = _opened(context, namespace, subject)
+    plan = erasing.plan()
+    if not plan.going:
+        raise Refused("asking for an erasure: nothing can go now", mend="`skytrail erase plan` says why")
+    policy = erasing.record.now().policy
+    request = Request(
+        action="erasure",
+        namespace=namespace,
+        subject=subject_of_request(namespace, plan.going),
+        reason=reason,
+        requested_by=by,
+        at=instant(dt.datetime.now(dt.UTC)),
+    )
+    out.write_bytes(ask(request, signing(policy, by, key)))
+    needed = needed_of(policy) if policy else 0
+    say(f"{out}: {needed} others must agree: skytrail approve {out} --by NAME --key FILE")
+
+
+@recorded("erase.apply", "deletion", target="request", details=("namespace", "basis"))
+def erase_apply(
+    context: typer.Context,
+    request: Annotated[Path, typer.Argument(help="The request, signed by everybody who has to.")],
+    subject: SubjectArgument,
+    namespace: NamespaceOption,
+    basis: Annotated[str, typer.Option(help="The rule by which it is done.")] = "GDPR Art. 17(1)",
+    output: OutputOption = None,
+) -> None:
+    """Erase: an entry in the ledger, then the keys, then the documents. Stopped anywhere, run it again.
+
+    Exit 5: something of the person stays, and the rows say why. `verify` then says ERASED and passes.
+
+    Examples:  skytrail erase apply 17.request aws:AIDAEXAMPLE -n acme
+    """
+    erasing = _opened(context, namespace, subject)
+    raw = _read(request, namespace)
+    before = entered(erasing.retaining.store, erasing.record, raw)
+    plan = erasing.plan(before)
+    going = list(before.keys) if before else plan.going
+    if not going:
+        raise Refused("erasing: nothing can go now", where=str(request), mend="`skytrail erase plan` says why")
+    if before is None:
+        where = str(request)
+        enter_erasure(erasing.retaining.store, erasing.record, plan, raw, erasing.now, basis=basis, where=where)
+    erasing.destroy(going)
+    hot = asyncio.run(erasing.hot(plan, going))
+    places = [*hot.going, *(hot.alerts if alerts_may_go(plan, hot) else ())]
+    deleted = asyncio.run(erasing.delete(places))
+    after = erasing.plan(entered(erasing.retaining.store, erasing.record, raw))
+    left = asyncio.run(erasing.hot(after, []))
+    left.mentions = hot.mentions  # by names that only the deleted documents told
+    emit_rows(_rows(after, left), output, columns=COLUMNS)
+    say(f"Destroyed {len(going)} keys and deleted {deleted:,} documents of {namespace}; the ledger says so")
+    say("Next: skytrail erase certificate FILE, and clear what the rows call yours")
+    if not alerts_may_go(after, left) or left.going or left.alerts:
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _opened(context: typer.Context, namespace: str, subjects: list[str]) -> Erasing:
+    return open_erasing(context_of(context).connected(kafka=False), namespace, subjects)
+
+
+def _read(request: Path, namespace: str) -> bytes:
+    try:
+        raw = request.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"reading a request: {exc.strerror}", where=str(request)) from exc
+    _, asked = read(raw, str(request))
+    if (asked.action, asked.namespace) != ("erasure", namespace):
+        told = f"reading a request: it asks for {asked.action} in {asked.namespace}"
+        raise ConfigError(told, where=str(request), mend="`skytrail erase request` writes those for erasure")
+    return raw
+
+
+def _rows(plan: ErasurePlan, hot: Hot) -> Iterator[dict[str, Any]]:
+    for key in plan.keys:
+        because = key.because + (f" until {key.until[:10]}" if key.until else "")
+        yield _row(f"key {key.key}", key.fate, key.records, because, key.first, key.last)
+    yield _row("documents", "erase", len(hot.going), "" if hot.going else "none")
+    if hot.staying:
+        yield _row("documents", "stays", hot.staying, "their key stays")
+    if hot.unkeyed:
+        told = "sealed without a key of their own: they go with their month, or by `retention apply`"
+        yield _row("documents", "stays", hot.unkeyed, told)
+    go = alerts_may_go(plan, hot)
+    yield _row("alerts", "erase" if go else "stays", len(hot.alerts), "" if go else "something of the person stays")
+    yield _row("documents of others that name the person", "stays", hot.mentions, "they are theirs, too")
+    for what, because in BEYOND:
+        yield _row(what, "yours", None, because)
+
+
+def _row(what: str, state: str, records: int | None, because: str, first: str = "", last: str = "") -> dict[str, Any]:
+    return {"what": what, "state": state, "records": records, "first": first, "last": last, "because": because}

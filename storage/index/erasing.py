@@ -1,0 +1,178 @@
+"""The documents of a person: found by who acted, deleted one by one by their ids with an identity of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+import msgspec
+from elastic_transport import TransportError
+from elasticsearch import ApiError, AsyncElasticsearch
+
+from ingest.schema.envelope import Position
+from ingest.schema.errors import IndexUnavailable
+from storage.index.client import explain
+from storage.index.names import ALERT_DATASET, pattern
+from storage.index.search import Query, indices
+
+_PAGE: Final = 1000
+_KEEP_ALIVE: Final = "5m"
+_MOST: Final = 1000
+_WHO: Final = "skytrail.principal.key"
+_NAMES: Final = ("user.name", "user.email", "user.id")
+_NAMED_IN: Final = ("related.user", "user.name", "user.email", "user.id", "user.target.name", "user.effective.name")
+_GONE: Final = 404
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """Who acted, as documents tell it."""
+
+    subject: str
+    display: str
+    documents: int
+    first: str
+    last: str
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A document; `position` is None where it does not tell."""
+
+    index: str
+    id: str
+    position: Position | None
+
+
+async def known_as(client: AsyncElasticsearch, namespace: str, name: str) -> list[Known]:
+    """The keys of those who acted under a name, an e-mail address or an id.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer, or refuses.
+    """
+    names = [{"term": {each: {"value": name, "case_insensitive": True}}} for each in (*_NAMES, _WHO)]
+    names += [{"term": {"skytrail.principal.display": {"value": name, "case_insensitive": True}}}]
+    time = {"first": {"min": {"field": "@timestamp"}}, "last": {"max": {"field": "@timestamp"}}}
+    display = {"display": {"terms": {"field": "skytrail.principal.display", "size": 1}}}
+    who = {"who": {"terms": {"field": _WHO, "size": _MOST}, "aggs": {**time, **display}}}
+    found = await _counted(client, _events(namespace), {"bool": {"should": names, "minimum_should_match": 1}}, who)
+    return [
+        Known(
+            subject=each["key"],
+            display=next((shown["key"] for shown in each["display"]["buckets"]), ""),
+            documents=each["doc_count"],
+            first=each["first"].get("value_as_string", ""),
+            last=each["last"].get("value_as_string", ""),
+        )
+        for each in found.get("aggregations", {}).get("who", {}).get("buckets", [])
+    ]
+
+
+async def mentions(client: AsyncElasticsearch, namespace: str, subjects: Sequence[str]) -> int:
+    """How many documents of others name somebody by the names that the documents of their own tell.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer, or refuses.
+    """
+    own = {"terms": {_WHO: list(subjects)}}
+    asked = {each: {"terms": {"field": each, "size": _MOST}} for each in _NAMES}
+    told = (await _counted(client, _events(namespace), own, asked)).get("aggregations", {})
+    names = [bucket["key"] for each in told.values() for bucket in each["buckets"]]
+    if not names:
+        return 0
+    named = [{"terms": {each: names}} for each in _NAMED_IN]
+    query = {"bool": {"should": named, "minimum_should_match": 1, "must_not": [own]}}
+    return int((await _counted(client, _events(namespace), query, {}))["hits"]["total"]["value"])
+
+
+async def documents_of(
+    client: AsyncElasticsearch, namespace: str, subjects: Sequence[str], *, alerts: bool = False
+) -> AsyncIterator[Place]:
+    """Where the documents of those who acted are: events, or alerts about them.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer, or refuses.
+    """
+    looked_into = [pattern(ALERT_DATASET, namespace)] if alerts else _events(namespace)
+    try:
+        opened = await client.open_point_in_time(
+            index=looked_into, keep_alive=_KEEP_ALIVE, ignore_unavailable=True, expand_wildcards="open"
+        )
+        view, after = opened["id"], None
+        try:
+            while True:
+                answer = await client.search(
+                    pit={"id": view, "keep_alive": _KEEP_ALIVE},
+                    query={"terms": {_WHO: list(subjects)}},
+                    source_includes=["skytrail.kafka"],
+                    sort=[{"_shard_doc": "asc"}],
+                    size=_PAGE,
+                    search_after=after,
+                    track_total_hits=False,
+                    allow_partial_search_results=False,
+                )
+                view, hits = answer.get("pit_id", view), answer["hits"]["hits"]
+                for hit in hits:
+                    yield Place(hit["_index"], hit["_id"], _position(hit.get("_source", {})))
+                if len(hits) < _PAGE:
+                    return
+                after = hits[-1]["sort"]
+        finally:
+            await client.close_point_in_time(id=view)
+    except (ApiError, TransportError) as exc:
+        raise explain(exc, "looking for a person's documents", ",".join(looked_into)) from exc
+
+
+async def delete(client: AsyncElasticsearch, places: Sequence[Place]) -> int:
+    """Delete documents; those that are gone already are no fault. How many were there.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer, or refuses one: call it again.
+    """
+    deleted = 0
+    for start in range(0, len(places), _PAGE):
+        part = places[start : start + _PAGE]
+        lines = [{"delete": {"_index": each.index, "_id": each.id}} for each in part]
+        try:
+            answer = await client.bulk(operations=lines)
+        except (ApiError, TransportError) as exc:
+            raise explain(exc, "deleting a person's documents") from exc
+        results = [each["delete"] for each in answer["items"]]
+        wrong = [each for each in results if each.get("error")]
+        if wrong:
+            told = wrong[0]["error"]
+            raise IndexUnavailable(
+                f"deleting a person's documents: {len(wrong)} of {len(part)} were refused: {told.get('reason', told)}",
+                where=wrong[0]["_index"],
+                mend="mend what it says, then run the same command again",
+            )
+        deleted += sum(each["status"] != _GONE for each in results)
+    return deleted
+
+
+def _events(namespace: str) -> list[str]:
+    return indices(Query(namespace=namespace))
+
+
+async def _counted(
+    client: AsyncElasticsearch, looked_into: Sequence[str], query: dict[str, Any], aggregations: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        answer = await client.search(
+            index=list(looked_into),
+            query=query,
+            size=0,
+            aggs=aggregations or None,
+            track_total_hits=True,
+            ignore_unavailable=True,
+            allow_partial_search_results=False,
+        )
+    except (ApiError, TransportError) as exc:
+        raise explain(exc, "looking for a person's documents", ",".join(looked_into)) from exc
+    return dict(answer)
+
+
+def _position(source: dict[str, Any]) -> Position | None:
+    told = source.get("skytrail", {}).get("kafka", {})
+    try:
+        return Position(told["topic"], told["partition"], told["offset"], told["index"])
+    except KeyError:
+        return None

@@ -1,0 +1,206 @@
+"""What becomes of the records of one person: which keys can go now, which later, and what forbids it.
+
+A right to erasure gives way to a legal hold and to a legal minimum (GDPR Art. 17(3)(b), (e)); what the organisation
+promised itself gives way to it. A key opens all that its person did in a month, so one record that must stay keeps it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from ingest.formats.registry import format_named
+from ingest.schema.envelope import Position
+from ingest.schema.errors import ConfigError, RejectedRecord
+from storage.archive.manifest import canonical, digest, instant
+from storage.archive.people import Belonging
+from storage.retention.entries import Hold
+from storage.retention.holding import names_document, spans
+from storage.retention.record import State
+from storage.retention.verdict import Subject, bounds_of
+
+Fate = Literal["erase", "later", "held", "kept", "gone"]
+"""It goes; its month still runs; a hold, a legal minimum keeps it; it is gone already."""
+
+
+class KeyFate(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a person's key of one month.
+
+    Attributes:
+        records: Sealed under it.
+        first: Received first.
+        last: Received last.
+        because: In words, for what does not go.
+        until: When a legal minimum or the month ends.
+    """
+
+    key: str
+    fate: Fate
+    records: int
+    segments: int
+    first: str = ""
+    last: str = ""
+    because: str = ""
+    until: str = ""
+
+
+@dataclass(slots=True)
+class ErasurePlan:
+    """All keys of a person in a namespace.
+
+    Attributes:
+        places: Where the records of each key are.
+        holds: Ids of the holds that it was compared with, and how many policies.
+    """
+
+    namespace: str
+    keys: list[KeyFate]
+    places: dict[str, set[Position]]
+    holds: frozenset[str]
+    policies: int
+
+    @property
+    def going(self) -> list[str]:
+        """Ids of the keys that can go now."""
+        return sorted(each.key for each in self.keys if each.fate == "erase")
+
+    def unchanged(self, state: State) -> bool:
+        """Whether what could forbid it is still what it was."""
+        return self.holds == frozenset(each.id for each in state.open_holds()) and self.policies == len(state.policies)
+
+
+def subject_of_request(namespace: str, keys: Collection[str]) -> str:
+    """What people sign: the hex SHA-256 of namespace and keys."""
+    return digest(canonical({"keys": sorted(keys), "namespace": namespace}))
+
+
+@dataclass(slots=True)
+class _Seen:
+    records: int = 0
+    segments: set[tuple[str, int, int]] = field(default_factory=set)
+    places: set[Position] = field(default_factory=set)
+    first: dt.datetime | None = None
+    last: dt.datetime | None = None
+    gone: bool = False
+    held: str = ""
+    floor: tuple[dt.datetime, str] | None = None
+
+
+def plan_erasure(
+    namespace: str,
+    keys: Sequence[str],
+    belongings: Iterator[Belonging],
+    state: State,
+    now: dt.datetime,
+    in_use: Callable[[str], bool],
+) -> ErasurePlan:
+    """Decide about every key of a person.
+
+    Args:
+        namespace: Whose logs.
+        keys: Ids of all keys of the person.
+        belongings: What is sealed under them.
+        state: What is in force.
+        now: The present.
+        in_use: Whether something may still be sealed under a key.
+    """
+    seen = {key: _Seen() for key in keys}
+    holds, floors = state.open_holds(), _Floors(namespace, state, now)
+    for each in belongings:
+        _take(seen[each.key], each, holds, floors)
+    return ErasurePlan(
+        namespace,
+        [_fate(key, seen[key], running=in_use(key)) for key in sorted(seen)],
+        {key: each.places for key, each in seen.items()},
+        frozenset(hold.id for hold in holds),
+        len(state.policies),
+    )
+
+
+class _Floors:
+    """Legal minimums, one look per segment and data set."""
+
+    def __init__(self, namespace: str, state: State, now: dt.datetime) -> None:
+        self._namespace = namespace
+        self._state = state
+        self._now = now
+        self._known: dict[tuple[str, dt.datetime], tuple[dt.datetime, str] | None] = {}
+
+    def of(self, dataset: str, at: dt.datetime) -> tuple[dt.datetime, str] | None:
+        """The minimum that keeps longest what was received then; None where none does."""
+        day = at.replace(hour=23, minute=59, second=59, microsecond=0)
+        if (dataset, day) not in self._known:
+            subject = Subject(namespace=self._namespace, dataset=dataset, event=day, received=day)
+            found = [
+                (limit.at, limit.because)
+                for kind, limit in (bounds_of("cold", subject, self._state.policies, self._now))
+                if kind == "floor" and limit.at > self._now
+            ]
+            self._known[dataset, day] = max(found, default=None)
+        return self._known[dataset, day]
+
+
+def _take(seen: _Seen, one: Belonging, holds: Sequence[Hold], floors: _Floors) -> None:
+    """Add one record to what is known of its key."""
+    seen.records += 1
+    seen.places.add(one.position)
+    seen.segments.add((one.position.topic, one.position.partition, one.manifest.seq))
+    if one.body is None or one.header is None:
+        seen.gone = True
+        return
+    received = one.header.received_at
+    seen.first = min(received, seen.first or received)
+    seen.last = max(received, seen.last or received)
+    dataset, document, event = _document(one)
+    floor = floors.of(dataset, max(received, event))
+    if floor is not None and (seen.floor is None or floor > seen.floor):
+        seen.floor = floor
+    for hold in holds:
+        if document is None:
+            covered = spans(hold, dataset, None, received)
+        else:
+            covered = names_document(hold, document, dataset, event)
+        seen.held = hold.id if covered else seen.held
+
+
+def _document(one: Belonging) -> tuple[str, dict[str, object] | None, dt.datetime]:
+    """Data set, document and time of the event; no document where this build can't make one any more."""
+    if one.header is None or one.body is None:
+        raise ValueError("a record without a body has no document")
+    received = one.header.received_at
+    try:
+        form = format_named(one.header.format).within(one.header.context)
+    except ConfigError:
+        return one.header.format, None, received
+    try:
+        document = form.read(one.body).normalise()
+        return form.dataset, document, dt.datetime.fromisoformat(str(document["@timestamp"]))
+    except (RejectedRecord, KeyError, ValueError):
+        return form.dataset, None, received
+
+
+def _fate(key: str, seen: _Seen, *, running: bool) -> KeyFate:
+    fate: Fate = "erase"
+    because = until = ""
+    if seen.gone:
+        fate, because = "gone", "its key was destroyed before"
+    elif seen.held:
+        fate, because = "held", f"the legal hold {seen.held} covers one of its records"
+    elif seen.floor is not None:
+        fate, because, until = "kept", f"{seen.floor[1]} keeps one of its records", instant(seen.floor[0])
+    elif running:
+        fate, because = "later", "its month is not over for a day, so records are still sealed under it"
+    return KeyFate(
+        key=key,
+        fate=fate,
+        records=seen.records,
+        segments=len(seen.segments),
+        first=instant(seen.first) if seen.first else "",
+        last=instant(seen.last) if seen.last else "",
+        because=because,
+        until=until,
+    )
