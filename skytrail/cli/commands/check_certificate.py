@@ -1,4 +1,4 @@
-"""`skytrail check-certificate`: checks the certificate of a deletion offline, with pinned keys."""
+"""`skytrail check-certificate`: checks the certificate of a deletion or an erasure offline, with pinned keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check(
     authority: AuthorityOption = None,
     output: OutputOption = None,
 ) -> None:
-    """Check the certificate of a deletion: what it was, how long it was kept, by which rule and when it was destroyed.
+    """Check the certificate of a deletion or an erasure: what it was, by which rule it went, who agreed, and when.
 
     Needs no network, no service and no archive. Exits 0 if it holds, 1 if not. A pinned witness or authority must be
     in it. It tells of one deletion; that no hold was open then only the whole ledger tells (`skytrail verify`).
@@ -55,4 +55,7 @@ def check(
         say(f"wrong: {detail}")
     if checked.wrong:
         raise typer.Exit(Exit.FINDINGS)
-    say(f"it holds: {told['records']:,} records, kept until {told['kept_until']}, destroyed {told['destroyed_at']}")
+    if "records" in told:
+        say(f"it holds: {told['records']:,} records, kept until {told['kept_until']}, destroyed {told['destroyed_at']}")
+    else:
+        say(f"it holds: {told['what']}, destroyed from {told['destroyed_from']} on")

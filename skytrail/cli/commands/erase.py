@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from ingest.schema.errors import ConfigError, Refused
+from ingest.schema.errors import ConfigError, IntegrityError, Refused
 from skytrail.cli.approving import KeyFileOption, signing
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
+from skytrail.cli.places import opened
 from skytrail.erasing import Erasing, Hot, alerts_may_go, open_erasing
 from skytrail.recording import recorded
 from storage.archive.manifest import instant
@@ -24,6 +25,8 @@ from storage.index.erasing import Known, known_as
 from storage.retention.approval import Request, ask, read
 from storage.retention.erasing import ErasurePlan, subject_of_request
 from storage.retention.erasure_entry import enter_erasure, entered, needed_of
+from storage.verify.proof.certificate import make_erasure_certificate
+from storage.verify.proof.making import Unprovable
 
 COLUMNS = ("what", "state", "records", "first", "last", "because")
 FOUND = ("subject", "display", "documents", "first", "last")
@@ -45,6 +48,7 @@ def register(app: typer.Typer) -> None:
     group.command("plan")(erase_plan)
     group.command("request")(erase_request)
     group.command("apply")(erase_apply)
+    group.command("certificate")(erase_certificate)
     app.add_typer(group, name="erase")
 
 
@@ -164,6 +168,31 @@ def erase_apply(
     say("Next: skytrail erase certificate FILE, and clear what the rows call yours")
     if not alerts_may_go(after, left) or left.going or left.alerts:
         raise typer.Exit(Exit.INCOMPLETE)
+
+
+@recorded("erase.certificate", target="request", details=("namespace", "out"))
+def erase_certificate(
+    context: typer.Context,
+    request: Annotated[Path, typer.Argument(help="The request that was carried out.")],
+    namespace: NamespaceOption,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+) -> None:
+    """Write the certificate of an erasure: a third party checks it offline with a key of the ledger. It names nobody.
+
+    Examples:  skytrail erase certificate 17.request -n acme --out 17.proof  &&  skytrail check-certificate 17.proof
+    """
+    settings = context_of(context).settings
+    place, raw = opened(settings.archive_place), _read(request, namespace)
+    try:
+        made = make_erasure_certificate(place, namespace, settings.ledger.epoch, raw.decode())
+    except Unprovable as exc:
+        mend = "`skytrail erase apply` carries a request out; an earlier epoch: --config with its ledger.epoch"
+        raise ConfigError(f"certifying: {exc}", where=str(place), mend=mend) from exc
+    except (OSError, ValueError) as exc:
+        raise IntegrityError(f"certifying: {exc}", where=str(place), mend="run `skytrail verify`") from exc
+    body = made.encode()
+    out.write_bytes(body)
+    say(f"{len(body):,} bytes of {made.checkpoint.origin}; next: skytrail check-certificate {out} --key VKEY")
 
 
 def _opened(context: typer.Context, namespace: str, subjects: list[str]) -> Erasing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from storage.verify.reading import MANIFEST_SHAPE, canonical, document, sha256
 from storage.verify.scope import Scope
 
 _SLACK_S = 60.0
+_OF_A_PERSON = re.compile(r".+-[0-9a-f]{24}-[0-9a-f]{8}")
+"""Ids of the keys of people; those of months have no tag."""
 _APPROVERS = 2
 _HEAD = {"v": "number", "type": "text", "namespace": "text"}
 _TIMED = {**_HEAD, "at": "text", "builder": {"product": "text", "version": "text"}}
@@ -140,6 +143,8 @@ class Told:
                 yield self._wrong(index, "data keys are to be destroyed, and not two people approved it")
             case "shred":
                 self.shredded.update(value["keys"])
+                if any(map(_OF_A_PERSON.fullmatch, value["keys"])):
+                    self.retention.append((index, value))
             case other:
                 detail = f"an entry of the type {other[:40]!r}, which this version does not know"
                 yield self._wrong(index, detail, Kind.UNCHECKED)

@@ -16,7 +16,7 @@ from typing import Any
 from storage.verify.findings import Finding, Kind, Site
 from storage.verify.ledger.calendar import end_of, span_of_index
 from storage.verify.ledger.notes import parse_signature, parse_vkey
-from storage.verify.reading import canonical
+from storage.verify.reading import canonical, sha256
 
 _TIMED = {
     "v": "number",
@@ -61,6 +61,8 @@ _RAW = "skytrail.raw."
 RENAMED = {"aws.cloudwatch": "aws.cloudwatch_logs", "kubernetes.audit": "kubernetes.audit_logs"}
 """Data sets that are called otherwise than the format in the name of their topic."""
 _HEADING = "skytrail request v1"
+_LEAST = {"release": 2, "expiry": 0, "erasure": 1}
+"""People besides the one who asks, where a policy does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Lawful:
                 self._release(index, value)
             case "tombstone":
                 self._tombstone(index, value)
+            case "shred":
+                self._erasure(index, value)
             case _ if value["id"] not in self._stones:
                 self._wrong(index, f"a receipt for {value['id'][:100]!r}, which nothing announced")
 
@@ -152,7 +156,7 @@ class Lawful:
         stone = _Stone(index, value, self._policies, holds)
         # What the archive keeps when an index goes is not destroyed: nobody has to agree to it.
         kept = bool(value["index"]) and not value["dataset"].startswith("skytrail.")
-        if why := "" if kept else self._disapproved(value, "expiry"):
+        if why := "" if kept else self._disapproved(value, "expiry", None):
             self._wrong(index, f"a tombstone without its approvals: {why}")
         for row in value["segments"]:
             self.segments.setdefault((value["topic"], value["partition"], row["seq"]), stone)
@@ -215,18 +219,35 @@ class Lawful:
     def _release(self, index: int, value: dict[str, Any]) -> None:
         if value["id"] not in self._holds:
             self._wrong(index, f"the release of {value['id'][:100]!r}, which is no hold")
-        elif why := self._disapproved(value, "release"):
+        elif why := self._disapproved(value, "release", value["id"]):
             self._wrong(index, f"the release of {value['id'][:100]!r} counts for nothing: {why}")
         else:
             self._closed[value["id"]] = value["at"]
 
-    def _disapproved(self, value: dict[str, Any], action: str) -> str:
-        """Why the approvals that the policy in force asks for are not there; empty if they are."""
+    def _erasure(self, index: int, value: dict[str, Any]) -> None:
+        """An entry by which keys of people go: others agreed, and nothing held all of it."""
+        about = sha256(canonical({"keys": sorted(value["keys"]), "namespace": self.namespace}))
+        if why := self._disapproved(value, "erasure", about):
+            self._wrong(index, f"a person was to be erased without the approvals for it: {why}")
+        everything = {"datasets": ["*"], "since": None, "until": None, "principal": "", "account": "", "resource": ""}
+        for id_, hold in self._holds.items():
+            told = {name: hold["selector"].get(name, empty) for name, empty in everything.items()}
+            if id_ not in self._closed and told == everything:
+                self._wrong(index, f"a person was to be erased while the hold {id_} was open")
+
+    def _disapproved(self, value: dict[str, Any], action: str, subject: str | None) -> str:
+        """Why the approvals that the policy in force asks for are not there; empty if they are.
+
+        Args:
+            value: The entry with the request.
+            action: What must have been asked for.
+            subject: What it must be about; None: nobody compares it.
+        """
         if not self._policies:
             return "" if action == "expiry" else "no policy says who may agree"
         policy = self._policies[-1]["policy"]
         try:
-            needed = policy["approvals"][action]
+            needed = policy["approvals"].get(action, _LEAST[action])
             if not needed:
                 return ""
             text, _, lines = value["request"].rpartition("\n\n")
@@ -242,7 +263,7 @@ class Lawful:
                 if signature is not None and key.signed_bytes(message, signature.body):
                     signed.add(name)
             about = asked["action"] == action and asked["namespace"] == self.namespace
-            if not about or (action == "release" and asked["subject"] != value["id"]):
+            if not about or subject not in (None, asked["subject"]):
                 return "the request is about something else"
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             return f"the request can't be read: {exc!r}"

@@ -20,6 +20,7 @@ from storage.verify.ledger.retention import Lawful
 from storage.verify.ledger.tiles import Tiles
 from storage.verify.ledger.tree import leaf_hash, root_by_path
 from storage.verify.places import Place
+from storage.verify.proof import erasure
 from storage.verify.proof.checking import Checked, check_checkpoint
 from storage.verify.proof.making import Stamps, Unprovable, best_checkpoint, index_of
 from storage.verify.reading import MANIFEST_SHAPE, canonical, document, sha256
@@ -51,7 +52,8 @@ class Certificate:
     Attributes:
         checkpoint: Covers all entries.
         stamps: Name and RFC 3161 reply of its time stamps.
-        entries: The policy in force, the tombstone, the receipt, then the manifests of the segments.
+        entries: The policy in force, the tombstone, the receipt, then the manifests of the segments; or the policy
+            and the entry by which the keys of a person went.
     """
 
     checkpoint: Checkpoint
@@ -105,6 +107,12 @@ def make_certificate(place: Place, namespace: str, epoch: int, wanted: str) -> C
     return Certificate(best, stamps, tuple(proven))
 
 
+def make_erasure_certificate(place: Place, namespace: str, epoch: int, request: str) -> Certificate:
+    """The certificate of an erasure. Takes and raises as `entries_of_erasure`."""
+    checkpoint, stamps, entries = erasure.entries_of_erasure(place, namespace, epoch, request)
+    return Certificate(checkpoint, stamps, tuple(Proven(*each) for each in entries))
+
+
 def parse_certificate(raw: bytes) -> Certificate:
     """Read a certificate.
 
@@ -144,8 +152,14 @@ def check_certificate(certificate: Certificate, pins: Pins) -> tuple[Checked, di
             checked.wrong.append(f"entry {each.index} is not in the ledger")
     values = [document(each.entry, None)[0] or {} for each in certificate.entries]
     kinds = [str(value.get("type")) for value in values]
+    if kinds == erasure.KINDS:
+        namespace, indices = _namespace(certificate), [each.index for each in certificate.entries]
+        checked.wrong.extend(erasure.contradictions(namespace, indices, values))
+        return checked, {} if checked.wrong else erasure.told(certificate.checkpoint, values)
     if kinds[:3] != ["policy", "tombstone", "deleted"] or set(kinds[3:]) - {"segment"}:
-        checked.wrong.append("it does not consist of a policy, a tombstone, a receipt and segments")
+        checked.wrong.append(
+            "it consists neither of a policy, a tombstone, a receipt and segments nor of a policy and an erasure"
+        )
         return checked, {}
     checked.wrong.extend(_contradictions(certificate, values))
     return checked, _told(certificate, values)
@@ -175,14 +189,14 @@ def _entries(tiles: Tiles, wanted: str) -> list[tuple[int, bytes]]:
 
 def _contradictions(certificate: Certificate, values: list[dict[str, Any]]) -> Iterator[str]:
     policy, stone, receipt, *manifests = values
-    namespace = certificate.checkpoint.origin.split("/")[-2:-1]
-    if any([each.get("namespace")] != namespace for each in values):
+    namespace = _namespace(certificate)
+    if any(each.get("namespace") != namespace for each in values):
         yield "an entry is of another namespace than the ledger"
     if receipt.get("id") != stone.get("id"):
         yield "the receipt is that of another tombstone"
     if stone.get("policy") != sha256(canonical(policy.get("policy"))):
         yield "the policy is not the one that the tombstone names"
-    lawful = Lawful(namespace[0] if namespace else "")
+    lawful = Lawful(namespace)
     for proven, value in zip(certificate.entries[:3], values[:3], strict=True):
         lawful.take(proven.index, value)
     yield from (finding.detail for finding in lawful.findings)
@@ -199,6 +213,11 @@ def _contradictions(certificate: Certificate, values: list[dict[str, Any]]) -> I
         else:
             findings = lawful.judge(stone["topic"], stone["partition"], manifest, sha256(proven.entry), Site())
             yield from (f"segment {manifest['seq']}: {finding.detail}" for finding in findings)
+
+
+def _namespace(certificate: Certificate) -> str:
+    """Whose the ledger is, by its name."""
+    return next(iter(certificate.checkpoint.origin.split("/")[-2:-1]), "")
 
 
 def _told(certificate: Certificate, values: list[dict[str, Any]]) -> dict[str, Any]:
