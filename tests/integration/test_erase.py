@@ -137,6 +137,11 @@ class Scene:
             self.run("approve", out, "--by", name, "--key", str(self.root / f"{name}.pem"))
         return out
 
+    def verified(self) -> tuple[int, set[str]]:
+        """Exit code and kinds of findings; that no worker beats is none of them here."""
+        result = self.run("verify", "--index", "-o", "json", "--jobs", "1")
+        return result.exit_code, {each["kind"] for each in json.loads(result.stdout)["findings"]} - {"GAP"}
+
     async def documents(self) -> dict[str, int]:
         admin = AsyncElasticsearch(**self.admin)
         try:
@@ -195,6 +200,13 @@ def test_one_person_is_erased_everywhere_and_everybody_else_stays(scene: Scene) 
     bodies = [record.body for record in reader.records(scene.namespace)]
     assert len(bodies) == 18
     assert not any(b'"ann"' in body for body in bodies)
+    assert scene.verified() == (0, {"ERASED"})
+    out = str(scene.root / "17.proof")
+    scene.run("erase", "certificate", request, "-n", scene.namespace, "--out", out)
+    vkey = json.loads(scene.run("keys", "list", "-o", "json").stdout)[0]["vkey"]
+    certified = scene.run("check-certificate", out, "--key", vkey, "-o", "json")
+    assert certified.exit_code == 0, certified.stderr
+    assert json.loads(certified.stdout)["approvers"] == ["alice", "bob"]
     again = scene.run("erase", "apply", request, ANN, "-n", scene.namespace)  # as after a stop at the very end
     assert again.exit_code == 0, again.stderr
     (row,) = [each for each in scene.rows("erase", "plan", BOB) if each["what"].startswith("key")]

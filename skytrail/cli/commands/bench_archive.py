@@ -7,6 +7,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,14 @@ from skytrail.demo.processes import Processes
 from skytrail.settings import environment_without_settings
 
 
+class Keys(StrEnum):
+    """Under which data keys is sealed."""
+
+    NONE = "none"
+    MONTH = "month"
+    PERSON = "person"
+
+
 def register(_: typer.Typer) -> None:
     """Add the commands to the group `bench`."""
     group.command("seal")(bench_seal)
@@ -32,19 +41,22 @@ def register(_: typer.Typer) -> None:
 def bench_seal(
     context: typer.Context,
     events: Annotated[int, typer.Option(min=10_000, help="Generated events that wait in Kafka.")] = 400_000,
+    keys: Annotated[Keys, typer.Option(help="In the clear, under a key per month, or one per person and month.")] = (
+        Keys.NONE
+    ),
     output: OutputOption = None,
 ) -> None:
     """Events per second that the role seal takes from Kafka into the archive and its ledger; bytes stored per event.
 
     Starts engines and a role of its own and removes them with all they hold.
 
-    Examples:  skytrail bench seal   |   skytrail bench seal --events 1000000 -o json
+    Examples:  skytrail bench seal   |   skytrail bench seal --keys person -o json
     """
     machine = this_machine()
     say(f"Machine: {machine}")
     directory = context_of(context).settings.state_dir / "bench"
     with telling() as tell:
-        result = _seal(directory, events, tell)
+        result = _seal(directory, events, keys, tell)
     _emit(machine, [dataclasses.asdict(result)], sealing.rows([result]), "Role seal, from Kafka", output)
 
 
@@ -96,12 +108,13 @@ def _emit(
         emit_rows(rows, output, columns=tuple(rows[0]), title=title)
 
 
-def _seal(directory: Path, events: int, tell: sealing.Tell) -> sealing.Result:
+def _seal(directory: Path, events: int, keys: Keys, tell: sealing.Tell) -> sealing.Result:
     """Start engines, measure, and remove everything again, whatever happens."""
     with own_engines(directory, tell) as (settings, state):
         processes = Processes(directory / "logs", environment_without_settings())
         config = directory / "skytrail.toml"
-        config.write_bytes(msgspec.toml.encode({"state_dir": str(directory)}))
+        encryption = {} if keys is Keys.NONE else {"provider": "file", "subjects": keys is Keys.PERSON}
+        config.write_bytes(msgspec.toml.encode({"state_dir": str(directory), "archive": {"encryption": encryption}}))
 
         def start_role() -> dict[str, int]:
             processes.start("seal", ["--config", str(config), "worker", "seal"])
