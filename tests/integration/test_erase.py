@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 import json
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from ingest.schema.errors import ConfigError, IndexUnavailable, Refused
 from skytrail.cli.main import build
 from skytrail.data_keys import data_keys
 from skytrail.local.engines import EngineState
+from skytrail.reconciliation import IndexCheck
 from skytrail.settings import load
 from storage.archive.reader import ArchiveReader
 from storage.datakeys.keys import DataKeys
@@ -30,6 +32,10 @@ from storage.index.visibility import make_visible
 from storage.index.writer import Writer
 from storage.ledger.keyring import KeyRing
 from storage.ledger.notary import Notary, ready_keys, told_settings
+from storage.verify.findings import Kind, Summary
+from storage.verify.ledger.namespace import lawful_of
+from storage.verify.places import Directory
+from storage.verify.scope import Scope
 from streams.keep_out import nothing
 from streams.naming import namer
 from streams.preparing import Limits
@@ -139,8 +145,24 @@ class Scene:
 
     def verified(self) -> tuple[int, set[str]]:
         """Exit code and kinds of findings; that no worker beats is none of them here."""
-        result = self.run("verify", "--index", "-o", "json", "--jobs", "1")
+        result = self.run("verify", "-o", "json", "--jobs", "1")
         return result.exit_code, {each["kind"] for each in json.loads(result.stdout)["findings"]} - {"GAP"}
+
+    def compared(self) -> list[tuple[Kind, str]]:
+        """What the comparison of Elasticsearch with the archive finds in this namespace."""
+        summary, now = Summary(), dt.datetime.now(dt.UTC)
+        store = open_store(self.root / "archive")
+        check = IndexCheck(
+            self.settings,
+            store,
+            Scope(),
+            now,
+            summary,
+            lambda _: None,
+            namespaces=(self.namespace,),
+            lawful=functools.partial(lawful_of, Directory(self.root / "archive")),
+        )
+        return [(each.kind, each.detail) for each in check.check()]
 
     async def documents(self) -> dict[str, int]:
         admin = AsyncElasticsearch(**self.admin)
@@ -201,6 +223,7 @@ def test_one_person_is_erased_everywhere_and_everybody_else_stays(scene: Scene) 
     assert len(bodies) == 18
     assert not any(b'"ann"' in body for body in bodies)
     assert scene.verified() == (0, {"ERASED"})
+    assert scene.compared() == []
     out = str(scene.root / "17.proof")
     scene.run("erase", "certificate", request, "-n", scene.namespace, "--out", out)
     vkey = json.loads(scene.run("keys", "list", "-o", "json").stdout)[0]["vkey"]
@@ -261,5 +284,6 @@ def test_stopped_between_key_and_documents_it_is_finished_by_the_same_command(
             scene.run("erase", "apply", request, ANN, "-n", scene.namespace)
     assert scene.keys().of_subject(scene.namespace, ANN) == []
     assert asyncio.run(scene.documents())[ANN] == 13
+    assert {kind for kind, _ in scene.compared()} == {Kind.KEPT}
     assert scene.run("erase", "apply", request, ANN, "-n", scene.namespace).exit_code == 0
     assert ANN not in asyncio.run(scene.documents())
