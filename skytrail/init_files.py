@@ -29,7 +29,7 @@ PASSWORD_BYTES: Final = 24
 CERTIFICATE_DAYS: Final = 825
 ENVIRONMENT_FILE: Final = ".env"
 SETTINGS_FILE: Final = "skytrail.toml"
-DUTIES: Final = ("BOOTSTRAP", "INDEXER", "ALERTER", "READER", "ANALYST", "RETENTION", "AUDITOR")
+DUTIES: Final = ("BOOTSTRAP", "INDEXER", "ALERTER", "READER", "ANALYST", "RETENTION", "ERASER", "AUDITOR")
 _WEBHOOK_HOSTS: Final = ("localhost", "127.0.0.1", "kubernetes-webhook")
 
 _ENVIRONMENT: Final = """\

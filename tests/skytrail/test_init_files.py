@@ -38,7 +38,7 @@ def test_every_call_makes_other_secrets() -> None:
 
 def test_passwords_have_192_bits_and_differ_from_each_other() -> None:
     found = [value for name, value in _variables(environment(NOW)).items() if "PASSWORD" in name]
-    assert len(found) == len(set(found)) == 9
+    assert len(found) == len(set(found)) == 10
     assert all(len(value) == 32 for value in found)
 
 
