@@ -1,7 +1,7 @@
 """Whose a record is: the key of who acted, if that may be a person.
 
 A record of an administrator about a user is the administrator's. What can't be read, what nobody did, and what services
-did is nobody's, and goes with its month.
+did is nobody's, and goes with its month. A dead letter is of the same subject as the record in it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ingest.formats.registry import format_named
+from ingest.schema import dead_letter
 from ingest.schema.envelope import Header
-from ingest.schema.errors import ConfigError, RejectedRecord
+from ingest.schema.errors import ConfigError, RejectedRecord, UnsupportedEnvelope
+
+
+def as_received(header: Header | None, record: bytes) -> tuple[Header | None, bytes]:
+    """The record and its header; of a dead letter those in it. No header where nothing tells of one."""
+    if header is not None:
+        return header, record
+    try:
+        letter = dead_letter.decode(record)
+    except UnsupportedEnvelope:
+        return None, record
+    return letter.header, letter.body
+
 
 SubjectOf = Callable[[Header | None, bytes], str]
 """(what the envelope said, a record) → its subject; empty: nobody's."""
@@ -25,6 +38,7 @@ _NOBODY = frozenset({"service", "service_account", "service_principal", "account
 
 def principal_of(header: Header | None, record: bytes) -> str:
     """`skytrail.principal.key` of a record, as its document has it; empty where it is nobody's. Never raises."""
+    header, record = as_received(header, record)
     if header is None:
         return ""
     try:

@@ -18,6 +18,7 @@ from ingest.schema.envelope import Position
 from ingest.schema.errors import ConfigError, RejectedRecord
 from storage.archive.manifest import canonical, digest, instant
 from storage.archive.people import Belonging
+from storage.archive.subjects import as_received
 from storage.retention.entries import Hold
 from storage.retention.holding import names_document, spans
 from storage.retention.record import State
@@ -149,13 +150,12 @@ def _take(seen: _Seen, one: Belonging, holds: Sequence[Hold], floors: _Floors) -
     seen.records += 1
     seen.places.add(one.position)
     seen.segments.add((one.position.topic, one.position.partition, one.manifest.seq))
-    if one.body is None or one.header is None:
+    if one.body is None:
         seen.gone = True
         return
-    received = one.header.received_at
+    dataset, document, event, received = _document(one, one.body)
     seen.first = min(received, seen.first or received)
     seen.last = max(received, seen.last or received)
-    dataset, document, event = _document(one)
     floor = floors.of(dataset, max(received, event))
     if floor is not None and (seen.floor is None or floor > seen.floor):
         seen.floor = floor
@@ -167,20 +167,25 @@ def _take(seen: _Seen, one: Belonging, holds: Sequence[Hold], floors: _Floors) -
         seen.held = hold.id if covered else seen.held
 
 
-def _document(one: Belonging) -> tuple[str, dict[str, object] | None, dt.datetime]:
-    """Data set, document and time of the event; no document where this build can't make one any more."""
-    if one.header is None or one.body is None:
-        raise ValueError("a record without a body has no document")
-    received = one.header.received_at
+def _document(one: Belonging, body: bytes) -> tuple[str, dict[str, object] | None, dt.datetime, dt.datetime]:
+    """Data set, document, time of the event and of its receipt; no document where this build can't make one any more.
+
+    A dead letter counts as the record in it: what a policy says of the letters themselves is less than a legal minimum.
+    """
+    header, record = as_received(one.header, body)
+    if header is None:
+        sealed = dt.datetime.fromisoformat(one.manifest.sealed_at)
+        return one.position.topic, None, sealed, sealed
+    received = header.received_at
     try:
-        form = format_named(one.header.format).within(one.header.context)
+        form = format_named(header.format).within(header.context)
     except ConfigError:
-        return one.header.format, None, received
+        return header.format, None, received, received
     try:
-        document = form.read(one.body).normalise()
-        return form.dataset, document, dt.datetime.fromisoformat(str(document["@timestamp"]))
+        document = form.read(record).normalise()
+        return form.dataset, document, dt.datetime.fromisoformat(str(document["@timestamp"])), received
     except (RejectedRecord, KeyError, ValueError):
-        return form.dataset, None, received
+        return form.dataset, None, received, received
 
 
 def _fate(key: str, seen: _Seen, *, running: bool) -> KeyFate:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.schema.dead_letter import DeadLetter, encode
 from ingest.schema.errors import IntegrityError, Refused
 from storage.archive import frames, grouped
 from storage.archive.encryption import Cipher, Location
@@ -138,6 +139,13 @@ def test_a_table_that_was_changed_is_refused_by_name(tmp_path: Path):
     file.write_bytes(file.read_bytes().replace(b'"v":1', b'"v":1,"x":2'))
     with pytest.raises(IntegrityError, match="table of subjects' keys"):
         read(tmp_path, keys)
+
+
+def test_a_dead_letter_is_of_the_person_whose_record_is_in_it():
+    letter = DeadLetter(
+        stage="index", reason="x", message="x", refused_at=START, body=did("ann", 1), size=1, header=header()
+    )
+    assert principal_of(None, encode(letter)) == ANN
 
 
 def test_services_and_what_can_not_be_read_are_nobodys():
