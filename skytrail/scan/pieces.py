@@ -22,7 +22,7 @@ from ingest.parsing.body_shape import Shape, is_gzip, shape_of
 from ingest.schema.envelope import Context
 from ingest.schema.errors import ConfigError, IntegrityError, MalformedBody, SkytrailError, StoreUnavailable
 from skytrail.scan.bodies import BODY_BYTES, DOCUMENT_BYTES, bodies, inflated, is_zstd, keys_of
-from skytrail.scan.objects import SCHEME, chunks
+from skytrail.scan.objects import chunks
 from skytrail.scan.prefetch import Prefetch
 from skytrail.scan.sources import Source
 from storage.archive.opening import archive_at
@@ -213,7 +213,7 @@ def _of_archive(
     keys: Callable[[], DataKeys | None],
 ) -> Iterator[Piece]:
     """Records of every raw topic and partition, each a file of its own; the format is the envelope's."""
-    address = source.name if source.name.startswith(SCHEME) else str(source.path)
+    address = source.address or (str(source.path) if source.path.parts else source.name)
     reader = ArchiveReader(archive_at(address), keys(), functools.partial(_destroyed, place_at(address)))
     formats = (format_name,) if format_name else tuple(all_formats())
     received_since = since - _MOST_AHEAD if since else None

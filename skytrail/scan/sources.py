@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ingest.schema.errors import ConfigError
+from ingest.schema.errors import ConfigError, StoreUnavailable
 from skytrail.scan.objects import SCHEME, listed
+from storage.archive.opening import archive_at
 
 STDIN = "-"
-_REMOTE = ("gs://", "azure://", "az://", "abfs://", "http://", "https://")
+_ARCHIVES = ("gs://", "azure://")
+_REMOTE = ("az://", "abfs://", "http://", "https://")
 _GLOB = frozenset("*?[")
 _MANIFEST = re.compile(r"[^/]+/seg/[^/]+/\d+/\d{12}\.manifest\.json")
 
@@ -27,6 +29,7 @@ class Source:
 
     Attributes:
         name: As results name it; of an archive in a bucket its address, and `path` says nothing.
+        address: Where such an archive is opened; empty: at `name`.
         size: Bytes on disk; 0 where nobody knows.
         fault: Why it can't be read; it is told and not opened.
     """
@@ -36,6 +39,7 @@ class Source:
     name: str
     size: int = 0
     fault: str = ""
+    address: str = ""
 
 
 def find(paths: Iterable[str]) -> list[Source]:
@@ -67,9 +71,12 @@ def _of(given: str) -> Iterator[Source]:
     if given.startswith(SCHEME):
         yield from _objects(given)
         return
+    if given.startswith(_ARCHIVES):
+        yield _archive(given)
+        return
     if given.lower().startswith(_REMOTE):
         raise ConfigError(
-            "looking for input: of remote stores only S3 can be scanned (s3://bucket/prefix)",
+            "looking for input: of remote stores only S3 can be scanned (s3://bucket/prefix), and archives of ours",
             where=given,
             mend="copy the objects first and scan the directory",
         )
@@ -96,6 +103,22 @@ def _objects(address: str) -> Iterator[Source]:
         yield Source("archive", Path(), address, sum(size for _, size in found))
         return
     yield from (Source("object", Path(), name, size) for name, size in found)
+
+
+def _archive(address: str) -> Source:
+    """An archive of ours on Azure or Google Cloud."""
+    try:
+        store = archive_at(address)
+        found = any(store.folders(f"{namespace}/seg/") for namespace in store.folders(""))
+    except StoreUnavailable as exc:
+        raise ConfigError(f"looking for input: {exc.what}", where=exc.where or address, mend=exc.mend) from exc
+    if not found:
+        raise ConfigError(
+            "looking for input: there is no archive of ours, and other objects are read from S3 alone",
+            where=address,
+            mend="correct the address (azure://account/container/prefix, gs://bucket/prefix) or copy the objects first",
+        )
+    return Source("archive", Path(), address.partition("?")[0], address=address)
 
 
 def _below(path: Path) -> Iterator[Source]:

@@ -38,7 +38,7 @@ InputArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="PATH…",
-        help="Files (also gzip, zstd), directories, patterns, s3://bucket/prefix, an archive of ours, or - for stdin.",
+        help="Files (also gzip, zstd), directories, patterns, s3://bucket/prefix, archives of ours, - for stdin.",
     ),
 ]
 FormatOption = Annotated[

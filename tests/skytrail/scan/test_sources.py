@@ -49,7 +49,7 @@ def test_what_does_not_exist_is_refused(tree: Path, path: str) -> None:
 
 def test_a_bucket_elsewhere_than_on_s3_is_refused_with_what_to_do() -> None:
     with pytest.raises(ConfigError) as refused:
-        find(["gs://bucket/logs/"])
+        find(["abfs://bucket/logs/"])
     assert "copy the objects first" in refused.value.mend
 
 
