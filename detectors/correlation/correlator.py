@@ -256,7 +256,7 @@ class Correlator:
 
     def _tell(self, key: Key, correlation: Correlation, alerts: Iterable[Alert], found: Found) -> None:
         for alert in alerts:
-            if not correlation.silent:
+            if alert.events and not correlation.silent:
                 found.tell(key, correlation, alert)
             found.chained.extend(self._router.chained(correlation, alert))
 

@@ -36,7 +36,7 @@ class Group:
         """Keep a signal; its place, or None when it is kept already."""
         entries = self.state.entries
         rule = self.correlation.rules.index(signal.rule)
-        entry = Entry(signal.at, signal.member, rule, signal.event, signal.values, signal.unit)
+        entry = Entry(signal.at, signal.member, rule, signal.event, signal.values, signal.unit, 0, signal.brought)
         if not entries or entries[-1].at < signal.at:
             place = len(entries)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -20,6 +20,8 @@ MAX_KEPT = 20_000  # the state of a group must fit into a Kafka message
 KEPT = 500  # signals per group
 KEPT_NUMBERS = 2000
 MAX_CHAIN = 32  # correlations upon each other
+COUNTING_EACH = NUMERIC | {"rate", "new_terms"}
+"""Kinds that take each signal for a match of its own, also where several are one match with several values."""
 _NEVER = Or(())
 
 
@@ -50,7 +52,11 @@ def link(drafts: Iterable[Draft], rules: Mapping[str, Rule]) -> Linked:
     for draft in linker.drafts:
         linker.link(draft, ())
     by_identity = {id(draft): draft for draft in linker.drafts}
-    pairs = tuple((by_identity[key], one) for key, one in linker.done.items())
+    brought = _brought(linker.done.values())
+    pairs = tuple(
+        (by_identity[key], replace(one, brought=brought[one.id]) if one.id in brought else one)
+        for key, one in linker.done.items()
+    )
     return Linked(pairs, tuple(linker.refused.values()))
 
 
@@ -62,6 +68,7 @@ class _Linker:
         self.rules = rules
         self.done: dict[int, Correlation] = {}
         self.refused: dict[int, Refused] = {}
+        self._known: dict[str, Correlation] = {}
         self._named: dict[str, Draft] = {}
         for draft in drafts:
             for name in draft.names:
@@ -81,7 +88,8 @@ class _Linker:
         try:
             targets = [self._target(draft, reference, above) for reference in draft.references]
             if id(draft) not in self.refused:
-                self.done[id(draft)] = _joined(draft, targets)
+                joined = self.done[id(draft)] = _joined(draft, targets, self._known)
+                self._known[joined.id] = joined
         except Exception as exc:  # noqa: BLE001 - no correlation may keep the others from being loaded
             self.refused[id(draft)] = Refused(draft, refusal_of(draft, exc))
         return self.done.get(id(draft))
@@ -103,8 +111,8 @@ class _Linker:
         self.refused[id(draft)] = Refused(draft, _refusal(draft, place, why))
 
 
-def _joined(draft: Draft, targets: Sequence[Rule | Correlation]) -> Correlation:
-    """The correlation of a draft and what it refers to."""
+def _joined(draft: Draft, targets: Sequence[Rule | Correlation], known: Mapping[str, Correlation]) -> Correlation:
+    """The correlation of a draft and what it refers to; `known` are the correlations below, at any depth."""
     ids = tuple(target.id for target in targets)
     if len(set(ids)) != len(ids):
         raise _refusal(draft, "rules", "two references lead to one rule")
@@ -144,17 +152,60 @@ def _joined(draft: Draft, targets: Sequence[Rule | Correlation]) -> Correlation:
         state_version=_state_version(draft, rule),
     )
     for one in below:
-        _fits(draft, made, one)
+        _fits(draft, made, one, known)
     return made
 
 
-def _fits(draft: Draft, made: Correlation, below: Correlation) -> None:
-    """Refuse fields that a match of a correlation does not have: it has those it groups by, and those it carries."""
-    for place, names in (("group-by", made.group_by), ("condition.field", made.fields)):
-        for name in names:
-            field = made.field_for(name, below.id)
-            if field not in below.group_by and field not in below.carry:
-                raise _refusal(draft, place, f"{below.id} neither groups by {field} nor has it in `carry`")
+def _fits(draft: Draft, made: Correlation, below: Correlation, known: Mapping[str, Correlation]) -> None:
+    """Refuse fields that matches of a correlation can't have, or not one value of where one is asked for."""
+    for name in made.fields:
+        field = made.field_for(name, below.id)
+        if not below.gives(field):
+            why = f"{below.id} neither groups by {field} nor has it in `carry`: a match has no one value to compare"
+            raise _refusal(draft, "condition.field", why)
+    seen: set[tuple[str, str]] = set()
+    for name in made.group_by:
+        why = _obstacle(below, made.field_for(name, below.id), known, seen)
+        if why:
+            raise _refusal(draft, "group-by", why)
+
+
+def _obstacle(below: Correlation, field: str, known: Mapping[str, Correlation], seen: set[tuple[str, str]]) -> str:
+    """Why matches of a correlation can't bring a field; empty when each gives it, or the matches below bring it.
+
+    Args:
+        seen: What was looked into already, and had none.
+    """
+    if below.gives(field) or (below.id, field) in seen:
+        return ""
+    seen.add((below.id, field))
+    for name in below.rules:
+        deeper, wanted = known.get(name), below.field_for(field, name)
+        if name not in below.chained or deeper is None or deeper.gives(wanted):
+            continue
+        if below.kind in COUNTING_EACH:
+            return (
+                f"{below.id} neither groups by {field} nor has it in `carry`, and can't hand it on from {name}: "
+                f"a match there may bring several values of {wanted}, and {below.kind} would take each for a match"
+            )
+        why = _obstacle(deeper, wanted, known, seen)
+        if why:
+            return why
+    return ""
+
+
+def _brought(linked: Iterable[Correlation]) -> dict[str, tuple[str, ...]]:
+    """Id → fields that the matches of a correlation have to bring for those above; given each behind those below."""
+    order = list(linked)
+    known = {one.id: one for one in order}
+    wanted: dict[str, set[str]] = {}
+    for one in reversed(order):
+        for name in one.chained:
+            fields = {one.field_for(each, name) for each in (*one.group_by, *wanted.get(one.id, ()))}
+            foreign = {field for field in fields if not known[name].gives(field)}
+            if foreign:
+                wanted.setdefault(name, set()).update(foreign)
+    return {name: tuple(sorted(fields)) for name, fields in wanted.items()}
 
 
 def _state_version(draft: Draft, rule: Rule) -> str:

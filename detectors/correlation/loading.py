@@ -79,7 +79,7 @@ def load_correlations(
         try:
             tests = tests_of(draft.document, draft.where)
             results = run_correlation_tests(one, tests, below, bases, formats) if prove(draft.where) else []
-            oddities = tuple(_oddities(one, plain, formats))
+            oddities = tuple(_oddities(one, plain, known, formats))
         except Exception as exc:  # noqa: BLE001 - no correlation may keep the others from being loaded
             yield draft, refusal_of(draft, exc)
             continue
@@ -89,32 +89,51 @@ def load_correlations(
         yield refused.draft, refused.error
 
 
-def _below(one: Correlation, known: Mapping[str, Correlation]) -> Iterator[Correlation]:
-    """The correlations that one builds upon, deepest first, each once."""
-    seen: dict[str, Correlation] = {}
+def _below(
+    one: Correlation, known: Mapping[str, Correlation], seen: dict[str, Correlation] | None = None
+) -> Iterable[Correlation]:
+    """The correlations that one builds upon, deepest first, each once and looked into once."""
+    seen = {} if seen is None else seen
     for name in one.rules:
-        if name in known:
-            seen |= {deeper.id: deeper for deeper in _below(known[name], known)}
-            seen.setdefault(name, known[name])
-    yield from seen.values()
+        if name in known and name not in seen:
+            _below(known[name], known, seen)
+            seen[name] = known[name]
+    return seen.values()
 
 
-def _oddities(one: Correlation, plain: Mapping[str, Rule], formats: Mapping[str, Format]) -> Iterator[str]:
+def _oddities(
+    one: Correlation, plain: Mapping[str, Rule], known: Mapping[str, Correlation], formats: Mapping[str, Format]
+) -> Iterator[str]:
     """Fields that no event of a rule can have: such a match is never counted."""
     everywhere: list[Format] = []
     for name in one.rules:
         rule = plain.get(name)
-        if rule is None:
-            everywhere = list(formats.values())
-            continue
-        readers = formats_of(rule, formats)
-        everywhere += readers
+        everywhere += list(formats.values()) if rule is None else formats_of(rule, formats)
         for field in (*one.group_by, *one.fields):
             wanted = one.field_for(field, name)
-            if not any(fills(reader, wanted) for reader in readers):
-                yield f"no event of the rule {name} has the field {wanted}: its matches are left out"
+            if not _has(name, wanted, plain, known, formats, set()):
+                what = "event of the rule" if name in plain else "match of the correlation"
+                yield f"no {what} {name} has the field {wanted}: its matches are left out"
     for place in field_places(one.rule.reason):
         for field in place.split("|"):
             wanted = SHORTHANDS.get(field, field)
             if field not in PLACES and not any(fills(reader, wanted) for reader in everywhere):
                 yield f"the reason reads the field {wanted}, which no event has"
+
+
+def _has(
+    name: str,
+    field: str,
+    plain: Mapping[str, Rule],
+    known: Mapping[str, Correlation],
+    formats: Mapping[str, Format],
+    seen: set[tuple[str, str]],
+) -> bool:
+    """Whether an event of a rule, or of one that a correlation builds upon, can have a field; `seen` were asked."""
+    if (name, field) in seen:
+        return False
+    seen.add((name, field))
+    if name in plain:
+        return any(fills(reader, field) for reader in formats_of(plain[name], formats))
+    below = known[name]
+    return any(_has(each, below.field_for(field, each), plain, known, formats, seen) for each in below.rules)

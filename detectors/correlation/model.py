@@ -146,7 +146,8 @@ class Correlation:
         aliases: Name → rule id → field.
         lateness_ms: How late a signal may be; contains the delay of the correlations it builds upon.
         cell_ms: Length of an alert.
-        carry: Fields that correlations upon it may use, beside those it groups by.
+        carry: Fields that correlations upon it use as the match has them that completes this one.
+        brought: Other fields that correlations upon it group by: each match brings its values.
         fields: Fields of the values that are counted or computed with.
         percentile: Of `value_percentile`; None: the share in percent that the match's value has in its window.
         at_once: See above.
@@ -169,6 +170,7 @@ class Correlation:
     chained: frozenset[str] = frozenset()
     aliases: Mapping[str, Mapping[str, str]] | None = None
     carry: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     threshold: Threshold | None = None
     percentile: int | None = None
@@ -200,6 +202,10 @@ class Correlation:
     def counts_units(self) -> bool:
         """Whether several signals may be one (matches of one alert of another correlation)."""
         return bool(self.chained)
+
+    def gives(self, name: str) -> bool:
+        """Whether each match of it has one value of a field."""
+        return name in self.group_by or name in self.carry
 
     def field_for(self, name: str, rule_id: str) -> str:
         """The field that an alias or a plain name means in the events of a rule."""

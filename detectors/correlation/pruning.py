@@ -80,8 +80,10 @@ def _repeating(correlation: Correlation) -> bool:
 
 def _sorts(correlation: Correlation, entry: Entry) -> tuple[Hashable, ...]:
     if correlation.kind == "value_count":
-        return entry.values
-    return (entry.unit,) if correlation.kind == "event_count" else (entry.rule,)
+        said: tuple[Hashable, ...] = entry.values
+    else:
+        said = (entry.unit,) if correlation.kind == "event_count" else (entry.rule,)
+    return tuple((each, entry.brought) for each in said) if entry.brought else said
 
 
 def _following(sorts: Sequence[tuple[Hashable, ...]]) -> list[list[int | None]]:

@@ -7,6 +7,7 @@ first minutes of a bucket wait until the one before is over.
 
 from __future__ import annotations
 
+from detectors.correlation.bringing import brought_in
 from detectors.correlation.gauges import quantile
 from detectors.correlation.group import Group
 from detectors.correlation.model import DAY_MS, Correlation, Rate
@@ -48,7 +49,7 @@ def settle_rate(group: Group, clock: int) -> list[Alert]:
             found = counts.get(bucket, 0) + len(entries)
             baseline = _baseline(rules, counts, state.first, bucket)
             if baseline is not None and found >= rules.minimum and found > rules.factor * baseline:
-                alert = _alert(bucket * width, entries, found, state.face)
+                alert = _alert(correlation, bucket * width, entries, found, state.face)
                 alerts += [alert] if alert.events else []
         if bucket < over:
             counts[bucket] = counts.get(bucket, 0) + len(entries)
@@ -82,7 +83,7 @@ def _baseline(rules: Rate, counts: dict[int, int], first: int, bucket: int) -> f
     return quantile(sorted(float(counts.get(number, 0)) for number in range(start, bucket)), rules.quantile)
 
 
-def _alert(start: int, entries: list[Entry], found: int, face: Signal) -> Alert:
+def _alert(correlation: Correlation, start: int, entries: list[Entry], found: int, face: Signal) -> Alert:
     """The alert of a bucket; marks in the entries that it knows them."""
     news = tuple(entry for entry in entries if not entry.told)
     for entry in entries:
@@ -100,4 +101,5 @@ def _alert(start: int, entries: list[Entry], found: int, face: Signal) -> Alert:
         seen=tuple(entries) if opens else news,
         measure=float(found),
         fired=(fired,) if opens else (),
+        reached=tuple((fired, each) for each in brought_in(news, 0, len(news))) if correlation.brought else (),
     )

@@ -12,6 +12,8 @@ from detectors.detection import EventRef, Principal
 OWN_CELL = 1
 NEXT_CELL = 2
 FIRED = 4
+Brought = tuple[tuple[str, tuple[str, ...]], ...]
+"""Fields with the values of one match, as JSON texts: what correlations above group by, and this one does not."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +31,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         context: Parts of the event that an alert repeats.
         lineage: With `form` and `wording`: what its maker knew of the correlation (`succession.py`); empty before.
         taken: When its maker took the rule set `ruleset_version`, ms.
+        brought: Values of the fields `Correlation.brought`.
     """
 
     correlation: str
@@ -50,6 +53,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     form: str = ""
     wording: str = ""
     taken: int = 0
+    brought: Brought = ()
 
     @property
     def group(self) -> str:
@@ -65,6 +69,7 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
         unit: What a count counts once, see `Signal.unit`.
         told: Of which alerts it is a member already (`OWN_CELL`: that of its own time), and whether its window `FIRED`.
             The only attribute that changes.
+        brought: As in the signal.
     """
 
     at: int
@@ -74,11 +79,15 @@ class Entry(msgspec.Struct, array_like=True, gc=False):
     values: tuple[str | float, ...] = ()
     unit: str = ""
     told: int = 0
+    brought: Brought = ()
 
     @property
-    def place(self) -> tuple[int, str, int]:
-        """Where it stands among the others; equal for the same signal only."""
-        return self.at, self.member, self.rule
+    def place(self) -> tuple[int, str, int, Brought]:
+        """Where it stands among the others; equal for the same signal only.
+
+        A match of a correlation stands once for each value that it brings, one of an event once, whatever it brings.
+        """
+        return self.at, self.member, self.rule, self.brought if self.unit != self.member else ()
 
 
 class GroupState(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -134,6 +143,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         seen: Every match in the satisfying window, when `opens`; its `events` otherwise.
         measure: The number that was compared, when there is one.
         fired: The matches that satisfy the condition since this step; correlations build upon them.
+        reached: Where matches bring values: matches that satisfy the condition, each with what a match of its window
+            brings; some may have been told before.
     """
 
     cell: str
@@ -145,3 +156,4 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     seen: tuple[Entry, ...] = ()
     measure: float | None = None
     fired: tuple[Entry, ...] = ()
+    reached: tuple[tuple[Entry, Brought], ...] = ()

@@ -85,7 +85,7 @@ def _by_time(signal: Signal) -> tuple[int, str]:
 
 def _alert(correlation: Correlation, signal: Signal, value: str) -> Alert:
     rule = correlation.rules.index(signal.rule)
-    told = (Entry(signal.at, signal.member, rule, signal.event, (value,), signal.unit),)
+    told = (Entry(signal.at, signal.member, rule, signal.event, (value,), signal.unit, 0, signal.brought),)
     return Alert(
         cell=f"{signal.at // DAY_MS} {value}",
         at=signal.at,
@@ -95,6 +95,7 @@ def _alert(correlation: Correlation, signal: Signal, value: str) -> Alert:
         signal=signal,
         seen=told,
         fired=told,
+        reached=((told[0], signal.brought),) if correlation.brought else (),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
+from detectors.correlation.bringing import Late, brought_in
 from detectors.correlation.conditions import Window, begin_of, end_of, satisfying
 from detectors.correlation.group import Group, at_of
-from detectors.correlation.state import FIRED, NEXT_CELL, OWN_CELL, Alert, Entry, GroupState, Signal
+from detectors.correlation.state import FIRED, NEXT_CELL, OWN_CELL, Alert, Brought, Entry, GroupState, Signal
 
 
 def take_at_once(group: Group, signal: Signal) -> list[Alert]:
@@ -96,6 +97,7 @@ class _Told:
     opens: bool
     news: list[int] = field(default_factory=list)
     fired: list[int] = field(default_factory=list)
+    reached: list[tuple[int, Brought]] = field(default_factory=list)
 
 
 def _decide(group: Group, places: range, signal: Signal, *, new: int | None) -> list[Alert]:
@@ -111,11 +113,15 @@ def _decide(group: Group, places: range, signal: Signal, *, new: int | None) -> 
         One alert per cell, the earliest first.
     """
     entries, found = group.state.entries, dict[int, _Told]()
+    late: Late | None = None
     begin = places.start
     while begin < places.stop:
         end = end_of(entries, begin)
         if new is not None and _fired(group, begin, end):
             _join(group, begin, end, new, found)
+            if group.correlation.brought:
+                late = late or Late(entries, new, group.correlation.timespan_ms)
+                _reach(group, begin, end, late, found)
         else:
             _judge(group, begin, end, found)
         begin = end
@@ -148,6 +154,14 @@ def _join(group: Group, begin: int, end: int, new: int, found: dict[int, _Told])
         told.fired.append(new)
 
 
+def _reach(group: Group, begin: int, end: int, late: Late, found: dict[int, _Told]) -> None:
+    """Tell correlations above what an entry brings to an instant that fired before it."""
+    reached = list(late.reached(begin, end))
+    if reached:
+        cell = group.state.entries[begin].at // group.correlation.cell_ms
+        found.setdefault(cell, _Told(begin, begin, end, measure=None, opens=False)).reached.extend(reached)
+
+
 def _judge(group: Group, begin: int, end: int, found: dict[int, _Told]) -> None:
     """Judge the matches of one instant, which share a window."""
     fired, window = satisfying(group, begin, end)
@@ -163,6 +177,9 @@ def _judge(group: Group, begin: int, end: int, found: dict[int, _Told]) -> None:
     told = found.setdefault(cell, _Told(fired[0], start, end, window.measure, opens=len(news) == end - start))
     told.news.extend(news)
     told.fired.extend(fired)
+    if group.correlation.brought:
+        brought = brought_in(entries, window.start, end)
+        told.reached.extend((place, each) for place in fired for each in brought)
 
 
 def _mark(entry: Entry, cell_start: int) -> int:
@@ -183,6 +200,7 @@ def _alert(state: GroupState, cell: str, told: _Told, signal: Signal) -> Alert:
         seen=tuple(entries[told.start : told.end]) if told.opens else events,
         measure=told.measure,
         fired=tuple(entries[i] for i in told.fired),
+        reached=tuple((entries[i], brought) for i, brought in told.reached),
     )
 
 

@@ -13,6 +13,7 @@ from detectors.correlation.model import Correlation
 from detectors.correlation.signals import Router
 from detectors.correlation.state import Signal
 from detectors.correlation.wire import Clock, encode
+from detectors.correlation.wire import decode as decode_signals
 from detectors.detection import Detection, decode
 from detectors.suppression import GroupState, Opened, state_key, step
 from ingest.schema.errors import IntegrityError
@@ -139,6 +140,43 @@ async def test_a_chain_goes_through_the_signals_topic() -> None:
     await live(brokers, [many, both])
     assert {one.rule_id for one in detections(brokers)} == {"many", "both"}
     assert opened([one for one in detections(brokers) if one.rule_id == "both"]) != []
+
+
+@pytest.mark.parametrize("how", ["lost", "applied"])
+@pytest.mark.parametrize("effect", [None, *range(0, 40, 3)])
+async def test_a_chain_by_another_field_goes_on_in_another_partition_wherever_a_worker_dies(
+    effect: int | None, how: Literal["lost", "applied"]
+) -> None:
+    below, above = chain(
+        draft("many", condition={"gte": 3}),
+        draft("both", type="temporal_ordered", rules=["many", "b"], **{"group-by": ["address"]}),
+    )
+    signals = [
+        signal(below, at, member=f"{who}{at}", by=(f'"{who}"',), brought=(("address", (f'"{who} {at}"',)),))
+        for who in ("alice", "bob", "carol")
+        for at in (20, 0, 10, 0)
+    ]
+    ends = [
+        signal(above, 60, "b", by=(f'"{who} {at}"',), member=f"{who} in")
+        for who, at in (("alice", 0), ("bob", 20), ("dave", 0))
+    ]
+    brokers = Brokers(Faults([] if effect is None else [(effect, how), (effect, how)]))
+    for one in (*signals, *ends):
+        for message in await place_signals(brokers, [one]):
+            brokers.topics.setdefault((SIGNALS, message[2] or 0), []).append((None, message[1]))
+    await live(brokers, [below, above])
+    found = [one for one in detections(brokers) if one.rule_id == "both"]
+    assert sorted(map(sorted, members(found).values())) == [["alice in", "alice20"], ["bob in", "bob20"]]
+    assert len(opened(found)) == 2
+    await live(brokers, [below, above])
+    reached = {one.group for value in brokers.values(SIGNALS) for one in _read(value) if one.rule == "many"}
+    assert len(reached) == 9, "each match of each burst brings its value"
+
+
+def _read(value: bytes) -> tuple[Signal, ...]:
+    message = decode_signals(value)
+    assert not isinstance(message, Clock)
+    return message.signals
 
 
 async def test_absence_is_told_when_every_source_has_passed_the_time() -> None:

@@ -21,12 +21,12 @@ def expected(one: Correlation, signals: Iterable[Signal]) -> set[frozenset[str]]
     cells: dict[int, set[str]] = {}
     for end in everything:
         window = [s for s in everything if end.at - one.timespan_ms < s.at <= end.at]
-        if _holds(one, end, window, everything):
+        if holds(one, end, window, everything):
             cells.setdefault(end.at // one.cell_ms, set()).update(s.member for s in window)
     return {frozenset(members) for members in cells.values()}
 
 
-def _holds(one: Correlation, end: Signal, window: list[Signal], everything: list[Signal]) -> bool:
+def holds(one: Correlation, end: Signal, window: list[Signal], everything: list[Signal]) -> bool:
     if one.alternatives:
         return any(_sequence(one, alternative, end, window, everything) for alternative in one.alternatives)
     assert one.threshold

@@ -76,11 +76,6 @@ def test_an_unknown_reference_is_refused_and_so_is_what_builds_upon_it() -> None
     assert any("x was refused" in reason for reason in reasons)
 
 
-def test_a_chain_can_group_only_by_what_the_one_below_groups_by_or_carries() -> None:
-    found = linked([draft("x", condition=COUNT), draft("y", rules=["x"], condition=COUNT, **{"group-by": ["address"]})])
-    assert "x neither groups by address nor has it in `carry`" in str(found.refused[0].error)
-
-
 def test_a_threshold_that_no_memory_holds_is_refused() -> None:
     assert "remember more than" in str(linked([draft("x", condition={"gte": 10_000_000})]).refused[0].error)
 
