@@ -32,7 +32,9 @@ def test_the_first_event_of_a_tick_alerts_and_names_somebody_new(events: Events)
     form = format_named("aws.cloudtrail")
     engine = InterpretedEngine(load().rules)
     for number in (1, 2):
-        view = form.view(events.alerting(number))
+        reading = form.read(events.alerting(number))
+        view = reading.view()
+        view.ecs = reading.normalise()
         assert list(engine.match([view], form.log_source))
         assert view.vendor["userIdentity"]["principalId"] == principal(number)
 
