@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -13,10 +14,10 @@ from ingest.schema.envelope import Position
 from ingest.schema.errors import IndexUnavailable
 from storage.index.client import explain
 from storage.index.names import ALERT_DATASET, pattern
+from storage.index.pages import hits
 from storage.index.search import Query, indices
 
 _PAGE: Final = 1000
-_KEEP_ALIVE: Final = "5m"
 _MOST: Final = 1000
 _WHO: Final = "skytrail.principal.key"
 _NAMES: Final = ("user.name", "user.email", "user.id")
@@ -92,31 +93,11 @@ async def documents_of(
         IndexUnavailable: Elasticsearch does not answer, or refuses.
     """
     looked_into = [pattern(ALERT_DATASET, namespace)] if alerts else _events(namespace)
+    found = hits(client, looked_into, {"terms": {_WHO: list(subjects)}}, (), _PAGE, ["skytrail.kafka"])
     try:
-        opened = await client.open_point_in_time(
-            index=looked_into, keep_alive=_KEEP_ALIVE, ignore_unavailable=True, expand_wildcards="open"
-        )
-        view, after = opened["id"], None
-        try:
-            while True:
-                answer = await client.search(
-                    pit={"id": view, "keep_alive": _KEEP_ALIVE},
-                    query={"terms": {_WHO: list(subjects)}},
-                    source_includes=["skytrail.kafka"],
-                    sort=[{"_shard_doc": "asc"}],
-                    size=_PAGE,
-                    search_after=after,
-                    track_total_hits=False,
-                    allow_partial_search_results=False,
-                )
-                view, hits = answer.get("pit_id", view), answer["hits"]["hits"]
-                for hit in hits:
-                    yield Place(hit["_index"], hit["_id"], _position(hit.get("_source", {})))
-                if len(hits) < _PAGE:
-                    return
-                after = hits[-1]["sort"]
-        finally:
-            await client.close_point_in_time(id=view)
+        async with contextlib.aclosing(found):
+            async for hit in found:
+                yield Place(hit["_index"], hit["_id"], _position(hit.get("_source", {})))
     except (ApiError, TransportError) as exc:
         raise explain(exc, "looking for a person's documents", ",".join(looked_into)) from exc
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from elasticsearch import ApiError, AsyncElasticsearch
 from ingest.document import utc_millis
 from storage.index.client import explain
 from storage.index.names import parse
+from storage.index.pages import hits
 from storage.index.search import Hit, Query, indices
 
 PAGE: Final = 500
-_KEEP_ALIVE: Final = "5m"
 _PLACE: Final = ("topic", "partition", "offset", "index")
 _MOST_INDICES: Final = 10_000
 _MOST_PARTITIONS: Final = 10_000
@@ -50,30 +51,11 @@ async def scan(
         IndexUnavailable: Elasticsearch does not answer, or refuses.
     """
     looked_into = indices(Query(namespace=namespace))
+    found = hits(client, looked_into, _received(since, until), _order(), PAGE)
     try:
-        opened = await client.open_point_in_time(
-            index=looked_into, keep_alive=_KEEP_ALIVE, ignore_unavailable=True, expand_wildcards="open"
-        )
-        view, after = opened["id"], None
-        try:
-            while True:
-                answer = await client.search(
-                    pit={"id": view, "keep_alive": _KEEP_ALIVE},
-                    query=_received(since, until),
-                    sort=[*_order(), {"_shard_doc": "asc"}],
-                    size=PAGE,
-                    search_after=after,
-                    track_total_hits=False,
-                    allow_partial_search_results=False,
-                )
-                view, hits = answer.get("pit_id", view), answer["hits"]["hits"]
-                for hit in hits:
-                    yield Hit(hit["_index"], hit["_id"], hit.get("_source", {}))
-                if len(hits) < PAGE:
-                    return
-                after = hits[-1]["sort"]
-        finally:
-            await client.close_point_in_time(id=view)
+        async with contextlib.aclosing(found):
+            async for hit in found:
+                yield Hit(hit["_index"], hit["_id"], hit.get("_source", {}))
     except (ApiError, TransportError) as exc:
         raise explain(exc, "reading indices", ",".join(looked_into)) from exc
 
