@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from ingest.schema.envelope import encode
 from ingest.schema.errors import EngineError
 from skytrail.bench.samples import SEED
@@ -19,9 +21,13 @@ from skytrail.bench.sealing import NAMESPACE, Tell, material
 from skytrail.demo.delivery import CLOUDTRAIL
 from storage.archive.sealer import PartitionSealer
 from storage.archive.stores.filesystem import FilesystemStore
+from storage.ledger.checkpoint import parse_head
 from storage.ledger.keyring import KeyRing
 from storage.ledger.log import LogIdentity
 from storage.ledger.notary import Notary, ready_keys, told_settings
+from storage.ledger.note import Note, parse
+from storage.ledger.published import PublishedLog
+from storage.ledger.signing import NoteSigner
 from storage.settings import ArchiveSettings, LedgerSettings
 from storage.verify.archive import examine
 from storage.verify.findings import Summary
@@ -34,6 +40,10 @@ from storage.verify.scope import Scope
 from streams.topics import raw_topic
 
 _PARTITIONS: Final = 4
+_WITNESSES: Final = tuple(
+    NoteSigner(f"witness.example/{number}", Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32), witness=True)
+    for number in (1, 2)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +122,20 @@ def seal(directory: Path, events: int, tell: Tell) -> Sealed:
         sealer.seal()
     notary.record([chain for sealer in sealers for chain in sealer.chains()])
     tell("sealing", len(envelopes), len(envelopes))
-    origin = LogIdentity(ledger.organisation, ledger.epoch, NAMESPACE).origin
-    pins = Pins(keys=tuple(parse_vkey(str(key)) for key in keys.newest(now).verifier_keys(origin)))
+    log = PublishedLog(store, LogIdentity(ledger.organisation, ledger.epoch, NAMESPACE))
+    _cosign(log, now)
+    pins = Pins(
+        keys=tuple(parse_vkey(str(key)) for key in keys.newest(now).verifier_keys(log.identity.origin)),
+        witnesses=tuple(parse_vkey(str(witness.key)) for witness in _WITNESSES),
+    )
     return Sealed(Directory(directory / "archive"), pins, events, record_bytes, tuple(messages))
+
+
+def _cosign(log: PublishedLog, now: dt.datetime) -> None:
+    """Two witnesses see the published checkpoint: their lines are in every proof."""
+    note = parse(log.checkpoint() or b"")
+    lines = [witness.sign(note.text, int(now.timestamp())) for witness in _WITNESSES]
+    log.keep(parse_head(note.text).size, Note(note.text, (*note.signatures, *lines)).encode())
 
 
 def verify(sealed: Sealed, processes: Sequence[int], rounds: int, tell: Tell) -> Iterator[Verified]:

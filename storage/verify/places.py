@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,8 @@ class Directory:
 
     def names(self, folder: str) -> list[str]:
         """See `Place.names`."""
-        return sorted(path.name + "/" * path.is_dir() for path in (self.root / folder).iterdir())
+        with os.scandir(self.root / folder) as entries:
+            return sorted(entry.name + "/" * entry.is_dir() for entry in entries)
 
     def walk(self, folder: str) -> Iterator[str]:
         """See `Place.walk`."""

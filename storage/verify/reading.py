@@ -219,20 +219,20 @@ def cut(frames: bytes) -> tuple[list[bytes], bool]:
 
 def nth_record(body: bytes, number: int, limit: int) -> bytes | None:
     """One record of a segment body, inflating no more than what stands before it; None where it can't be had."""
-    at = passed = 0  # where the next record begins, and how many began before it
-    piece, start = b"", 0  # of the content, and where it begins
+    read = passed = 0  # inflated bytes, and records that are passed
+    piece, read_length = b"", _LENGTH.unpack_from
     try:
         with zstandard.ZstdDecompressor().stream_reader(body) as reader:
-            while start + len(piece) <= limit and (more := reader.read(_CUT_STEP)):
-                rest = piece[at - start :]
-                start, piece = start + len(piece) - len(rest), rest + more
-                while (first := at - start + 4) <= len(piece):
-                    end = first + _LENGTH.unpack_from(piece, first - 4)[0]
-                    if passed == number and end <= len(piece):
-                        return piece[first:end]
-                    if passed == number or end > len(piece):
+            while read <= limit and (more := reader.read(_CUT_STEP)):
+                read, piece, at = read + len(more), piece + more, 0
+                while (start := at + _LENGTH.size) <= len(piece):
+                    end = start + read_length(piece, at)[0]
+                    if end > len(piece):
                         break
-                    at, passed = start + end, passed + 1
+                    if passed == number:
+                        return piece[start:end]
+                    at, passed = end, passed + 1
+                piece = piece[at:]
     except zstandard.ZstdError:
         return None
     return None

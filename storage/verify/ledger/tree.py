@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
+_PAIRS = struct.Struct("64s").iter_unpack
 
 
 def leaf_hash(entry: bytes) -> bytes:
@@ -81,13 +83,17 @@ def path_and_root(leaves: bytes, index: int) -> tuple[list[bytes], bytes]:
     Level by level over one run of bytes: a segment has up to 10,000 leaves, and a proof is made while somebody waits.
     """
     path: list[bytes] = []
-    level, number, sha256 = leaves, index, hashlib.sha256
+    level, number, begun = leaves, index, hashlib.sha256(b"\1").copy  # a copy costs less than a new one
     while (count := len(level) // 32) > 1:
         sibling = number ^ 1
         if sibling < count:
             path.append(level[32 * sibling : 32 * sibling + 32])
-        odd = level[32 * (count - 1) :] if count % 2 else b""  # moves up as it is
-        pairs = range(0, 64 * (count // 2), 64)
-        level = b"".join([sha256(b"\1" + level[at : at + 64]).digest() for at in pairs]) + odd
+        whole = 64 * (count // 2)
+        above: list[bytes] = []
+        for (pair,) in _PAIRS(level[:whole]):
+            node = begun()
+            node.update(pair)
+            above.append(node.digest())
+        level = b"".join(above) + level[whole:]  # an odd one moves up as it is
         number //= 2
     return path, level

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from storage.verify.encryption import KeySource, Opened
@@ -92,29 +93,55 @@ def make_proof(place: Place, asked: Asked, *, with_record: bool = True, keys: Ke
 def _segment(place: Place, asked: Asked) -> tuple[str, dict[str, Any]]:
     """Namespace and manifest of the segment that holds a message."""
     names = [asked.namespace] if asked.namespace else [name[:-1] for name in place.names("") if name.endswith("/")]
-    for namespace in names:
-        folder = f"{namespace}/seg/{asked.topic}/{asked.partition}"
-        try:
-            numbers = sorted(int(match[1]) for name in place.names(folder) if (match := _MANIFEST.fullmatch(name)))
-        except OSError:
-            continue  # this namespace has no such chain
-        low, high = 0, len(numbers)
-        while low < high:
-            middle = (low + high) // 2
-            manifest = _manifest(place, f"{folder}/{numbers[middle]:012d}.manifest.json")
-            if asked.offset > manifest["covers"]["last_offset"]:
-                low = middle + 1
-            elif asked.offset < manifest["covers"]["first_offset"]:
-                high = middle
-            elif leaf_number(manifest["positions"], asked.offset, 0) is None:
-                break  # covered, but its records are in the chain of another namespace
-            else:
+    for search in (_numbered, _listed):
+        for namespace in names:
+            manifest = search(place, f"{namespace}/seg/{asked.topic}/{asked.partition}", asked.offset)
+            # It may be covered, and its records in the chain of another namespace.
+            if manifest is not None and leaf_number(manifest["positions"], asked.offset, 0) is not None:
                 return namespace, manifest
     raise Unprovable(f"the archive has no record of the message {asked.topic}/{asked.partition}/{asked.offset}")
 
 
-def _manifest(place: Place, key: str) -> dict[str, Any]:
-    manifest, wrong = document(place.read(key) or b"", MANIFEST_SHAPE)
+def _numbered(place: Place, folder: str, offset: int) -> dict[str, Any] | None:
+    """The manifest that covers an offset. Numbers have no holes, so a chain of millions need not be listed."""
+    end = 1
+    while (manifest := _manifest(place, folder, end)) is not None and manifest["covers"]["last_offset"] < offset:
+        end *= 2
+    return _covering(place, folder, offset, range(end + 1))
+
+
+def _listed(place: Place, folder: str, offset: int) -> dict[str, Any] | None:
+    """The same, of those that are there: the chain may be damaged elsewhere."""
+    try:
+        names = place.names(folder)
+    except OSError:
+        return None  # this namespace has no such chain
+    numbers = sorted(int(match[1]) for name in names if (match := _MANIFEST.fullmatch(name)))
+    return _covering(place, folder, offset, numbers)
+
+
+def _covering(place: Place, folder: str, offset: int, numbers: Sequence[int]) -> dict[str, Any] | None:
+    """Of the manifests of these numbers the one that covers an offset; who is not there is behind the end."""
+    low, high = 0, len(numbers)
+    while low < high:
+        middle = (low + high) // 2
+        manifest = _manifest(place, folder, numbers[middle])
+        if manifest is None or offset < manifest["covers"]["first_offset"]:
+            high = middle
+        elif offset > manifest["covers"]["last_offset"]:
+            low = middle + 1
+        else:
+            return manifest
+    return None
+
+
+def _manifest(place: Place, folder: str, number: int) -> dict[str, Any] | None:
+    """A manifest; None where there is none of this number."""
+    key = f"{folder}/{number:012d}.manifest.json"
+    body = place.read(key)
+    if body is None:
+        return None
+    manifest, wrong = document(body, MANIFEST_SHAPE)
     if manifest is None:
         raise Unprovable(f"{key} is {wrong}; run `skytrail verify`")
     return manifest
@@ -218,15 +245,26 @@ def _outwards(start: int, end: int) -> Iterator[int]:
 
 
 def best_checkpoint(place: Place, folder: str, index: int, published: Checkpoint) -> tuple[Checkpoint, Stamps]:
-    """Of the first checkpoints that were anchored over an entry, and the published one, the one that proves most."""
-    found: list[tuple[Checkpoint, Stamps]] = [(published, ())]
+    """Of the first checkpoints that were anchored over an entry, and the published one, the one that proves most.
+
+    A log is anchored every few seconds: those with a time stamp are read first, and none behind one that proves enough.
+    """
     sizes = sorted(int(name) for name in _folders(place, folder) if name.isdecimal() and int(name) > index)
-    for size in sizes[:_ANCHORS_TRIED]:
-        anchor = f"{folder}/{size:020d}"
-        checkpoint = parse_checkpoint(place.read(f"{anchor}/checkpoint") or b"")
-        replies = [(name, place.read(f"{anchor}/{name}")) for name in place.names(anchor) if name.endswith(".tsr")]
-        found.append((checkpoint, tuple((name, reply) for name, reply in replies[:1] if reply is not None)))
+    anchors = [f"{folder}/{size:020d}" for size in sizes[:_ANCHORS_TRIED]]
+    stamps = {anchor: [name for name in place.names(anchor) if name.endswith(".tsr")] for anchor in anchors}
+    found: list[tuple[Checkpoint, Stamps]] = [(published, ())]
+    enough = max(len(each.signatures) for each in (published, *map(partial(_anchored, place), anchors[-1:])))
+    for anchor in sorted(anchors, key=lambda each: not stamps[each]):
+        checkpoint = _anchored(place, anchor)
+        replies = [(name, place.read(f"{anchor}/{name}")) for name in stamps[anchor][:1]]
+        found.append((checkpoint, tuple((name, reply) for name, reply in replies if reply is not None)))
+        if len(checkpoint.signatures) >= enough:
+            break
     return max(found, key=lambda each: (len(each[1]), len(each[0].signatures), -each[0].size))
+
+
+def _anchored(place: Place, folder: str) -> Checkpoint:
+    return parse_checkpoint(place.read(f"{folder}/checkpoint") or b"")
 
 
 def _folders(place: Place, folder: str) -> list[str]:

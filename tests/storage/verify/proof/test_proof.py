@@ -9,6 +9,7 @@ import json
 import random
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,15 @@ from storage.verify.proof.checking import check_proof
 from storage.verify.proof.document import Proof, parse_proof
 from storage.verify.proof.making import Asked, Unprovable, make_proof
 from tests.storage.archive.samples import TOPIC, expected_records, stream
-from tests.storage.verify.ledger.samples import SETTINGS, MadeArchive, authority, witness, writable
+from tests.storage.verify.ledger.samples import (
+    SETTINGS,
+    MadeArchive,
+    authority,
+    keep_stamp,
+    stamp_of,
+    witness,
+    writable,
+)
 
 CHECKER = Path(__file__).parents[4] / "docs" / "check_proof.py"
 WITNESSES = ["w.example/1", "w.example/2"]
@@ -194,6 +203,64 @@ def test_what_is_not_there_or_not_in_the_ledger_has_no_proof(made: MadeArchive, 
     young.seal(5, [], start=3)
     with pytest.raises(Unprovable, match="not in the ledger of acme yet"):
         make_proof(Directory(young.root), Asked(TOPIC, 0, 4))
+
+
+@dataclass(frozen=True)
+class Counting(Directory):
+    """Counts what is read of a directory."""
+
+    keys: list[str] = field(default_factory=list)
+
+    def read(self, key: str) -> bytes | None:
+        self.keys.append(key)
+        return super().read(key)
+
+    def names(self, folder: str) -> list[str]:
+        assert "/seg/" not in folder, "a chain may be of millions of segments"
+        return super().names(folder)
+
+
+def test_a_record_is_found_in_a_long_chain_without_listing_it(tmp_path: Path):
+    made = MadeArchive(tmp_path)
+    made.seal(120, range(1, 120))
+    made.enter()
+    for offset in (1, 2, 62, 64, 119):
+        place = Counting(made.root)
+        proof = make_proof(place, Asked(TOPIC, 0, offset, 0, "acme"))
+        assert check_proof(proof, made.pins()).wrong == []
+        assert sum(key.endswith("manifest.json") for key in place.keys) <= 16
+    with pytest.raises(Unprovable, match="no record of the message"):
+        prove(made, 120, 0)
+
+
+def test_a_manifest_that_is_gone_leaves_the_others_provable(tmp_path: Path):
+    made = MadeArchive(tmp_path)
+    made.seal(40, range(1, 40))
+    made.enter()
+    writable(made.root)
+    for seq in (0, 1, 2, 4, 16):
+        made.root.joinpath(f"acme/seg/{TOPIC}/0/{seq:012d}.manifest.json").unlink()
+    assert check_proof(prove(made, 38, 0), made.pins()).wrong == []
+
+
+@pytest.mark.parametrize("stamped", [(), (40,), (3, 40), (70,)])
+def test_the_anchor_that_proves_most_is_found_without_reading_all(tmp_path: Path, stamped: tuple[int, ...]):
+    """An hour has hundreds of anchors; the first one with a stamp and all cosignatures is taken."""
+    made = MadeArchive(tmp_path)
+    made.seal(3, [])
+    made.enter()
+    kept: list[Path] = []
+    for number in range(80):
+        made.beat(passed=1)
+        kept.append(made.anchor(WITNESSES[: 1 if number in (0, 3) else 2]))
+        if number in stamped:
+            keep_stamp(kept[-1], stamp_of((kept[-1] / "checkpoint").read_bytes()))
+    place = Counting(made.root)
+    proof = make_proof(place, Asked(TOPIC, 0, 1, 0, "acme"))
+    best = 40 if 40 in stamped else 1  # beyond the first sixty it is no longer about this record's time
+    assert proof.ledger.checkpoint.size == int(kept[best].name)
+    assert (len(proof.stamps), len(proof.ledger.checkpoint.signatures)) == (best == 40, 4)
+    assert sum("/anchor/" in key and key.endswith("checkpoint") for key in place.keys) <= 4
 
 
 def test_a_damaged_segment_has_no_proof(tmp_path: Path):
