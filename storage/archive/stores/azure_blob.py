@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -24,19 +23,17 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobPrefix, ContainerClient, ImmutabilityPolicy, LinearRetry
 
-from ingest.schema.errors import AlreadyExists, ConfigError, Refused, StoreUnavailable
+from ingest.schema.errors import ConfigError, StoreUnavailable
 from ingest.transports.azure.credentials import connection_string
-from storage.archive.store import check_key
+from storage.archive.cloud_store import PROBE_LOCK, CloudStore
 from storage.azure_settings import AzureArchiveSettings
 
 _TAKEN: Final = {"BlobAlreadyExists", "ConditionNotMet", "UnauthorizedBlobOverwrite"}
 _ABSENT: Final = "BlobNotFound"
 _DENIED: Final = {401, 403}
-_PROBE_LOCK: Final = dt.timedelta(seconds=90)
-_MEND: Final = "use another container: docs/integrity.md tells what one must do"
 
 
-class AzureBlobStore:
+class AzureBlobStore(CloudStore):
     """An `ArchiveStore` in a container.
 
     Args:
@@ -49,6 +46,8 @@ class AzureBlobStore:
         ConfigError: The connection string is none, or of another account.
     """
 
+    kind = "container"
+
     def __init__(
         self,
         settings: AzureArchiveSettings,
@@ -57,110 +56,24 @@ class AzureBlobStore:
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         client: ContainerClient | None = None,
     ) -> None:
+        super().__init__(settings, allow_delete=allow_delete, clock=clock)
         self._settings = settings
-        self._root = f"{settings.prefix.strip('/')}/" if settings.prefix.strip("/") else ""
-        self._allow_delete = allow_delete
-        self._clock = clock
         self._client = client or _client_of(settings)
 
-    def put(self, key: str, body: bytes, until: dt.datetime | None = None) -> None:
-        """See `ArchiveStore.put`; locked for `lock_days`, or longer where `until` is later."""
-        name = self._name(key)
-        least = self._clock() + dt.timedelta(days=self._settings.lock_days)
-        with self._explained(f"writing archive object {key}"):
-            if self._place(name, body, self._policy(least if until is None else max(least, until))):
-                return
-            if self._read(name)[0] != body:
-                raise AlreadyExists("writing archive object: other bytes lie under this key", where=self._where(name))
-
-    def swap(self, key: str, expected: bytes | None, body: bytes) -> bool:
-        """See `ArchiveStore.swap`."""
-        name = self._name(key)
-        with self._explained(f"swapping archive object {key}"):
-            if expected is None:
-                return self._place(name, body, {})
-            found, tag = self._read(name)
-            return found == expected and self._replace(name, body, tag)
-
-    def get(self, key: str) -> bytes | None:
-        """See `ArchiveStore.get`."""
-        name = self._name(key)
-        with self._explained(f"reading archive object {key}"):
-            return self._read(name)[0]
-
-    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """See `ArchiveStore.keys`; the service can't start behind a name, so all below `prefix` are listed."""
-        folder, _, _ = prefix.rpartition("/")
-        if folder:
-            check_key(folder)
-        with self._explained(f"listing archive objects below {prefix or '/'}"):
-            for name in self._client.list_blob_names(name_starts_with=self._root + prefix):
-                if (key := name[len(self._root) :]) > after:
-                    yield key
-
-    def folders(self, prefix: str) -> list[str]:
-        """See `ArchiveStore.folders`."""
-        if prefix:
-            check_key(prefix.rstrip("/"))
-        whole = self._root + prefix
-        with self._explained(f"listing archive folders below {prefix or '/'}"):
-            found = list(self._client.walk_blobs(name_starts_with=whole, delimiter="/"))
-        return sorted(each.name[len(whole) : -1] for each in found if isinstance(each, BlobPrefix))
-
-    def delete(self, key: str) -> None:
-        """See `ArchiveStore.delete`; of an account with versions the version stays."""
-        name = self._name(key)
-        if not self._allow_delete:
-            raise Refused("deleting archive object: this identity may not", where=self._where(name))
-        with self._explained(f"deleting archive object {key}"):
-            self._remove(name)
-
-    @property
-    def holds_objects(self) -> bool:
-        """See `HoldingStore.holds_objects`: legal holds are a part of version-level immutability."""
-        return self._settings.lock != "none"
-
-    def hold(self, key: str, *, on: bool) -> bool:
-        """See `HoldingStore.hold`; versions that a deletion hid are held, too."""
-        name, changed = self._name(key), False
-        with self._explained(f"{'holding' if on else 'letting go of'} archive object {key}"):
-            for blob in self._client.list_blobs(name_starts_with=name, include=["versions", "legalhold"]):
-                if blob.name == name and bool(blob.has_legal_hold) != on:
-                    self._client.get_blob_client(name).set_legal_hold(on, version_id=blob.version_id)
-                    changed = True
-        return changed
-
-    def probe(self) -> list[str]:
-        """See `ArchiveStore.probe`; with a lock it leaves one version of a few bytes until its lock ends."""
-        name = f"{self._root}probe-{uuid.uuid4().hex}"
-        with self._explained("probing the archive container"):
-            if self._settings.lock != "none":
-                self._probe_lock(name)
-            self._probe_conditions(f"{name}-conditions")
-        if self._settings.lock == "locked":
-            return []
-        if self._settings.lock == "unlocked":
-            return ["whoever may set immutability policies can take a lock off: use the lock locked"]
+    def _weaknesses(self) -> list[str]:
+        match self._settings.lock:
+            case "locked":
+                return []
+            case "unlocked":
+                return ["whoever may set immutability policies can take a lock off: use the lock locked"]
         return [
             "whoever may delete in this container can delete what is sealed: that needs a lock (archive.azure.lock)"
         ]
 
-    def _probe_conditions(self, name: str) -> None:
-        """Prove that no write takes the place of another."""
-        try:
-            fresh = self._place(name, b"first", {})
-            taken = not self._place(name, b"second", {})
-            found, _ = self._read(name)
-            stale = self._replace(name, b"third", '"0x8D0000000000000"')
-        finally:
-            self._remove(name)
-        if not (fresh and taken and found == b"first") or stale:
-            raise self._broken("it does not keep conditional writes (If-None-Match, If-Match)", name)
-
     def _probe_lock(self, name: str) -> None:
         """Prove that a locked version can neither be deleted nor freed earlier."""
         blob = self._client.get_blob_client(name)
-        until = self._clock() + _PROBE_LOCK
+        until = self._clock() + PROBE_LOCK
         written: dict[str, Any] = blob.upload_blob(b"locked", overwrite=False, retry_total=0, **self._policy(until))
         version = written.get("version_id")
         told = blob.get_blob_properties()
@@ -184,21 +97,14 @@ class AzureBlobStore:
             raise self._broken("a locked version could be deleted", name)
         blob.get_blob_properties(version_id=version)
 
-    def _broken(self, what: str, name: str) -> ConfigError:
-        return ConfigError(f"probing the archive container: {what}", where=self._where(name), mend=_MEND)
-
     def _policy(self, until: dt.datetime) -> dict[str, Any]:
-        if self._settings.lock == "none":
-            return {}
         mode = self._settings.lock.capitalize()
         return {"immutability_policy": ImmutabilityPolicy(expiry_time=until, policy_mode=mode)}
 
-    def _place(self, name: str, body: bytes, more: dict[str, Any]) -> bool:
-        """Write a blob where there is none; whether there was none."""
-        return self._write(name, body, {"overwrite": False, **more})
+    def _create(self, name: str, body: bytes, until: dt.datetime | None) -> bool:
+        return self._write(name, body, {"overwrite": False, **(self._policy(until) if until else {})})
 
     def _replace(self, name: str, body: bytes, tag: str) -> bool:
-        """Write over the state that has this entity tag; whether it had it."""
         same = {"overwrite": True, "etag": tag, "match_condition": MatchConditions.IfNotModified}
         try:
             return self._write(name, body, same)
@@ -217,8 +123,10 @@ class AzureBlobStore:
             raise
         return True
 
-    def _read(self, name: str) -> tuple[bytes | None, str]:
-        """Bytes and entity tag of a blob."""
+    def _read(self, name: str) -> bytes | None:
+        return self._state(name)[0]
+
+    def _state(self, name: str) -> tuple[bytes | None, str]:
         try:
             stream = self._client.download_blob(name)
             return stream.readall(), str(stream.properties.etag)
@@ -227,15 +135,29 @@ class AzureBlobStore:
                 return None, ""
             raise
 
+    def _names(self, prefix: str, after: str) -> Iterator[str]:
+        """The service can't start behind a name, so all below `prefix` are listed."""
+        del after
+        return iter(self._client.list_blob_names(name_starts_with=prefix))
+
+    def _folders(self, prefix: str) -> Iterable[str]:
+        found = self._client.walk_blobs(name_starts_with=prefix, delimiter="/")
+        return [each.name for each in found if isinstance(each, BlobPrefix)]
+
+    def _hold(self, name: str, *, on: bool) -> bool:
+        changed = False
+        for blob in self._client.list_blobs(name_starts_with=name, include=["versions", "legalhold"]):
+            if blob.name == name and bool(blob.has_legal_hold) != on:
+                self._client.get_blob_client(name).set_legal_hold(on, version_id=blob.version_id)
+                changed = True
+        return changed
+
     def _remove(self, name: str) -> None:
         try:
             self._client.delete_blob(name)
         except HttpResponseError as exc:
             if _code(exc) != _ABSENT:
                 raise
-
-    def _name(self, key: str) -> str:
-        return self._root + check_key(key)
 
     def _where(self, name: str) -> str:
         return f"azure://{self._settings.account}/{self._settings.container}/{name}"

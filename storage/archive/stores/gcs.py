@@ -20,8 +20,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import threading
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import requests
@@ -31,19 +30,17 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from ingest.schema.errors import AlreadyExists, ConfigError, Refused, SourceRefused, StoreUnavailable
+from ingest.schema.errors import SourceRefused, StoreUnavailable
 from ingest.transports.google_cloud.access import credentials_of
-from storage.archive.store import check_key
+from storage.archive.cloud_store import PROBE_LOCK, CloudStore
 from storage.gcs_settings import GcsArchiveSettings
 
 _SCOPE: Final = "https://www.googleapis.com/auth/devstorage.full_control"
 _ERRORS: Final = (GoogleAPICallError, GoogleAuthError, DataCorruption, InvalidResponse, requests.RequestException)
 _NO_RIGHT: Final = "does not have storage."
-_PROBE_LOCK: Final = dt.timedelta(seconds=90)
-_MEND: Final = "use another bucket: docs/integrity.md tells what one must do"
 
 
-class GcsStore:
+class GcsStore(CloudStore):
     """An `ArchiveStore` in a bucket.
 
     Args:
@@ -56,6 +53,8 @@ class GcsStore:
         ConfigError: The credentials' file is none.
     """
 
+    kind = "bucket"
+
     def __init__(
         self,
         settings: GcsArchiveSettings,
@@ -64,10 +63,8 @@ class GcsStore:
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         connect: Callable[[], Any] | None = None,
     ) -> None:
+        super().__init__(settings, allow_delete=allow_delete, clock=clock)
         self._settings = settings
-        self._root = f"{settings.prefix.strip('/')}/" if settings.prefix.strip("/") else ""
-        self._allow_delete = allow_delete
-        self._clock = clock
         self._connect = connect or _connect_of(settings)
         self._own = threading.local()
         self._asked: dict[str, Any] = {
@@ -76,105 +73,19 @@ class GcsStore:
         }
         self._once: dict[str, Any] = {"timeout": settings.request_timeout_s, "retry": None}
 
-    def put(self, key: str, body: bytes, until: dt.datetime | None = None) -> None:
-        """See `ArchiveStore.put`; locked for `lock_days`, or longer where `until` is later."""
-        name = self._name(key)
-        least = self._clock() + dt.timedelta(days=self._settings.lock_days)
-        with self._explained(f"writing archive object {key}"):
-            if self._write(name, body, 0, least if until is None else max(least, until)):
-                return
-            if self._read(name) != body:
-                raise AlreadyExists("writing archive object: other bytes lie under this key", where=self._where(name))
-
-    def swap(self, key: str, expected: bytes | None, body: bytes) -> bool:
-        """See `ArchiveStore.swap`."""
-        name = self._name(key)
-        with self._explained(f"swapping archive object {key}"):
-            if expected is None:
-                return self._write(name, body, 0)
-            generation = self._generation(name)
-            return generation > 0 and self._read(name, generation) == expected and self._write(name, body, generation)
-
-    def get(self, key: str) -> bytes | None:
-        """See `ArchiveStore.get`."""
-        name = self._name(key)
-        with self._explained(f"reading archive object {key}"):
-            return self._read(name)
-
-    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """See `ArchiveStore.keys`."""
-        folder, _, _ = prefix.rpartition("/")
-        if folder:
-            check_key(folder)
-        start = self._root + after if after else None
-        with self._explained(f"listing archive objects below {prefix or '/'}"):
-            for blob in self._bucket.list_blobs(prefix=self._root + prefix, start_offset=start, **self._asked):
-                if (key := blob.name[len(self._root) :]) > after:
-                    yield key
-
-    def folders(self, prefix: str) -> list[str]:
-        """See `ArchiveStore.folders`."""
-        if prefix:
-            check_key(prefix.rstrip("/"))
-        whole = self._root + prefix
-        with self._explained(f"listing archive folders below {prefix or '/'}"):
-            pages = self._bucket.list_blobs(prefix=whole, delimiter="/", **self._asked)
-            for _ in pages:
-                pass  # the folders are known once all pages were read
-        return sorted(each[len(whole) : -1] for each in pages.prefixes)
-
-    def delete(self, key: str) -> None:
-        """See `ArchiveStore.delete`; of a bucket with versions the generation stays."""
-        name = self._name(key)
-        if not self._allow_delete:
-            raise Refused("deleting archive object: this identity may not", where=self._where(name))
-        with self._explained(f"deleting archive object {key}"):
-            self._remove(name)
-
-    @property
-    def holds_objects(self) -> bool:
-        """See `HoldingStore.holds_objects`: of a bucket without locks nobody expects holds."""
-        return self._settings.lock != "none"
-
-    def hold(self, key: str, *, on: bool) -> bool:
-        """See `HoldingStore.hold`; generations that a deletion hid are held, too."""
-        name, changed = self._name(key), False
-        with self._explained(f"{'holding' if on else 'letting go of'} archive object {key}"):
-            for blob in self._bucket.list_blobs(prefix=name, versions=True, **self._asked):
-                if blob.name == name and bool(blob.temporary_hold) != on:
-                    blob.temporary_hold = on
-                    blob.patch(**self._asked)
-                    changed = True
-        return changed
-
-    def probe(self) -> list[str]:
-        """See `ArchiveStore.probe`; with a lock it leaves one hidden generation until its lock ends."""
-        name = f"{self._root}probe-{uuid.uuid4().hex}"
-        with self._explained("probing the archive bucket"):
-            if self._settings.lock != "none":
-                self._probe_lock(name)
-            self._probe_conditions(f"{name}-conditions")
-        if self._settings.lock == "locked":
-            return []
-        if self._settings.lock == "unlocked":
-            return ["whoever has storage.objects.overrideUnlockedRetention can take a lock off: use the lock locked"]
+    def _weaknesses(self) -> list[str]:
+        match self._settings.lock:
+            case "locked":
+                return []
+            case "unlocked":
+                return [
+                    "whoever has storage.objects.overrideUnlockedRetention can take a lock off: use the lock locked"
+                ]
         return ["whoever may delete in this bucket can delete what is sealed: that needs a lock (archive.gcs.lock)"]
-
-    def _probe_conditions(self, name: str) -> None:
-        """Prove that no write takes the place of another."""
-        try:
-            fresh = self._write(name, b"first", 0)
-            taken = not self._write(name, b"second", 0)
-            found = self._read(name)
-            stale = self._write(name, b"third", 1)
-        finally:
-            self._remove(name)
-        if not (fresh and taken and found == b"first") or stale:
-            raise self._broken("it does not keep preconditions (ifGenerationMatch)", name)
 
     def _probe_lock(self, name: str) -> None:
         """Prove that a locked generation can neither be deleted nor freed earlier."""
-        until = self._clock() + _PROBE_LOCK
+        until = self._clock() + PROBE_LOCK
         self._write(name, b"locked", 0, until)
         generation = self._generation(name)
         if not self._is_kept(name, generation, until):
@@ -208,13 +119,39 @@ class GcsStore:
         same = (blob.retention.mode or "").lower() == self._settings.lock
         return bool(same and found is not None and found >= until - dt.timedelta(seconds=1))
 
-    def _broken(self, what: str, name: str) -> ConfigError:
-        return ConfigError(f"probing the archive bucket: {what}", where=self._where(name), mend=_MEND)
+    def _create(self, name: str, body: bytes, until: dt.datetime | None) -> bool:
+        return self._write(name, body, 0, until)
+
+    def _replace(self, name: str, body: bytes, tag: str) -> bool:
+        return bool(tag) and self._write(name, body, int(tag))
+
+    def _state(self, name: str) -> tuple[bytes | None, str]:
+        generation = self._generation(name)
+        return (self._read(name, generation), str(generation)) if generation else (None, "")
+
+    def _names(self, prefix: str, after: str) -> Iterator[str]:
+        for blob in self._bucket.list_blobs(prefix=prefix, start_offset=after or None, **self._asked):
+            yield blob.name
+
+    def _folders(self, prefix: str) -> Iterable[str]:
+        pages = self._bucket.list_blobs(prefix=prefix, delimiter="/", **self._asked)
+        for _ in pages:
+            pass  # the folders are known once all pages were read
+        return list(pages.prefixes)
+
+    def _hold(self, name: str, *, on: bool) -> bool:
+        changed = False
+        for blob in self._bucket.list_blobs(prefix=name, versions=True, **self._asked):
+            if blob.name == name and bool(blob.temporary_hold) != on:
+                blob.temporary_hold = on
+                blob.patch(**self._asked)
+                changed = True
+        return changed
 
     def _write(self, name: str, body: bytes, generation: int, until: dt.datetime | None = None) -> bool:
         """Write over this generation (0: none); False when it is another. Never twice: an answer may be lost."""
         blob = self._bucket.blob(name)
-        if until is not None and self._settings.lock != "none":
+        if until is not None:
             blob.retention.mode = self._settings.lock.capitalize()
             blob.retention.retain_until_time = until
         try:
@@ -258,9 +195,6 @@ class GcsStore:
         if not hasattr(self._own, "bucket"):
             self._own.bucket = self._connect().bucket(self._settings.bucket)
         return self._own.bucket
-
-    def _name(self, key: str) -> str:
-        return self._root + check_key(key)
 
     def _where(self, name: str) -> str:
         return f"gs://{self._settings.bucket}/{name}"
