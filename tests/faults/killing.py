@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ BODIES = 40  # put before each start
 FLOWING = 30  # put while it runs, until it is killed
 EACH = 8  # records of a body
 REPEATED = 5  # every so many bodies are put twice, as clouds do
+_FAULT_SHOWS_S = 2.5  # every transport notes at least once a second what it acknowledged
 
 
 class Filled(Protocol):
@@ -83,11 +85,12 @@ class Collecting:
     def name(self) -> str:
         return f"source-{self.way.transport}{self.case}"
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start the collector as an operator would."""
+    def start(self, **changes: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+        """Start the collector as an operator would, with changes of the settings per section."""
         name = f"collect-{self.way.transport}{self.case}-{self.started}"
         self.started += 1
-        return spawn(["--config", str(self._config()), "collect", self.name], self.road.directory / f"{name}.log")
+        config = str(self._config(**changes))
+        return spawn(["--config", config, "collect", self.name], self.road.directory / f"{name}.log")
 
     def said(self) -> str:
         """The end of what the last collector said."""
@@ -120,14 +123,68 @@ class Collecting:
         found: dict[str, Any] = json.loads(ended.stdout)
         return found
 
-    def _config(self) -> Path:
+    def _config(self, **changes: Mapping[str, Any]) -> Path:
         collector = {
             "transport": self.way.transport,
             "format": self.way.format,
             "namespace": self.namespace,
             self.way.transport: self.way.settings(self.road.directory),
         }
-        return self.road.config(self.name, {"collectors": {self.name: collector}})
+        return self.road.config(self.name, {"collectors": {self.name: collector}, **changes})
+
+
+async def dies_with_its_hands_full(
+    start: Callable[..., subprocess.Popen[bytes]], left: Callable[[], Awaitable[int]]
+) -> None:
+    """Kill a collector that has taken bodies which no broker has: it must not have acknowledged any.
+
+    Args:
+        start: Starts it with other settings of its Kafka.
+        left: How much of what lies at the source is not acknowledged.
+
+    Raises:
+        AssertionError: It has.
+    """
+    there = await _resting(left)
+    async with silent_broker() as (address, connected):
+        collector = start(kafka={"bootstrap_servers": address})
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await connected.wait()
+            await asyncio.sleep(_FAULT_SHOWS_S)
+            now = await left()
+            assert now == there, f"{there - now} of {there} are acknowledged, and no broker has them"
+            assert collector.poll() is None, f"it ended with {collector.poll()}"
+        finally:
+            collector.kill()
+            collector.wait()
+    assert await left() == there, "something was acknowledged when it died"
+
+
+async def _resting(left: Callable[[], Awaitable[int]]) -> int:
+    """How much is left once that no longer grows: what was put may be announced a little later."""
+    there = -1
+    while (now := await left()) != there:
+        there = now
+        await asyncio.sleep(1)
+    return there
+
+
+@contextlib.asynccontextmanager
+async def silent_broker() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Something that listens where Kafka should and says nothing: its address, and whether anybody has come."""
+    connected = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        with contextlib.suppress(OSError):
+            while await reader.read(65536):
+                pass
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        yield "{}:{}".format(*server.sockets[0].getsockname()), connected
 
 
 async def left_at_most(way: Way, limit: int) -> None:
@@ -153,12 +210,13 @@ async def arrived(road: Road, namespace: str, sent: set[str]) -> Status:
     return status
 
 
-async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False) -> None:
+async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False, spools: bool = False) -> None:
     """Kill a collector amid troubles and let another one finish: nothing is lost, twice or unaccounted for.
 
     Args:
         road: It runs on.
         way: From where.
+        spools: It also acknowledges what lies on its own disk, which `away.py` puts to the test.
         offboard: End the source for good, and hold what is stated against what there is; else the collector is stopped.
 
     Raises:
@@ -168,6 +226,8 @@ async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False)
     rng = random.Random(11)
     sent: set[str] = set()
     await collecting.put(rng, sent, BODIES)
+    if not spools:
+        await dies_with_its_hands_full(collecting.start, way.left)
     there = await way.left()
     collector = collecting.start()
     await left_at_most(way, there - 1)

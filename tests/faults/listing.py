@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import Protocol
 
-from tests.faults.killing import EACH, Collecting, Filled, arrived
+from tests.faults.killing import EACH, Collecting, Filled, arrived, dies_with_its_hands_full
 from tests.faults.road import START_TIMEOUT_S, Road
 from tests.ingest.transports.aws.faulty import Fault, Faulty
 
@@ -60,6 +60,7 @@ async def goes_on_and_ends(road: Road, way: Listed) -> None:
             sent.update(records)
 
     await put(OBJECTS)
+    await dies_with_its_hands_full(collecting.start, lambda: asyncio.to_thread(lambda: OBJECTS - way.done()))
     way.trouble()
     for number in KILLED_AT:
         held = way.unreadable(number)

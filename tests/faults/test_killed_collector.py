@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
 import json
 import random
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
+from tests.faults.killing import dies_with_its_hands_full
 from tests.faults.material import CLOUDTRAIL, cloudtrail
 from tests.faults.oracle import settled
 from tests.faults.road import STOP_TIMEOUT_S, Road, spawn, wait_for
@@ -47,6 +50,9 @@ async def test_a_collector_killed_again_and_again_delivers_every_record(road: Ro
         sent.update(json.loads(record)["eventID"] for record in records)
 
     with faulty(aws.endpoint) as proxy:
+        put()
+        silenced = functools.partial(start, road, way, namespace, proxy.endpoint, -1)
+        await dies_with_its_hands_full(silenced, lambda: asyncio.to_thread(lambda: way.progress()[1]))
         for number in range(KILLS):
             way.trouble(proxy)
             collector = start(road, way, namespace, proxy.endpoint, number)
@@ -68,8 +74,10 @@ async def test_a_collector_killed_again_and_again_delivers_every_record(road: Ro
     assert status.totals["duplicate"] > 0
 
 
-def start(road: Road, way: Way, namespace: str, endpoint: str, number: int) -> subprocess.Popen[bytes]:
-    """Start the collector as an operator would."""
+def start(
+    road: Road, way: Way, namespace: str, endpoint: str, number: int, **changes: Mapping[str, Any]
+) -> subprocess.Popen[bytes]:
+    """Start the collector as an operator would, with changes of the settings per section."""
     collector = {
         "transport": way.transport,
         "format": CLOUDTRAIL,
@@ -77,5 +85,5 @@ def start(road: Road, way: Way, namespace: str, endpoint: str, number: int) -> s
         way.transport: way.settings(endpoint),
     }
     name = f"collect-{way.transport}-{number}"
-    config = road.config(name, {"collectors": {way.transport: collector}})
+    config = road.config(name, {"collectors": {way.transport: collector}, **changes})
     return spawn(["--config", str(config), "collect", way.transport], road.directory / f"{name}.log")
