@@ -130,19 +130,26 @@ class CorrelationStates:
         """Start empty; `load` brings what others saved.
 
         Args:
-            rules: Brings other correlations; without it no set is waited for.
+            rules: Brings other correlations; without it there are only these, and no set is waited for.
         """
         self._router = router
         self._snapshots = snapshots
         self._budget = budget or Budget()
-        self._rules = rules or RulesAwaited(0.0, lambda _: None)
+        self._rules = rules or RulesAwaited(0.0, lambda _: None, _no_topic)
         self._parts: dict[int, _Part] = {}
 
     async def ready(self, signals: Collection[Signal]) -> None:
         """Take the rule set that came into force, and wait for one that some signals were made by."""
         await self._adopt()
-        while await self._rules.come(self._awaited(signals)):
+        while await self._come(self._awaited(signals)):
             await self._adopt()
+
+    async def _come(self, makers: Collection[Maker]) -> bool:
+        """Wait for the sets of some makers, but for those that were in force before the one here."""
+        succession = self._router.succession
+        order = await self._rules.later((m.version for m in makers if not succession.had(m.version)), succession.maker)
+        succession.comes_after(version for version, later in order.items() if not later)
+        return await self._rules.come(maker for maker in makers if succession.awaits_set(maker))
 
     def _awaited(self, signals: Iterable[Signal]) -> set[Maker]:
         awaits = self._router.succession.awaits
@@ -194,7 +201,7 @@ class CorrelationStates:
         """
         for partition in first.keys() - self._parts.keys():
             part, makers = await self._restore(partition, first[partition])
-            while await self._rules.come(makers):  # what was read without the set that it was made for is read again
+            while await self._come(makers):  # what was read without the set that it was made for is read again
                 part.correlator.leave()
                 await self._adopt()
                 part, makers = await self._restore(partition, first[partition])
@@ -209,8 +216,7 @@ class CorrelationStates:
             if restored.mark is not None:
                 mark = msgspec.msgpack.decode(restored.mark, type=_Mark)
                 part.clocks, part.correlator.clock = mark.clocks, mark.clock
-                if mark.taken > self._router.succession.maker.taken:
-                    makers = self._newer(Maker(mark.version, mark.taken))
+                makers = await self._newer(Maker(mark.version, mark.taken))
             self._fill(part, restored, None)
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise IntegrityError(f"reading states of correlations: {exc}", where=CORRELATION_STATE) from exc
@@ -218,8 +224,15 @@ class CorrelationStates:
             makers |= self._awaited(part.again(offset, value))
         return part, makers
 
-    def _newer(self, maker: Maker) -> set[Maker]:
-        return {maker} if self._router.succession.awaits_set(maker) else set()
+    async def _newer(self, maker: Maker) -> set[Maker]:
+        """Who wrote a snapshot, if with a set that is surely newer than this one."""
+        succession = self._router.succession
+        if not maker.version or not succession.awaits_set(maker):
+            return set()
+        if succession.had(maker.version):
+            return {maker}
+        order = await self._rules.later([maker.version], succession.maker)
+        return {maker} if order.get(maker.version) else set()
 
     def _fill(self, part: _Part, restored: Restored, only: Collection[str] | None) -> None:
         """Take the groups of a snapshot; of some correlations `only`."""
@@ -262,6 +275,10 @@ class CorrelationStates:
                 continue
             await self._snapshots.save(partition, part.next, part.changed(), part.mark(self._router.succession.maker))
             part.saved()
+
+
+async def _no_topic(_: str) -> list[tuple[bytes, bytes]]:
+    return []
 
 
 def _encoded(state: GroupState) -> tuple[bytes, int]:

@@ -9,6 +9,7 @@ those that lead to the account's count.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -98,6 +99,15 @@ def decode_runs(values: Iterable[bytes]) -> Runs:
         except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise UnsupportedEnvelope(f"decoding run of a rule set: {exc}") from exc
         found.setdefault((written.topic, written.partition), {})[written.run.first_offset] = written.run
+    return found
+
+
+def first_seen(runs: Runs) -> dict[str, int]:
+    """Version of a rule set → when it first evaluated a record, ms."""
+    found: dict[str, int] = {}
+    for run in (run for of_partition in runs.values() for run in of_partition.values()):
+        at = int(dt.datetime.fromisoformat(run.since).timestamp() * 1000)
+        found[run.version] = min(at, found.get(run.version, at))
     return found
 
 

@@ -213,7 +213,7 @@ def compose_detect(parts: Parts) -> Composed:
     wait_s = parts.worker.batch_wait_s
     attach(composed.app, "detect", list(map(raw_topic, all_formats())), detector.handle, size=size, wait_s=wait_s)
     attach(composed.app, "alert", [DETECTIONS], alerter.handle, size=size, wait_s=wait_s)
-    awaited = RulesAwaited(parts.detection.reload_patience_s, runtime.waiting)
+    awaited = RulesAwaited(parts.detection.reload_patience_s, runtime.waiting, runtime.read)
     states = CorrelationStates(
         detector.rules.router,
         Snapshots(CORRELATION_STATE, SIGNALS, runtime.log, runtime.producer),

@@ -3,7 +3,8 @@
 Workers look for changed rules each by itself, so a signal of a correlation that was just added may reach one that does
 not have it yet. It is not acknowledged, and nothing of its batch is judged, until this worker has taken the set, too. A
 set that does not come in time (other files on this machine, a set that was refused here) is given up, loudly, and not
-waited for again.
+waited for again. Nor is one that was evaluated before the one here: a worker that starts anew knows that from the
+evaluation ledger.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import structlog
 
 from detectors.correlation.signals import Router
 from detectors.correlation.succession import Maker
+from streams.evaluations import decode_runs, first_seen
+from streams.topics import EVALUATIONS
 
 LOOK_S = 0.25
+ReadTopic = Callable[[str], Awaitable[list[tuple[bytes, bytes]]]]
 
 log = structlog.get_logger("skytrail.correlate")
 
@@ -33,6 +37,7 @@ class RulesAwaited:
         self,
         patience_s: float,
         say: Callable[[str], None],
+        read: ReadTopic,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
@@ -42,10 +47,12 @@ class RulesAwaited:
         Args:
             patience_s: How long to wait for a set.
             say: Hears now and then that and why work waits.
+            read: Reads a compacted topic: the evaluation ledger.
         """
         self.given_up: set[str] = set()
         self._patience_s = patience_s
         self._say = say
+        self._read = read
         self._sleep = sleep
         self._monotonic = monotonic
         self._next: Router | None = None
@@ -58,6 +65,20 @@ class RulesAwaited:
         """The set that came into force since this was last asked."""
         router, self._next = self._next, None
         return router
+
+    async def later(self, versions: Iterable[str], mine: Maker) -> dict[str, bool]:
+        """Of the sets that ever evaluated anything: whether one did so first after this worker's own set did.
+
+        Args:
+            versions: Of sets that this worker never had.
+            mine: Its own; when it took it counts where nothing was evaluated by it yet.
+        """
+        wanted = set(versions) - self.given_up
+        if not wanted:
+            return {}
+        seen = first_seen(decode_runs(value for _, value in await self._read(EVALUATIONS)))
+        own = seen.get(mine.version, mine.taken)
+        return {version: seen[version] > own for version in wanted if version in seen}
 
     async def come(self, makers: Iterable[Maker]) -> bool:
         """Wait for the sets of some makers: True as soon as any set was offered, False when they are given up."""

@@ -69,6 +69,14 @@ class Succession:
         self._former |= earlier._former | {earlier.maker.version}
         self._former.discard(self.maker.version)
 
+    def had(self, version: str) -> bool:
+        """Whether a set is this one, or known to be one before it."""
+        return version == self.maker.version or version in self._former
+
+    def comes_after(self, versions: Iterable[str]) -> None:
+        """These sets were in force before this one, if not on this worker."""
+        self._former.update(versions)
+
     def stamp(self, correlation: str, rule: str) -> Stamp:
         """Of signals from matches of a rule."""
         return self._stamps[correlation, rule]

@@ -212,7 +212,7 @@ async def test_a_changed_correlation_starts_anew_and_an_equal_one_goes_on() -> N
     one = correlation(condition={"gte": 3})
     other = correlation(condition={"gte": 2})
     brokers = Brokers()
-    rules = RulesAwaited(0.0, lambda _: None)
+    rules = RulesAwaited(0.0, lambda _: None, brokers.read)
     agent = agent_on(brokers, [one], rules=rules)
     await publish(brokers, [signal(one, 0), signal(one, 10)])
     for batch in brokers.batches("correlate", SIGNALS, 9):

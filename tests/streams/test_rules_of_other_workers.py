@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,11 +14,13 @@ from structlog.testing import capture_logs
 from detectors.correlation.model import Correlation
 from detectors.correlation.signals import Router
 from detectors.correlation.state import Signal
+from streams.accounting import Account, Run
 from streams.agents.correlate import CorrelateAgent
 from streams.correlation_state import CorrelationStates
+from streams.evaluations import encode_run
 from streams.rules_awaited import LOOK_S, RulesAwaited
 from streams.signal_messages import place_signals
-from streams.topics import CORRELATION_STATE, SIGNALS
+from streams.topics import CORRELATION_STATE, EVALUATIONS, SIGNALS
 from tests.detectors.correlation.building import chain, correlation, draft, signal
 from tests.streams.fakes import PARTITIONS, Brokers, Faults, Killed, accounts_on, runtime_on, snapshots_on
 from tests.streams.test_correlate import detections, members, opened
@@ -48,7 +51,9 @@ class Worker:
         self.runtime = runtime_on("detect", brokers)
         self.coming: dict[float, Router] = {}
         self.waited = 0.0
-        self.rules = RulesAwaited(PATIENCE_S, self.runtime.waiting, sleep=self._sleep, monotonic=lambda: self.waited)
+        self.rules = RulesAwaited(
+            PATIENCE_S, self.runtime.waiting, brokers.read, sleep=self._sleep, monotonic=lambda: self.waited
+        )
         states = CorrelationStates(router, snapshots_on(brokers, CORRELATION_STATE, SIGNALS), rules=self.rules)
         self.agent = CorrelateAgent(self.runtime, accounts_on("correlate", brokers), states)
         self.partitions = partitions
@@ -151,6 +156,50 @@ async def test_a_set_that_does_not_come_is_given_up_once_loudly_and_counted() ->
     (told,) = [each for each in logs if each["event"] == "rule sets of other workers did not come"]
     assert (told["versions"], told["log_level"]) == (["new"], "error")
     assert told["mend"]
+
+
+def evaluated(brokers: Brokers, version: str, since_ms: int, partition: int = 0) -> None:
+    """What the evaluation ledger says once a set has evaluated something."""
+    since = dt.datetime.fromtimestamp(since_ms / 1000, dt.UTC).isoformat()
+    run = Run(len(brokers.values(EVALUATIONS)), version, since)
+    key, value = encode_run(Account("detect", "raw", partition, run=run))
+    brokers.append(EVALUATIONS, (key, value, 0))
+
+
+async def test_a_worker_that_starts_with_newer_rules_waits_for_none_that_were_evaluated_before() -> None:
+    before, after = correlation(condition={"gte": 9}), correlation(condition={"gte": 2})
+    old, new = rule_set("old", before, taken=10), rule_set("new", after, taken=100)
+    brokers = Brokers()
+    evaluated(brokers, "old", 10)
+    await publish(brokers, [made(old, before, 0)])
+    await Worker(brokers, old, range(PARTITIONS)).work()
+    await publish(brokers, [made(old, before, 10), made(new, after, 20)])
+    fresh = Worker(brokers, new, range(PARTITIONS))
+    await fresh.work()
+    assert fresh.waited == 0
+    assert list(members(detections(brokers)).values()) == [{"a10", "a20"}]
+    gone = Worker(brokers, rule_set("without", taken=200), range(PARTITIONS))
+    evaluated(brokers, "new", 100)
+    await publish(brokers, [made(new, after, 30)])
+    await gone.work()
+    assert (gone.waited, gone.left_out("outdated"), gone.left_out("unknown")) == (0, 1, 0)
+
+
+async def test_a_worker_that_starts_with_older_rules_goes_on_with_the_states_of_the_newer_ones() -> None:
+    before, after = correlation(condition={"gte": 9}), correlation(condition={"gte": 3})
+    old, new = rule_set("old", before, taken=500), rule_set("new", after, taken=100)
+    brokers = Brokers()
+    evaluated(brokers, "old", 10)
+    await publish(brokers, [made(new, after, at) for at in (0, 10)])
+    await Worker(brokers, new, range(PARTITIONS)).work()
+    evaluated(brokers, "new", 100)
+    evaluated(brokers, "old", 501, partition=1)  # the worker that fell behind evaluates, too
+    behind = Worker(brokers, old, range(PARTITIONS))
+    behind.coming[8.0] = rule_set("new", after, taken=508)
+    await publish(brokers, [made(new, after, 20)])
+    await behind.work()
+    assert behind.waited >= 8.0
+    assert list(members(detections(brokers)).values()) == [{"a0", "a10", "a20"}]
 
 
 async def test_signals_of_a_removed_correlation_are_left_out_at_once_and_counted_apart() -> None:
