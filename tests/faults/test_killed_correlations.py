@@ -50,6 +50,26 @@ correlation:
   timespan: 10m
   lateness: 2h
 ---
+title: Second factor taken away from an address of a burst
+name: test-burst-and-weakened
+level: high
+correlation:
+  type: temporal
+  rules: [test-burst, test-factor-taken]
+  group-by: [sourceIPAddress]
+  timespan: 10m
+  lateness: 2h
+---
+title: Burst of one user, whatever the addresses
+name: test-burst
+correlation:
+  type: event_count
+  rules: [test-risky-call]
+  group-by: [userIdentity.userName]
+  timespan: 90s
+  lateness: 2h
+  condition: {gte: 3}
+---
 title: Risky call
 name: test-risky-call
 logsource: {product: aws, service: cloudtrail}
@@ -124,7 +144,8 @@ async def test_correlations_tell_each_alert_once_with_its_exact_count_wherever_a
     status = await wait_until_caught_up(road.settings.kafka, list(all_formats()), timeout_s=240, namespace=NAMESPACE)
     assert status.caught_up, dict(status.lag)
     expected = await expected_alerts(road, book)
-    assert {rule for rule, _ in expected} == {"test-many-risky-calls", "test-stopped-and-weakened"}
+    rules = {"test-many-risky-calls", "test-stopped-and-weakened", "test-burst-and-weakened"}
+    assert {rule for rule, _ in expected} == rules
     assert sum(sum(counts) for counts in expected.values()) > feed.records / 100
     told = await told_alerts(road, NAMESPACE)
     assert {key: counts for key, counts in told.items() if key[0].startswith("test-")} == expected

@@ -27,6 +27,7 @@ from tests.faults.road import Road, feeding, wait_for
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 NAMESPACE = "reloaded"
 ADDED = "added"
+HOSTILE = "[StopLogging, DeactivateMFADevice, DeleteDetector]"
 AWAITED = "Rules of another worker are not here yet"
 WAIT_S = 240.0
 
@@ -150,7 +151,9 @@ async def test_an_added_correlation_loses_nothing_at_a_worker_that_reloads_late_
     directories = [tmp_path / "one", tmp_path / "two"]
     for directory in directories:
         directory.mkdir()
-        (directory / "first.yml").write_text(rule("test-first", "StopLogging"), "utf-8")
+        (directory / "first.yml").write_text(
+            rule("test-first", "[StopLogging, DeactivateMFADevice, DeleteDetector]"), "utf-8"
+        )
     road.end("detect", road.roles["detect"][0])
     early, late = (
         road.start("detect", detection={"rules": [str(each)], "shipped_rules": False, "reload_interval_s": 1})
@@ -172,7 +175,7 @@ async def test_an_added_correlation_loses_nothing_at_a_worker_that_reloads_late_
         await flowing_until(lambda: last.said(AWAITED), "they come again to its successor")
         (directories[1] / "many.yml").write_text(CORRELATIONS, "utf-8")
         wait_for(lambda: last.said("rules reloaded"), "the successor has the correlation")
-        await asyncio.sleep(2)
+        await flowing_until(lambda: early.said("test-many-") and last.said("test-many-"), "both workers alert")
     status = await wait_until_caught_up(road.settings.kafka, list(all_formats()), timeout_s=240, namespace=ADDED)
     assert status.caught_up, dict(status.lag)
     expected = await counts_of_signals(road, load([directories[0]]))
