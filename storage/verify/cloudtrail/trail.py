@@ -39,7 +39,7 @@ _LATE = dt.timedelta(minutes=15)
 """A file named by a minute may still be listed by the digest of the next hour."""
 _DIGESTS = "CloudTrail-Digest/"
 _LOG = re.compile(
-    r"(?P<above>(?:.*/)?)CloudTrail/(?P<region>[a-z0-9-]+)/(?:.*/)?[^/]*?(?:_(?P<time>[0-9]{8}T[0-9]{4}Z)_[^/]*)?"
+    r"(?P<above>(?:.*/)?)CloudTrail/(?:(?P<region>[^/]+)/(?:.*/)?)?[^/]*?(?:_(?P<time>[0-9]{8}T[0-9]{4}Z)_[^/]*)?"
 )
 Region = tuple[str, str]
 """What lies above ``CloudTrail/``, and the region."""
@@ -167,15 +167,22 @@ class Trail:
             if match is None or key in self._listed:
                 continue
             time = _minute(match["time"])
+            chains = self._covered.get((match["above"], match["region"]), [])
+            if chains and time is not None and time > self.now + _LATE:
+                yield Site(key=key).finding(Kind.INSERTED, "no digest lists this log file: its name is of the future")
+                continue
             if time is not None and not self._in_scope(time):
                 continue
-            chains = self._covered.get((match["above"], match["region"]), [])
+            if match["region"] is None and any(above == match["above"] for above, _ in self._covered):
+                yield Site(key=key).finding(Kind.INSERTED, "no log file of a region, among log files")
+                continue
             if chains and (time is None or all(spans.hold(time) for spans in chains)):
                 yield Site(key=key).finding(Kind.INSERTED, "no digest lists this log file")
             elif chains and time is not None and all(spans.end_before(time + _LATE) for spans in chains):
                 self.summary.pending += 1
             else:
-                unvouched[f"{match['above']}CloudTrail/{match['region']}/"] += 1
+                region = f"{match['region']}/" if match["region"] else ""
+                unvouched[f"{match['above']}CloudTrail/{region}"] += 1
         for folder, count in sorted(unvouched.items()):
             detail = f"{count} log files are of times that no believed digest is about"
             yield Site(key=folder).finding(Kind.UNCHECKED, detail)

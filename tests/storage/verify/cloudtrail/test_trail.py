@@ -166,6 +166,31 @@ def test_a_log_file_that_no_digest_lists_is_inserted(stored: Any, keys: Path) ->
     assert check(stored(made), keys) == [(Kind.INSERTED, extra)]
 
 
+def test_a_log_file_with_a_name_of_the_future_does_not_wait_for_a_digest_for_ever(stored: Any, keys: Path) -> None:
+    """Who reads the bucket takes it today, whatever its name says."""
+    made = a_trail()
+    extra = made.add_log(NOW + dt.timedelta(days=9000), 777)
+    place = stored(made)
+    assert check(place, keys) == [(Kind.INSERTED, extra)]
+    assert check(place, keys, until=NOW) == [(Kind.INSERTED, extra)]
+
+
+def test_log_files_of_the_last_minutes_wait_for_the_next_digest(stored: Any, keys: Path) -> None:
+    made, summary = a_trail(), Summary()
+    for minutes in (-10, 5, 50):
+        made.add_log(END + dt.timedelta(minutes=minutes), 800 + minutes)
+    assert check(stored(made), keys, summary=summary) == []
+    assert (summary.pending, summary.ok) == (3, True)
+
+
+@pytest.mark.parametrize(("folder", "kind"), [("", Kind.INSERTED), ("US-EAST-1/", Kind.UNCHECKED)])
+def test_a_file_among_log_files_that_is_of_no_region_is_told(stored: Any, keys: Path, folder: str, kind: Kind) -> None:
+    made = a_trail()
+    name = f"{ROOT}CloudTrail/{folder}123456789012_CloudTrail_us-east-1_20261120T0830Z_x.json.gz"
+    made.objects[name] = gzip.compress(b'{"Records":[{"eventID":"forged"}]}')
+    assert check(stored(made), keys) == [(kind, name if kind is Kind.INSERTED else f"{ROOT}CloudTrail/{folder}")]
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "CloudTrail-Digest/us-east-1/2026/11/20/digest.json.gz"])
 def test_a_foreign_file_among_digests_is_inserted(stored: Any, keys: Path, name: str) -> None:
     made = a_trail()

@@ -27,6 +27,7 @@ from storage.verify.proof.checking import check_proof
 from storage.verify.proof.document import Proof, parse_proof
 from storage.verify.proof.making import Asked, Unprovable, make_proof
 from tests.storage.archive.samples import TOPIC, expected_records, stream
+from tests.storage.verify.encrypted import encrypted, opener
 from tests.storage.verify.ledger.samples import (
     SETTINGS,
     MadeArchive,
@@ -156,6 +157,37 @@ def test_a_proof_for_another_place_or_record_does_not_hold(made: MadeArchive, pi
     assert check_proof(parse_proof(raw), pins).wrong
     with pytest.raises(SINGLE_FILE.Wrong):
         by_single_file(changed, pins.keys[0])
+
+
+def holds_by_both(value: dict[str, Any], pins: Pins) -> tuple[bool, bool]:
+    raw = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return holds_by_package(raw, pins), holds_by_file(raw, pins)
+
+
+def test_a_record_is_not_proven_under_a_number_below_zero_of_the_message_behind(made: MadeArchive, pins: Pins):
+    value = json.loads(gzip.decompress(prove(made, 7, 3).encode()))
+    assert holds_by_both(value, pins) == (True, True)
+    assert holds_by_both(value | {"offset": 8, "index": -1}, pins) == (False, False)
+
+
+def test_a_part_of_a_record_can_not_stand_in_its_opening(tmp_path: Path):
+    """The leaf commits to both behind each other, so their lengths must be fixed."""
+    made = encrypted(tmp_path)
+    proof = make_proof(Directory(made.root), Asked(TOPIC, 0, 7, 1), keys=opener(made))
+    value = json.loads(gzip.decompress(proof.encode()))
+    pins = Pins(keys=(made.vkeys()[0],))
+    assert holds_by_both(value, pins) == (True, True)
+    both = bytes.fromhex(value["opening"]) + base64.b64decode(value["record"])
+    for length in (0, 31, 33, 40):
+        moved = {"opening": both[:length].hex(), "record": base64.b64encode(both[length:]).decode()}
+        assert holds_by_both(value | moved, pins) == (False, False)
+
+
+def test_what_nobody_signed_is_not_among_what_the_single_file_tells(made: MadeArchive, pins: Pins):
+    value = json.loads(gzip.decompress(prove(made).encode()))
+    honest = by_single_file(value, pins.keys[0])
+    value["stamps"][0]["name"] = "x\ncosigned by auditor.example at 2026-01-01"
+    assert by_single_file(value, pins.keys[0]) == honest
 
 
 def test_both_checkers_refuse_every_changed_byte(made: MadeArchive, pins: Pins):
@@ -303,7 +335,8 @@ def test_the_single_file_runs_alone_and_writes_what_openssl_checks(made: MadeArc
     (tmp_path / "root.pem").write_bytes(authority().public_bytes(Encoding.PEM))
     stamp = ["openssl", "ts", "-verify", "-in", "out/0.tsr", "-data", "out/checkpoint", "-CAfile", "root.pem"]
     assert subprocess.run(stamp, cwd=tmp_path, capture_output=True, check=False).returncode == 0
-    file.write_bytes(b"nonsense")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout[:6]) == (1, "wrong:")
+    for nonsense in (b"nonsense", b"\x1f\x8bx", file.read_bytes()[:-9], b"[]", b'{"manifest":1}', b"[" * 100_000):
+        file.write_bytes(nonsense)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout[:6], done.stderr) == (1, "wrong:", "")
     assert subprocess.run(command[:4], capture_output=True, check=False).returncode == 3
