@@ -45,6 +45,15 @@ def verified_by_notecheck(note: Path, keys: Sequence[VerifierKey]) -> bool:
     return done.returncode == 0 and done.stdout.split() == list(map(str, keys))
 
 
+def proven_by_notecheck(proof: bytes, entry: bytes, keys: Sequence[VerifierKey], scratch: Path) -> list[int]:
+    """Index, size and number of signatures, as foreign code reads them from a tlog-proof; nothing where it refuses."""
+    (scratch / "tlog-proof").write_bytes(proof)
+    (scratch / "entry").write_bytes(entry)
+    command = [str(notecheck()), "--proof", str(scratch / "tlog-proof"), str(scratch / "entry"), *map(str, keys)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return [int(number) for number in done.stdout.split()] if done.returncode == 0 else []
+
+
 @contextlib.contextmanager
 def running_omniwitness(directory: Path, name: str, seed: bytes, logs: Sequence[VerifierKey]) -> Iterator[str]:
     """An omniwitness that knows these logs; its address. Whatever it wants outside of this machine leads nowhere."""

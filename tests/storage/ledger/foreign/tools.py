@@ -1,7 +1,8 @@
 """Programs of others that read and sign what we write, built with Go once and kept in the cache of the local engines.
 
 - fsck: Tessera's check of a log, unmodified (github.com/transparency-dev/tessera/cmd/fsck).
-- notecheck: a page of ours around golang.org/x/mod/sumdb/note and github.com/transparency-dev/formats, which verify.
+- notecheck: a page of ours around golang.org/x/mod/sumdb/note, github.com/transparency-dev/formats and
+  github.com/transparency-dev/merkle, which verify notes and proofs.
 - omniwitness: the witness of github.com/transparency-dev/witness. One function of a dependency that no proxy serves is
   stubbed; only its endpoint `sign-subtree` needs it.
 

@@ -9,5 +9,6 @@ require (
 
 require (
 	filippo.io/mldsa v0.0.0-20260215214346-43d0283efc3e // indirect
+	github.com/transparency-dev/merkle v0.0.2
 	golang.org/x/crypto v0.52.0 // indirect
 )

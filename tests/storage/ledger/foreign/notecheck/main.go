@@ -1,5 +1,6 @@
 // Command notecheck opens a signed note with golang.org/x/mod/sumdb/note and prints the verifier key of every signature
-// that verified. Cosignatures and ML-DSA signatures are verified by github.com/transparency-dev/formats.
+// that verified. Cosignatures and ML-DSA signatures are verified by github.com/transparency-dev/formats. With --proof it
+// checks a tlog-proof with formats/proof and merkle/proof.
 package main
 
 import (
@@ -13,7 +14,13 @@ import (
 )
 
 func main() {
-	if err := check(os.Args[1], os.Args[2:]); err != nil {
+	err := error(nil)
+	if os.Args[1] == "--proof" {
+		err = checkProof(os.Args[2], os.Args[3], os.Args[4:])
+	} else {
+		err = check(os.Args[1], os.Args[2:])
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
