@@ -46,6 +46,7 @@ def alert_document(rule: Rule, detection: Detection, alert_id: str, now: dt.date
         "data_stream": {"type": "logs", "dataset": DATASET, "namespace": detection.namespace},
         "observer": {"vendor": "Skytrail", "product": "Skytrail", "version": PRODUCT_VERSION},
         "skytrail": {
+            **detection.context.get("skytrail", {}),
             "format": detection.format,
             **_principal(detection),
             "alert": _alert_itself(rule, detection),

@@ -36,6 +36,7 @@ _CONTEXT: Mapping[str, tuple[str, ...]] = {
     "cloud": (),
     "orchestrator": (),
     "related": (),
+    "skytrail": ("pseudonyms",),
 }
 """Parts of the event that its alert repeats; an empty tuple takes the whole object."""
 

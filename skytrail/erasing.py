@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from elasticsearch import AsyncElasticsearch
 
+from ingest.pseudonyms.key_file import open_where_possible
+from ingest.pseudonyms.pseudonyms import Pseudonyms
+from ingest.pseudonyms.tokens import TOKEN
 from ingest.schema.envelope import Position
 from ingest.schema.errors import ConfigError
 from skytrail.data_keys import data_keys
@@ -21,6 +24,7 @@ from storage.index.visibility import make_visible
 from storage.ledger.key_history import Shred
 from storage.retention.erasing import ErasurePlan, plan_erasure
 from storage.retention.record import Record
+from streams.pseudonyms import NO_PSEUDONYMS
 
 _OPEN = frozenset({"later", "held", "kept"})
 
@@ -53,8 +57,9 @@ class Erasing:
         retaining: Archive and ledgers.
         keys: The data keys.
         namespace: Whose logs.
-        subjects: The keys of who acted: `skytrail.principal.key`.
+        subjects: The keys of who acted, as records have them: what `skytrail.principal.key` is without pseudonyms.
         now: The present.
+        pseudonyms: The keys that there are, so that documents under them are found.
     """
 
     settings: Settings
@@ -63,11 +68,17 @@ class Erasing:
     namespace: str
     subjects: tuple[str, ...]
     now: dt.datetime
+    pseudonyms: Pseudonyms = NO_PSEUDONYMS
 
     @property
     def record(self) -> Record:
         """What the ledger says."""
         return self.retaining.record(self.namespace)
+
+    @property
+    def spelled(self) -> tuple[str, ...]:
+        """The subjects as documents may have them: also as their tokens."""
+        return tuple(name for each in self.subjects for name in self.pseudonyms.asked(self.namespace, each))
 
     def plan(self, entry: Shred | None = None) -> ErasurePlan:
         """What becomes of each key, those of an entry that was made before included."""
@@ -99,15 +110,15 @@ class Erasing:
         gone = {each.key for each in plan.keys if each.fate == "gone"}
         leaving: set[Position] = set().union(*(plan.places.get(key, set()) for key in {*going, *gone}))
         known: set[Position] = set().union(*plan.places.values())
-        found = Hot([], 0, 0, [], await mentions(client, self.namespace, self.subjects))
-        async for each in documents_of(client, self.namespace, self.subjects):
+        found = Hot([], 0, 0, [], await mentions(client, self.namespace, self.spelled))
+        async for each in documents_of(client, self.namespace, self.spelled):
             if each.position in leaving:
                 found.going.append(each)
             elif each.position in known:
                 found.staying += 1
             else:
                 found.unkeyed += 1
-        found.alerts = [each async for each in documents_of(client, self.namespace, self.subjects, alerts=True)]
+        found.alerts = [each async for each in documents_of(client, self.namespace, self.spelled, alerts=True)]
         return found
 
     async def delete(self, places: Sequence[Place]) -> int:
@@ -127,6 +138,11 @@ def alerts_may_go(plan: ErasurePlan, hot: Hot) -> bool:
 def open_erasing(settings: Settings, namespace: str, subjects: Sequence[str]) -> Erasing:
     """Open archive, ledger and keys.
 
+    Args:
+        settings: Of the installation.
+        namespace: Whose logs.
+        subjects: The keys of who acted; a token in the place of one is turned back, and shown to nobody.
+
     Raises:
         ConfigError: There is no such ledger, or people have no keys of their own here.
     """
@@ -141,4 +157,24 @@ def open_erasing(settings: Settings, namespace: str, subjects: Sequence[str]) ->
             where=settings.archive_place,
             mend="set archive.encryption.provider and archive.encryption.subjects: docs/retention.md",
         )
-    return Erasing(settings, retaining, keys, namespace, tuple(dict.fromkeys(subjects)), now)
+    pseudonyms = open_where_possible(settings.pseudonyms, settings.state_dir, settings.archive_dir)
+    known = tuple(dict.fromkeys(_as_recorded(pseudonyms, namespace, each) for each in subjects))
+    return Erasing(settings, retaining, keys, namespace, known, now, pseudonyms)
+
+
+def _as_recorded(pseudonyms: Pseudonyms, namespace: str, subject: str) -> str:
+    """A subject as records have it.
+
+    Raises:
+        ConfigError: It is a token of a key that is not here.
+    """
+    if not TOKEN.fullmatch(subject):
+        return subject
+    told = pseudonyms.reveal(namespace, subject)
+    if told is None:
+        raise ConfigError(
+            f"erasing: {subject} is a token of a key or a namespace that is not here",
+            where="pseudonyms.key_file",
+            mend="run it where the keys are, or name the person by the key that records have",
+        )
+    return told[1]

@@ -12,6 +12,8 @@ from elasticsearch import AsyncElasticsearch
 
 from detectors.rulebook import load
 from detectors.sigma.engine import InterpretedEngine
+from ingest.pseudonyms.key_file import open_where_possible
+from ingest.pseudonyms.pseudonyms import Pseudonyms
 from ingest.schema import dead_letter
 from ingest.schema.envelope import Position
 from ingest.schema.errors import IntegrityError, StoreUnavailable, UnsupportedEnvelope
@@ -116,6 +118,7 @@ class IndexCheck:
             product_mend(),
             self.now,
             self.restore,
+            self._pseudonyms(),
         )
         records = reader.records(namespace, since=since, until=until)
         before = self.summary.documents
@@ -133,6 +136,10 @@ class IndexCheck:
         counts = comparison.counts
         self.summary.documents = before + counts.documents
         self.summary.unindexed += counts.duplicates + counts.not_indexed + counts.young
+
+    def _pseudonyms(self) -> Pseudonyms:
+        settings = self.settings
+        return open_where_possible(settings.pseudonyms, settings.state_dir, settings.archive_dir)
 
     def _rebuilder(self) -> Rebuilder:
         settings = self.settings

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
+from ingest.pseudonyms.key_file import open_pseudonyms
 from skytrail.reconciliation import IndexCheck, in_own_loop
 from skytrail.settings import Settings
 from storage.archive.store import ArchiveStore
@@ -46,7 +47,9 @@ class IndexReplay:
     restoring: Restoring = field(init=False)
 
     def __post_init__(self) -> None:
-        self.restoring = Restoring(None, utc_now)
+        settings = self.settings
+        pseudonyms = open_pseudonyms(settings.pseudonyms, settings.state_dir, settings.archive_dir)
+        self.restoring = Restoring(None, utc_now, pseudonyms)
 
     def run(self, summary: Summary, progress: Progress) -> Iterator[Finding]:
         """Compare and write; everything that differs and that no writing mends, as it is found.

@@ -23,6 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from ingest.pseudonyms.settings import PseudonymSettings
 from ingest.schema.errors import ConfigError
 from ingest.settings import AuditSettings, CollectorSettings, KafkaSettings
 from ingest.transports.registry import as_collector
@@ -67,6 +68,9 @@ class Settings(BaseSettings):
     archive: ArchiveSettings = Field(default=ArchiveSettings(), description="The sealed archive.")
     ledger: LedgerSettings = Field(default=LedgerSettings(), description="The ledger of the archive.")
     retention: RetentionSettings = Field(default=RetentionSettings(), description="How long logs are kept.")
+    pseudonyms: PseudonymSettings = Field(
+        default=PseudonymSettings(), description="Tokens in the place of people, in what is indexed and told."
+    )
     witness: WitnessSettings = Field(default=WitnessSettings(), description="A witness that we run.")
     worker: WorkerSettings = Field(default=WorkerSettings(), description="The roles seal, detect, index and rotate.")
     detection: DetectionSettings = Field(default=DetectionSettings(), description="Which rules are evaluated.")

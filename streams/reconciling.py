@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
+from ingest.pseudonyms.pseudonyms import Pseudonyms, mark_of
 from ingest.schema.envelope import Position
 from storage.index.bulk import Mend
-from storage.index.documents import serialise
 from storage.index.scan import Reach
 from storage.index.search import Hit
 from storage.verify.findings import Finding, Kind
+from streams.differing import OF_EVERY_KEY, OF_EVERY_VERSION, differences, version_of
+from streams.pseudonyms import NO_PSEUDONYMS
 from streams.rebuilding import Rebuilt
 
 Key = tuple[str, int, int, int]
@@ -31,7 +31,6 @@ Restore = Callable[[Sequence["Lost"]], Awaitable[None]]
 YOUNG = dt.timedelta(minutes=15)
 """What came later need not be in both yet."""
 _BATCH = 500
-_MENDED = "changed to fit the index: "
 
 
 @dataclass(slots=True)
@@ -44,6 +43,7 @@ class Counts:
         not_indexed: Records that are refused (their dead letter is in the archive) or kept out by a filter.
         young: Records and documents so new that the other side need not have them.
         other_version: Documents that another version of Skytrail made: only their original was compared.
+        other_key: Documents under pseudonyms of which there is no key: only hash and uid were compared.
     """
 
     documents: int = 0
@@ -51,6 +51,7 @@ class Counts:
     not_indexed: int = 0
     young: int = 0
     other_version: int = 0
+    other_key: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Reconciling:
         mend: Changes a document to fit the index, as the writer does.
         now: The present.
         restore: Is given every record without a document, which then is no finding.
+        pseudonyms: The keys that there are, so that what is under one of them can be compared.
     """
 
     namespace: str
@@ -105,6 +107,7 @@ class Reconciling:
     mend: Mend
     now: dt.datetime
     restore: Restore | None = None
+    pseudonyms: Pseudonyms = NO_PSEUDONYMS
     counts: Counts = field(default_factory=Counts)
     _waiting: list[Rebuilt] = field(default_factory=list)
     _lost: list[Lost] = field(default_factory=list)
@@ -112,6 +115,7 @@ class Reconciling:
     _lag: Counter[tuple[str, int]] = field(default_factory=Counter)
     _lag_from: dict[tuple[str, int], Position] = field(default_factory=dict)
     _other: Counter[str] = field(default_factory=Counter)
+    _hidden: Counter[str] = field(default_factory=Counter)
 
     async def compare(self, stored: AsyncIterator[Hit], rebuilt: Iterator[Rebuilt]) -> AsyncIterator[Finding]:
         """What differs.
@@ -168,10 +172,14 @@ class Reconciling:
     def _judged(self, expected: Rebuilt, hit: Hit) -> Iterator[Finding]:
         """Whether a document is as it was written."""
         assert expected.document is not None
-        differing = differences(expected, hit, self.mend)
-        if _version(hit.source) != _version(expected.document):
+        wanted, hidden = self._as_stored(expected.document, hit)
+        differing = differences(expected, wanted, hit, self.mend)
+        if hidden:
+            self._hidden[hit.index] += 1
+            differing = [name for name in differing if name in OF_EVERY_KEY]
+        if version_of(hit.source) != version_of(expected.document):
             self._other[hit.index] += 1
-            differing = [name for name in differing if name in _OF_EVERY_VERSION]
+            differing = [name for name in differing if name in OF_EVERY_VERSION]
         if hit.index != expected.index:
             differing.append(f"its index, which is {expected.index}")
         if differing:
@@ -179,6 +187,12 @@ class Reconciling:
             yield self._finding(Kind.ALTERED, detail, expected.position, f"{hit.index}/{hit.id}")
         else:
             self.counts.documents += 1
+
+    def _as_stored(self, document: dict[str, Any], hit: Hit) -> tuple[dict[str, Any], bool]:
+        """The document under the pseudonyms that the stored one names; True: it can't be made here."""
+        mark = mark_of(hit.source)
+        made = document if mark is None else self.pseudonyms.as_marked(document, mark)
+        return (document, True) if made is None else (made, False)
 
     def _miss(self, expected: Rebuilt) -> None:
         """No document names this place: it may be that of another record."""
@@ -266,6 +280,13 @@ class Reconciling:
         for stream, count in sorted(self._lag.items()):
             detail = f"{count} of the newest records are not in the index: it lags, or its end was cut off"
             yield self._finding(Kind.UNCHECKED, detail, self._lag_from[stream], "")
+        for index, count in sorted(self._hidden.items()):
+            self.counts.other_key += count
+            detail = (
+                f"{count} documents are under pseudonyms of a key or a version that is not here: only their hash and "
+                "uid were compared"
+            )
+            yield self._finding(Kind.UNCHECKED, detail, None, index)
         for index, count in sorted(self._other.items()):
             self.counts.other_version += count
             detail = f"{count} documents were made by another version: only their original was compared"
@@ -288,51 +309,6 @@ class Reconciling:
             return self.now - dt.datetime.fromisoformat(created) < YOUNG
         except (TypeError, ValueError):
             return False
-
-
-_OF_EVERY_VERSION = frozenset(
-    {"event.hash", "event.original", "skytrail.format", "skytrail.integrity.leaf_hash", "skytrail.uid"}
-)
-
-
-def differences(expected: Rebuilt, hit: Hit, mend: Mend) -> list[str]:
-    """Names of the fields in which a document is not as the archive makes it."""
-    assert expected.document is not None
-    wanted, found = dict(expected.document), dict(hit.source)
-    if hit.id == expected.second_id:
-        wanted["skytrail"] = {**wanted["skytrail"], "equivocation_of": expected.id}
-    stamp = found["skytrail"].get("retention") if isinstance(found.get("skytrail"), dict) else None
-    if stamp is None or stamp in expected.stamps:  # it was indexed before stamps, or before a policy was known
-        wanted["skytrail"] = {**wanted["skytrail"], "retention": stamp}
-    wanted["event"] = {**wanted["event"], "ingested": found.get("event", {}).get("ingested")}
-    if (reason := _mending(found)) is not None and (mended := mend(serialise(wanted), reason)) is not None:
-        wanted = orjson.loads(mended)
-    return list(_differing(wanted, found, ""))
-
-
-def _differing(wanted: Any, found: Any, path: str) -> Iterator[str]:
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        for name in sorted(wanted.keys() | found.keys()):
-            yield from _differing(wanted.get(name), found.get(name), f"{path}.{name}".lstrip("."))
-    elif wanted != found or type(wanted) is not type(found):
-        yield path
-
-
-def _mending(source: Mapping[str, Any]) -> str | None:
-    """Why the writer changed a document to fit the index; None where it did not."""
-    error = source.get("error")
-    told = error.get("message") if isinstance(error, dict) else None
-    last = told[-1] if isinstance(told, list) and told else None
-    return last.removeprefix(_MENDED) if isinstance(last, str) and last.startswith(_MENDED) else None
-
-
-def _version(source: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Which code made a document."""
-    skytrail, observer = source.get("skytrail"), source.get("observer")
-    return (
-        skytrail.get("format_version") if isinstance(skytrail, dict) else None,
-        observer.get("version") if isinstance(observer, dict) else None,
-    )
 
 
 def leaf_of(source: Mapping[str, Any]) -> str:

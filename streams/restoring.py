@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ingest.document import utc_millis
+from ingest.pseudonyms.pseudonyms import Pseudonyms
 from storage.index.bulk import BulkItem
 from storage.index.documents import serialise
 from storage.verify.findings import Finding, Kind
 from streams.agents.index import Writer
+from streams.pseudonyms import NO_PSEUDONYMS
 from streams.reconciling import Lost
 
 WRITTEN = "written"
@@ -30,6 +32,7 @@ class Restoring:
     Args:
         writer: Of the indexer identity; None: nothing is written, and what would be is counted.
         now: The present, as `event.ingested` has it.
+        pseudonyms: Those that are on.
 
     Attributes:
         writer: May be given later.
@@ -37,11 +40,14 @@ class Restoring:
         refused: The first records that Elasticsearch refuses for good.
     """
 
-    def __init__(self, writer: Writer | None, now: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self, writer: Writer | None, now: Callable[[], dt.datetime], pseudonyms: Pseudonyms = NO_PSEUDONYMS
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self.refused: list[Finding] = []
         self.writer = writer
         self._now = now
+        self._pseudonyms = pseudonyms
         self._leaves: dict[tuple[str, str], str] = {}
 
     async def __call__(self, lost: Sequence[Lost]) -> None:
@@ -80,7 +86,7 @@ class Restoring:
         document = made.document | {"event": made.document["event"] | {"ingested": utc_millis(self._now())}}
         if id_ == made.second_id:
             document["skytrail"] = document["skytrail"] | {"equivocation_of": made.id}
-        return document
+        return self._pseudonyms.document(document)
 
 
 def _refusal(lost: Lost, document: str, kind: str, reason: str) -> Finding:

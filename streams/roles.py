@@ -11,13 +11,11 @@ from typing import Any, NoReturn
 import faust
 
 from detectors import equivocation
-from detectors.correlation.signals import Router
-from detectors.exceptions import Exceptions
 from detectors.rulebook import Rulebook, load
-from detectors.sigma.choose import build_ready_engine
 from detectors.sigma.engine import Engine, InterpretedEngine, applies
 from detectors.source_watch import alerts as source_alerts
 from ingest.formats.registry import all_formats
+from ingest.pseudonyms.pseudonyms import Pseudonyms
 from ingest.schema.errors import IndexUnavailable
 from ingest.settings import AuditSettings, KafkaSettings
 from storage.archive.contents import of_envelope, of_letter
@@ -30,7 +28,6 @@ from storage.index.product import product_mend
 from storage.index.writer import Writer
 from storage.retention.stamping import open_stamps
 from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, RetentionSettings
-from streams import rulesets
 from streams.accounts_feed import AccountsFeed
 from streams.agents.alert import AlertAgent
 from streams.agents.correlate import CorrelateAgent
@@ -53,6 +50,7 @@ from streams.refetch import Refetch
 from streams.rights_check import check_rights
 from streams.rule_reload import RuleReload, announce
 from streams.rules_awaited import RulesAwaited
+from streams.rules_building import rules_builder
 from streams.rules_in_force import load_rules, rule_paths
 from streams.runtime import Runtime, utc_now
 from streams.settings import DetectionSettings, WatchSettings, WorkerSettings
@@ -82,6 +80,7 @@ class Parts:
     """What a role is composed of, besides Kafka.
 
     Attributes:
+        pseudonyms: Opens their keys; asked for by the roles that write documents or tell alerts.
         rounds: Opens what rotates; asked for by that role alone.
     """
 
@@ -97,6 +96,7 @@ class Parts:
     watch: WatchSettings
     audit: AuditSettings
     retention: RetentionSettings
+    pseudonyms: Callable[[], Pseudonyms]
     rounds: Callable[[], Rounds]
 
 
@@ -198,6 +198,7 @@ def compose_detect(parts: Parts) -> Composed:
         build(book),
         namer=namer(parts.elasticsearch, rotating(parts.retention)),
         limits=limits(parts.worker),
+        pseudonyms=parts.pseudonyms(),
     )
     client = connect(parts.elasticsearch, "alerter")
     writer = Writer(client, observer=BulkObserver(runtime), mend=product_mend())
@@ -264,21 +265,6 @@ def watch_sources(composed: Composed, parts: Parts, engine: Callable[[], Engine]
                 await composed.runtime.patiently(watch.look)
 
 
-def rules_builder(runtime: Runtime) -> Callable[[Rulebook], Rules]:
-    """Makes of a rule set what evaluates it; rules that raise are counted."""
-    raised = runtime.telemetry.rule_errors
-
-    def build(book: Rulebook) -> Rules:
-        engine = build_ready_engine(book.evaluated, lambda rule, _: raised.labels(rule.id).inc())
-        silent = frozenset(rule.id for rule in book.bases)
-        exceptions = Exceptions(book.exceptions, lambda one, _: raised.labels(one.id).inc())
-        content = rulesets.pack(rulesets.of_book(book))
-        router = Router(book.correlations, version=book.version, taken=int(runtime.now().timestamp() * 1000))
-        return Rules(engine, book.version, router, silent, exceptions, content)
-
-    return build
-
-
 def reload_rules(
     composed: Composed,
     book: Rulebook,
@@ -319,7 +305,7 @@ def compose_index(parts: Parts) -> Composed:
         mend=product_mend(),
     )
     filters = load(parts.detection.index_filters, parts.detection.placeholders, strict=True)
-    stamps = document_stamps(parts, PATIENCE_S)
+    stamps, pseudonyms = document_stamps(parts, PATIENCE_S), parts.pseudonyms()
     accounts, resolving = runtime.accounts("index"), runtime.accounts("resolve")
     agent = IndexAgent(
         runtime,
@@ -333,6 +319,7 @@ def compose_index(parts: Parts) -> Composed:
             )
         ),
         stamps=stamps,
+        pseudonyms=pseudonyms,
     )
     resolver = ResolveAgent(
         runtime,
@@ -343,6 +330,7 @@ def compose_index(parts: Parts) -> Composed:
         namer=name,
         limits=limits(parts.worker),
         stamps=stamps,
+        pseudonyms=pseudonyms,
     )
     wait_s = parts.worker.batch_wait_s
     attach(composed.app, "index", list(map(raw_topic, all_formats())), agent.handle, size=size, wait_s=wait_s)

@@ -213,6 +213,12 @@ _SKYTRAIL: list[Field] = [
         "date",
         "hot_until  kept in Elasticsearch until then at least\n retain_until  kept in the archive until then at least",
     ),
+    *_group(
+        "skytrail.pseudonyms.",
+        "keyword",
+        "key  id of the key under which people have tokens here\n *kinds  what became tokens: user, email, address"
+        "\n version  of what is replaced and how",
+    ),
 ]
 
 COMMON_FIELDS: tuple[Field, ...] = (*_BASE, *_EVENT, *_ACTORS, *_WHERE, *_TRAFFIC, *_RELATED, *_SKYTRAIL)

@@ -12,6 +12,7 @@ from ingest.formats.registry import format_named
 from ingest.schema import dead_letter
 from ingest.schema.envelope import Header
 from ingest.schema.errors import ConfigError, RejectedRecord, UnsupportedEnvelope
+from ingest.schema.principals import NOBODY
 
 
 def as_received(header: Header | None, record: bytes) -> tuple[Header | None, bytes]:
@@ -28,13 +29,6 @@ def as_received(header: Header | None, record: bytes) -> tuple[Header | None, by
 SubjectOf = Callable[[Header | None, bytes], str]
 """(what the envelope said, a record) → its subject; empty: nobody's."""
 
-_NOBODY = frozenset({"service", "service_account", "service_principal", "account", "node", "system"}) | {
-    "anonymous",
-    "instance",
-    "function",
-}
-"""Types of principal that are no people (`skytrail.principal.type`)."""
-
 
 def principal_of(header: Header | None, record: bytes) -> str:
     """`skytrail.principal.key` of a record, as its document has it; empty where it is nobody's. Never raises."""
@@ -46,4 +40,4 @@ def principal_of(header: Header | None, record: bytes) -> str:
     except (ConfigError, RejectedRecord):
         return ""  # sealed all the same: it becomes a dead letter, or waits for a build that knows its format
     principal = document.get("skytrail", {}).get("principal", {})
-    return "" if principal.get("type") in _NOBODY else str(principal.get("key", ""))
+    return "" if principal.get("type") in NOBODY else str(principal.get("key", ""))

@@ -43,14 +43,22 @@ class Place(msgspec.Struct, frozen=True):
     position: Position | None
 
 
-async def known_as(client: AsyncElasticsearch, namespace: str, name: str) -> list[Known]:
+async def known_as(client: AsyncElasticsearch, namespace: str, spelled: Sequence[str]) -> list[Known]:
     """The keys of those who acted under a name, an e-mail address or an id.
+
+    Args:
+        client: Of the reader identity.
+        namespace: Whose logs.
+        spelled: The name, and how it is called under pseudonyms.
 
     Raises:
         IndexUnavailable: Elasticsearch does not answer, or refuses.
     """
-    names = [{"term": {each: {"value": name, "case_insensitive": True}}} for each in (*_NAMES, _WHO)]
-    names += [{"term": {"skytrail.principal.display": {"value": name, "case_insensitive": True}}}]
+    names = [
+        {"term": {field: {"value": name, "case_insensitive": True}}}
+        for field in (*_NAMES, _WHO, "skytrail.principal.display")
+        for name in spelled
+    ]
     time = {"first": {"min": {"field": "@timestamp"}}, "last": {"max": {"field": "@timestamp"}}}
     display = {"display": {"terms": {"field": "skytrail.principal.display", "size": 1}}}
     who = {"who": {"terms": {"field": _WHO, "size": _MOST}, "aggs": {**time, **display}}}

@@ -24,12 +24,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody asks for.
 
     Attributes:
-        action: `release` of a hold, `expiry`, or `erasure` of a person.
-        subject: The id of the hold, or the hex SHA-256 of the plan, or of the list of keys that go.
+        action: `release` of a hold, `expiry`, `erasure` of a person, or to `reveal` pseudonyms.
+        subject: The id of the hold, or the hex SHA-256 of the plan, of the list of keys that go, or of that of tokens.
         requested_by: Name of the person in the policy.
     """
 
-    action: Literal["release", "expiry", "erasure"]
+    action: Literal["release", "expiry", "erasure", "reveal"]
     namespace: str
     subject: str
     reason: str

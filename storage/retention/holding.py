@@ -1,4 +1,8 @@
-"""Which events a legal hold is about, asked of Elasticsearch or of one document: the same fields, the same answer."""
+"""Which events a legal hold is about, asked of Elasticsearch or of one document: the same fields, the same answer.
+
+A document under pseudonyms does not say whose it is. So a hold on somebody, or on a thing, is about each of them that
+its times and data sets can cover: held too much rather than too little, and nobody who holds needs the keys.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from storage.retention.entries import Hold
 PRINCIPAL: Final = ("skytrail.principal.key", "user.id", "user.name", "user.email", "related.user")
 ACCOUNT: Final = ("cloud.account.id", "cloud.target.account.id", "cloud.project.id")
 RESOURCE: Final = ("related.entity", "orchestrator.resource.name", "orchestrator.resource.id")
+_HIDDEN: Final = "skytrail.pseudonyms.key"
+_TELLING: Final = frozenset({PRINCIPAL, RESOURCE})
 
 
 def spans(hold: Hold, dataset: str, start: dt.datetime | None, end: dt.datetime) -> bool:
@@ -27,16 +33,19 @@ def spans(hold: Hold, dataset: str, start: dt.datetime | None, end: dt.datetime)
 def query_of(hold: Hold) -> dict[str, Any] | None:
     """The documents that a hold names beyond data set and time, in Elasticsearch's terms; None: all."""
     filters = [
-        {"bool": {"should": [{"term": {name: value}} for name in names], "minimum_should_match": 1}}
+        {"bool": {"should": [*({"term": {name: value}} for name in names), *hidden], "minimum_should_match": 1}}
         for names, value in _asked(hold)
+        for hidden in ([{"exists": {"field": _HIDDEN}}] if names in _TELLING else [],)
     ]
     return {"bool": {"filter": filters}} if filters else None
 
 
 def names_document(hold: Hold, document: Mapping[str, Any], dataset: str, event: dt.datetime) -> bool:
     """Whether a hold is about this document."""
+    hidden = bool(_values(document, _HIDDEN.split(".")))
     return spans(hold, dataset, event, event) and all(
-        any(value in _values(document, name.split(".")) for name in names) for names, value in _asked(hold)
+        (hidden and names in _TELLING) or any(value in _values(document, name.split(".")) for name in names)
+        for names, value in _asked(hold)
     )
 
 

@@ -85,12 +85,14 @@ class Approvals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         release: To release a hold; two people at least, with the one who asks.
         expiry: To destroy what has expired.
         erasure: To erase a person; two people at least, with the one who asks. Left out: one.
+        reveal: To learn who stands behind pseudonyms; two people at least, with the one who asks. Left out: one.
     """
 
     release: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
     expiry: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
     # Unset, not 1: a policy that does not speak of it must keep its digest.
     erasure: Annotated[int, msgspec.Meta(ge=1, le=8)] | msgspec.UnsetType = msgspec.UNSET
+    reveal: Annotated[int, msgspec.Meta(ge=1, le=8)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

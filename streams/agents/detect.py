@@ -25,6 +25,8 @@ from detectors.exceptions import Exceptions
 from detectors.sigma.engine import Engine
 from detectors.suppression import state_key
 from ingest.document import Identified
+from ingest.formats.contract import View
+from ingest.pseudonyms.pseudonyms import Pseudonyms
 from streams.accounting import DEAD_LETTERED, EVALUATED, RECEIVED, Account, source_key
 from streams.accounts import Accounts
 from streams.evaluating import Evaluated, evaluate
@@ -33,6 +35,7 @@ from streams.event_clock import EventClock
 from streams.naming import Namer
 from streams.preparing import Limits
 from streams.produce import Message, Sink, partition_for
+from streams.pseudonyms import NO_PSEUDONYMS, told
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.signal_messages import place_signals
 from streams.topics import DETECTIONS, EVALUATIONS, RULESETS, SIGNALS, is_raw
@@ -65,13 +68,23 @@ class Rules:
 class DetectAgent:
     """Handler of the raw topics in the role detect."""
 
-    def __init__(self, runtime: Runtime, accounts: Accounts, rules: Rules, *, namer: Namer, limits: Limits) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        accounts: Accounts,
+        rules: Rules,
+        *,
+        namer: Namer,
+        limits: Limits,
+        pseudonyms: Pseudonyms = NO_PSEUDONYMS,
+    ) -> None:
         """Compose; `rules` may be replaced at any time by assigning `self.rules`."""
         self.rules = rules
         self._runtime = runtime
         self._accounts = accounts
         self._namer = namer
         self._limits = limits
+        self._pseudonyms = pseudonyms
         self._clock = EventClock()
         self._told: set[str] = set()
 
@@ -147,12 +160,16 @@ class DetectAgent:
         await producer.send(EVALUATIONS, [(*encode_run(account), None) for account in changed])
 
     def _word(self, message: Evaluated, rules: Rules, found: list[Detection], signals: list[Signal]) -> None:
-        """Add the detections and signals of one message."""
+        """Add the detections and signals of one message, in the words in which they may be told."""
         if message.source is None or not message.matches:
             return
-        views, identified, source = message.views, message.identified, message.source
+        views: Sequence[View] = message.views
+        identified: Sequence[Identified] = message.identified
+        source = message.source
         namespace = message.header.namespace if message.header else ""
         matches = rules.exceptions.left(message.matches, views, source, namespace, self._runtime.now().date())
+        if matches:
+            views, identified = told(self._pseudonyms, namespace, message.views, message.identified)
         loud = [match for match in matches if match[1].id not in rules.silent]
         found += word_matches(loud, views, identified, source, ruleset_version=rules.version, index_of=self._index_of)
         signals += rules.router.signals(

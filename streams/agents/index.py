@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import faust
 
+from ingest.pseudonyms.pseudonyms import Pseudonyms
 from ingest.schema.envelope import Position
 from storage.index.bulk import BulkItem, Outcome
 from storage.index.documents import serialise
@@ -21,6 +22,7 @@ from streams.accounts import Accounts
 from streams.conflicts import Conflict, encode_conflicts
 from streams.naming import Namer
 from streams.preparing import Limits, PreparedMessage, letter_of_document, prepare
+from streams.pseudonyms import NO_PSEUDONYMS, indexed
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.stamping import DocumentStamps
 from streams.topics import CONFLICTS
@@ -79,6 +81,7 @@ class IndexAgent:
         limits: Limits,
         keep_out: KeepOut,
         stamps: DocumentStamps,
+        pseudonyms: Pseudonyms = NO_PSEUDONYMS,
     ) -> None:
         """Compose; the first batch opens the connections."""
         self._runtime = runtime
@@ -88,6 +91,7 @@ class IndexAgent:
         self._limits = limits
         self._keep_out = keep_out
         self._stamps = stamps
+        self._pseudonyms = pseudonyms
         self._pending: asyncio.Task[None] | None = None
 
     async def handle(self, batch: Batch) -> None:
@@ -123,7 +127,7 @@ class IndexAgent:
                 tally[FILTERED] += 1
                 tally[f"{FILTERED}:{kept_out[place]}"] += 1
                 continue
-            document = prepared.identified.document
+            document = indexed(self._pseudonyms, prepared.identified.document)
             stream = document["data_stream"]
             assert message.header is not None
             self._stamps.stamp(document, prepared.event_time, message.header.received_at)

@@ -7,6 +7,7 @@ Then the second version is indexed under an id that includes its leaf, and a det
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
@@ -15,6 +16,7 @@ import faust
 import msgspec
 
 from detectors.equivocation import equivocation
+from ingest.pseudonyms.pseudonyms import Pseudonyms
 from ingest.schema.envelope import Position
 from ingest.schema.errors import UnsupportedEnvelope
 from ingest.schema.identity import equivocating_id
@@ -28,6 +30,7 @@ from streams.agents.index import Writer
 from streams.conflicts import Conflict, decode_conflicts
 from streams.naming import Namer
 from streams.preparing import Limits, PreparedMessage, PreparedRecord, letter_of_document, prepare
+from streams.pseudonyms import NO_PSEUDONYMS, under_pseudonyms
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of
 from streams.stamping import DocumentStamps
 from streams.topics import DETECTIONS
@@ -61,6 +64,7 @@ class ResolveAgent:
         namer: Namer,
         limits: Limits,
         stamps: DocumentStamps,
+        pseudonyms: Pseudonyms = NO_PSEUDONYMS,
     ) -> None:
         """Compose.
 
@@ -76,6 +80,7 @@ class ResolveAgent:
         self._namer = namer
         self._limits = limits
         self._stamps = stamps
+        self._pseudonyms = pseudonyms
 
     async def handle(self, batch: Batch) -> None:
         """Settle a batch of conflicts, count, acknowledge."""
@@ -172,6 +177,7 @@ class ResolveAgent:
         found = next((record for record in message.records if record.position.index == place.index), None)
         if found is None or message.header is None:
             return None
+        found = dataclasses.replace(found, identified=under_pseudonyms(self._pseudonyms, found.identified))
         await self._stamps.refresh([message.header.namespace])
         self._stamps.stamp(found.identified.document, found.event_time, message.header.received_at)
         return message, found

@@ -38,6 +38,7 @@ NEEDS_NO_RECORD = {
     "witness init": "makes the key of a witness, no part of an installation",
     "normalise": "reads files that somebody brings",
     "scan": "the same",
+    "pseudonyms subject": "computes with what somebody brings",
     "keys list": "shows public keys",
     "keys data list": "shows names and states, no keys",
     "retention regimes": "shows what the product ships",

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from ingest.pseudonyms.key_file import open_where_possible
 from ingest.schema.errors import ConfigError, IntegrityError, Refused
 from skytrail.cli.approving import KeyFileOption, signing
 from skytrail.cli.context import context_of
@@ -64,11 +65,12 @@ def erase_find(
     Examples:  skytrail erase find alice@example.com -n acme
     """
     settings = context_of(context).connected(kafka=False)
+    pseudonyms = open_where_possible(settings.pseudonyms, settings.state_dir, settings.archive_dir)
 
     async def found() -> list[Known]:
         client = connect(settings.elasticsearch, "reader")
         try:
-            return await known_as(client, namespace, name)
+            return await known_as(client, namespace, pseudonyms.asked(namespace, name))
         finally:
             await client.close()
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 import typer
 
 from ingest.formats.registry import all_formats
+from ingest.pseudonyms.key_file import open_pseudonyms
 from skytrail.cli.context import context_of
 from streams.topics import all_topics
 
@@ -61,6 +62,7 @@ def worker(context: typer.Context, role: RoleName) -> None:
         watch=settings.watch,
         audit=settings.audit,
         retention=settings.retention,
+        pseudonyms=lambda: open_pseudonyms(settings.pseudonyms, settings.state_dir, settings.archive_dir),
         rounds=lambda: Rotating(settings, utc_now),
     )
     run_role(role.value, parts)
