@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import hashlib
 import itertools
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from detectors.correlation.alerts import alert_id, field_places
-from detectors.correlation.model import DAY_MS, NUMERIC, Correlation
-from detectors.correlation.state import Alert, Brought, Entry, Signal
+from detectors.correlation.alerts import field_places
+from detectors.correlation.chaining import MAX_GROUPS, Chaining
+from detectors.correlation.model import DAY_MS, Correlation
+from detectors.correlation.state import Alert, Brought, Signal
 from detectors.correlation.succession import Maker, Succession
+from detectors.correlation.values import computes, cut_text, numbers_in, smallest, texts_of
 from detectors.detection import EventRef, Principal, context_of, principal_of, short_member
 from detectors.reason import word_reason
 from detectors.rule import Rule
 from detectors.sigma.engine import known_aliases
 from detectors.sigma.fields import Fields
-from detectors.sigma.values import number_of, text_of
+from detectors.sigma.values import text_of
 from ingest.document import Identified
 from ingest.formats.contract import LogSource, View
 
 MAX_VALUES = 100  # of one field of one event
-MAX_GROUPS = 32  # that one event may belong to, where it has several values
-MAX_NUMBER = 1e200  # a larger one is no number of anything, and a few would exceed what can be summed up
-MAX_VALUE = 256  # bytes in UTF-8; a longer one is cut and told apart by its hash: a state must fit into a message
 MAX_REMEMBERED = 200_000  # of new terms that were sent on one day
-
-
-class _Foreign(NamedTuple):
-    """Fields of matches of another correlation: those to group by, and those for correlations still further above."""
-
-    needed: tuple[str, ...]
-    further: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +85,8 @@ class Router:
             for rule in one.rules:
                 self._by_rule.setdefault(rule, []).append(one)
         self._places = {one.id: tuple(dict.fromkeys(self._wanted(one, set()))) for one in self.correlations.values()}
-        self._foreign = {
-            (one.id, name): _foreign(one, self.correlations[name])
-            for one in self.correlations.values()
-            for name in one.chained
-            if name in self.correlations
-        }
         self.succession = Succession(self.correlations, self._places, Maker(version, taken))
+        self._chaining = Chaining(self.correlations, self._places, self.succession, self.left_out)
         self._sent: tuple[dict[Any, tuple[int, str]], dict[Any, tuple[int, str]]] = ({}, {})
 
     def signals(
@@ -165,68 +150,8 @@ class Router:
         )
 
     def chained(self, below: Correlation, alert: Alert) -> list[Signal]:
-        """What correlations that build upon one get of its alert: a signal for each match that satisfied it.
-
-        Where they group by a field that it neither groups by nor carries: one for each value that a match of its window
-        has.
-        """
-        found: list[Signal] = []
-        for one in self._by_rule.get(below.id, ()):
-            foreign = self._foreign[one.id, below.id]
-            reached = alert.reached if any(foreign) else ((entry, ()) for entry in alert.fired)
-            signals: dict[Any, Signal] = {}
-            for entry, brought in reached:
-                for known in self._ways(one, foreign, _known(below, alert.signal, entry), brought):
-                    signal = self._above(one, below, alert, entry, known)
-                    if signal is not None:  # another match of the same alert may have what this one lacks
-                        signals[signal.at, signal.member, signal.by, signal.brought] = signal
-            if not signals and (alert.fired or alert.reached):
-                self.left_out[one.id] += 1  # no match has what it groups by
-            found.extend(signals.values())
-        return found
-
-    def _ways(
-        self, one: Correlation, foreign: _Foreign, known: dict[str, str], brought: Brought
-    ) -> Iterator[dict[str, str]]:
-        """Field → value as JSON text, for each combination of values that one match brings."""
-        given = dict(brought)
-        columns = [[(name, value) for value in given.get(name, ())] for name in foreign.needed]
-        columns += [[(name, value) for value in given[name]] for name in foreign.further if name in given]
-        ways = list(itertools.islice(itertools.product(*columns), MAX_GROUPS))
-        self.left_out[one.id] += math.prod(map(len, columns)) - len(ways)
-        yield from (known | dict(way) for way in ways)
-
-    def _above(
-        self, one: Correlation, below: Correlation, alert: Alert, entry: Entry, known: Mapping[str, str]
-    ) -> Signal | None:
-        """The signal of a match of one correlation for another; None when it lacks a field that the other groups by."""
-        names = {name: one.field_for(name, below.id) for name in (*one.group_by, *one.fields, *one.carry, *one.brought)}
-        if any(names[name] not in known for name in (*one.group_by, *one.fields)):
-            return None
-        texts = [json.loads(known[names[name]]) for name in one.fields]
-        values: tuple[str | float, ...] = _numbers(texts) if _computes(one) else tuple(texts)
-        if one.carry:
-            values = tuple(known.get(names[name], "") for name in one.carry)
-        return Signal(
-            correlation=one.id,
-            namespace=alert.signal.namespace,
-            by=tuple(known[names[name]] for name in one.group_by),
-            rule=below.id,
-            at=entry.at,
-            seen=alert.signal.seen,
-            member=entry.member,
-            unit=alert_id(below, alert.signal, alert.cell),
-            event=entry.event,
-            format=alert.signal.format,
-            ruleset_version=self.succession.maker.version or alert.signal.ruleset_version,
-            values=values,
-            principal=alert.signal.principal,
-            words=_carried(self._places[one.id], self._places[below.id], alert.signal.words),
-            context=alert.signal.context,
-            taken=self.succession.maker.taken,
-            brought=tuple((name, (known[names[name]],)) for name in one.brought if names[name] in known),
-            **self.succession.stamp(one.id, below.id)._asdict(),
-        )
+        """What correlations that build upon one get of its alert."""
+        return self._chaining.signals(self._by_rule.get(below.id, ()), below, alert)
 
     def _wanted(self, one: Correlation, seen: set[str]) -> Iterator[str]:
         """Fields that the reason of a correlation shows, and then those of the correlations that build upon it."""
@@ -238,13 +163,13 @@ class Router:
 
     def _brought(self, one: Correlation, rule: Rule, fields: Fields) -> Brought:
         """What an event brings to correlations that build upon one."""
-        columns = [(name, _texts(fields, one.field_for(name, rule.id))) for name in one.brought]
+        columns = [(name, texts_of(fields, one.field_for(name, rule.id))) for name in one.brought]
         self.left_out[one.id] += sum(max(0, len(texts) - MAX_GROUPS) for _, texts in columns)
         return tuple((name, tuple(texts[:MAX_GROUPS])) for name, texts in columns if texts)
 
     def _groups(self, one: Correlation, rule: Rule, fields: Fields) -> list[tuple[str, ...]]:
         """The values of the groups an event belongs to: one for each value of a field; none when it lacks a field."""
-        columns = [_texts(fields, one.field_for(name, rule.id)) for name in one.group_by]
+        columns = [texts_of(fields, one.field_for(name, rule.id)) for name in one.group_by]
         found = list(itertools.islice(itertools.product(*columns), MAX_GROUPS))
         self.left_out[one.id] += math.prod(map(len, columns)) - len(found)
         return found
@@ -252,17 +177,17 @@ class Router:
     def _values(self, one: Correlation, rule: Rule, fields: Fields) -> tuple[str | float, ...] | None:
         """What is counted or computed with; None when the event has none."""
         if one.carry:
-            return tuple(_first(fields.values(one.field_for(name, rule.id))) for name in one.carry)
+            return tuple(smallest(fields.values(one.field_for(name, rule.id))) for name in one.carry)
         if not one.fields:
             return ()
         columns = [[v for v in fields.values(one.field_for(f, rule.id)) if v is not None] for f in one.fields]
-        if _computes(one):
-            numbers = _numbers(columns[0][:MAX_VALUES])
+        if computes(one):
+            numbers = numbers_in(columns[0][:MAX_VALUES])
             if one.kind == "value_sum":  # a sum decided at once must only grow
                 numbers = tuple(number for number in numbers if number >= 0)
             return numbers or None
         combined = itertools.islice(itertools.product(*columns), MAX_VALUES)
-        texts = (_cut(" · ".join(text_of(part) for part in parts)) for parts in combined)
+        texts = (cut_text(" · ".join(text_of(part) for part in parts)) for parts in combined)
         return tuple(dict.fromkeys(texts)) or None
 
     def _news(
@@ -287,62 +212,7 @@ class Router:
         return True
 
 
-def _known(below: Correlation, signal: Signal, entry: Entry) -> dict[str, str]:
-    """Field → value as JSON text: what a match of a correlation has."""
-    carried = {name: str(value) for name, value in zip(below.carry, entry.values, strict=False) if value}
-    return carried | dict(zip(below.group_by, signal.by, strict=True))
-
-
-def _foreign(one: Correlation, below: Correlation) -> _Foreign:
-    """What a correlation asks of matches of another beyond what each of those gives."""
-    needed, further = (
-        tuple(dict.fromkeys(field for field in fields if not below.gives(field)))
-        for fields in ([one.field_for(name, below.id) for name in names] for names in (one.group_by, one.brought))
-    )
-    return _Foreign(needed, tuple(field for field in further if field not in needed))
-
-
-def _texts(fields: Fields, name: str) -> list[str]:
-    """The values of a field as JSON texts, in order."""
-    texts = {text_of(value) for value in fields.values(name) if value is not None}
-    return sorted(json.dumps(_cut(text), ensure_ascii=False) for text in texts)
-
-
-def _first(values: Iterable[Any]) -> str:
-    """The smallest value of a field as JSON text, so that the order in a list decides nothing; empty without one."""
-    texts = sorted(text_of(value) for value in values if value is not None)
-    return json.dumps(_cut(texts[0]), ensure_ascii=False) if texts else ""
-
-
-def _carried(wanted: tuple[str, ...], places: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ...]:
-    """Words for other places than they were made for, where both have them."""
-    known = dict(zip(places, words, strict=False))
-    return tuple(known.get(place, f"(unknown {place})") for place in wanted)
-
-
 @functools.lru_cache(maxsize=4096)
 def _millis(timestamp: str) -> int:
     moment = dt.datetime.fromisoformat(timestamp)
     return math.floor(moment.timestamp()) * 1000 + moment.microsecond // 1000
-
-
-def _computes(one: Correlation) -> bool:
-    """Whether the values are numbers to compute with."""
-    return one.kind in NUMERIC and not (one.kind == "value_percentile" and one.percentile is None)
-
-
-def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
-    return tuple(number for number in map(_number, values) if number is not None)
-
-
-def _number(value: Any) -> float | None:
-    number = number_of(value)
-    return float(number) if number is not None and -MAX_NUMBER <= number <= MAX_NUMBER else None
-
-
-def _cut(text: str) -> str:
-    written = text.encode("utf-8", "replace")  # lone surrogates can't be written
-    if len(written) <= MAX_VALUE:
-        return written.decode()
-    digest = hashlib.sha256(written).hexdigest()
-    return f"{written[: MAX_VALUE - 65].decode('utf-8', 'ignore')}#{digest}"

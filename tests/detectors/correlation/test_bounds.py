@@ -10,10 +10,10 @@ import pytest
 from detectors.correlation.correlator import SEGMENT_MS, Budget
 from detectors.correlation.group import Group
 from detectors.correlation.model import Correlation
-from detectors.correlation.signals import MAX_VALUE, _cut
 from detectors.correlation.state import GroupState
 from detectors.correlation.step import expires, new_group, settle, step
 from detectors.correlation.terms import MAX_TERMS
+from detectors.correlation.values import MAX_VALUE, cut_text
 from tests.detectors.correlation.building import START, chain, correlation, correlator, draft, run, signal, told
 
 
@@ -186,10 +186,10 @@ def test_values_that_someone_invents_do_not_grow_the_state_without_end() -> None
 
 @pytest.mark.parametrize("text", ["a", "é", "中", "😀", "\ud800"])
 def test_a_long_value_takes_few_bytes_in_any_script_and_stays_what_it_is(text: str) -> None:
-    cut = [_cut(text * 400 + end) for end in ("x", "y")]
+    cut = [cut_text(text * 400 + end) for end in ("x", "y")]
     assert len(set(cut)) == 2
     assert all(200 < len(one.encode()) <= MAX_VALUE for one in cut)
-    assert _cut("short") == "short"
+    assert cut_text("short") == "short"
 
 
 def test_an_attack_that_goes_on_is_one_alert_a_cell() -> None:
