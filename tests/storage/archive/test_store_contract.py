@@ -168,6 +168,34 @@ def test_a_put_that_reported_a_fault_can_be_made_again(store: ArchiveStore, faul
     assert store.get(KEY) == b"one"
 
 
+@pytest.mark.parametrize("fault", ["lost", "applied"])
+@pytest.mark.parametrize("before", [None, b"one"])
+def test_after_a_swap_that_reported_a_fault_the_same_one_tells_what_happened(
+    store: ArchiveStore, fault: Fault, before: bytes | None
+):
+    if before is not None:
+        store.swap("a/head", None, before)
+    faulty = FaultyStore(store, 0, fault)
+    with pytest.raises(StoreUnavailable):
+        faulty.swap("a/head", before, b"two")
+    assert store.get("a/head") == (b"two" if fault == "applied" else before)
+    assert faulty.swap("a/head", before, b"two") == (fault == "lost")
+    assert store.get("a/head") == b"two"
+
+
+@pytest.mark.parametrize("fault", ["lost", "applied"])
+def test_a_deletion_that_reported_a_fault_can_be_made_again_and_the_key_be_used_anew(store: ArchiveStore, fault: Fault):
+    store.put(KEY, b"one")
+    faulty = FaultyStore(store, 0, fault)
+    with pytest.raises(StoreUnavailable):
+        faulty.delete(KEY)
+    assert store.get(KEY) == (None if fault == "applied" else b"one")
+    faulty.delete(KEY)
+    assert list(store.keys("")) == []
+    faulty.put(KEY, b"two")
+    assert store.get(KEY) == b"two"
+
+
 @pytest.mark.parametrize("number", range(12))
 def test_a_full_disk_at_any_step_leaves_the_object_whole_or_absent(tmp_path: Path, number: int):
     calls = 0

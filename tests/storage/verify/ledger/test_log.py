@@ -156,6 +156,15 @@ def test_silence_in_the_middle_and_at_the_end_is_a_gap(made: MadeArchive):
     assert [(f.kind, f.topic, f.entry) for f in made.findings() if f.namespace == "acme"] == [(Kind.GAP, TOPIC, 6)]
 
 
+def test_an_entry_of_a_clock_that_ran_wild_does_not_hide_that_nothing_comes_any_more(made: MadeArchive):
+    made.beat(passed=10**6)  # eleven days ahead
+    made.clock.pass_(-(10**6))
+    assert [f for f in made.findings() if f.entry == made.log().size] == []
+    made.clock.pass_(200)
+    (found,) = [f for f in made.findings() if f.namespace == "acme" and f.entry == made.log().size]
+    assert (found.kind, found.grade) == (Kind.GAP, Grade.INCOMPLETE)
+
+
 def test_a_history_rewritten_with_the_real_keys_contradicts_a_checkpoint_that_was_kept(
     made: MadeArchive, tmp_path: Path
 ):
