@@ -67,6 +67,10 @@ class CloudStore(ABC):
         """Delete, or hide where versions are kept; nothing there is fine."""
 
     @abstractmethod
+    def _destroy(self, name: str) -> str:
+        """Delete every version; which one the service keeps and why, as far as it tells, or nothing: all are gone."""
+
+    @abstractmethod
     def _hold(self, name: str, *, on: bool) -> bool:
         """Hold every version that has bytes, or let go of it; whether that changed anything."""
 
@@ -130,11 +134,21 @@ class CloudStore(ABC):
 
     def delete(self, key: str) -> None:
         """See `ArchiveStore.delete`; where versions are kept, they stay."""
-        name = self._name(key)
-        if not self._allow_delete:
-            raise Refused("deleting archive object: this identity may not", where=self._where(name))
+        name = self._deletable(key)
         with self._explained(f"deleting archive object {key}"):
             self._remove(name)
+
+    def destroy(self, key: str) -> None:
+        """See `ArchiveStore.destroy`."""
+        name = self._deletable(key)
+        with self._explained(f"destroying archive object {key}"):
+            kept = self._destroy(name)
+        if kept:
+            raise Refused(
+                f"destroying archive object: the {self.kind} keeps {kept}",
+                where=self._where(name),
+                mend="it is tried again; until a lock has ended nobody can do more",
+            )
 
     @property
     def holds_objects(self) -> bool:
@@ -175,6 +189,12 @@ class CloudStore(ABC):
             where=self._where(name),
             mend=f"use another {self.kind}: docs/integrity.md tells what one must do",
         )
+
+    def _deletable(self, key: str) -> str:
+        name = self._name(key)
+        if not self._allow_delete:
+            raise Refused("deleting archive object: this identity may not", where=self._where(name))
+        return name
 
     def _name(self, key: str) -> str:
         return self._root + check_key(key)

@@ -55,10 +55,18 @@ class ArchiveStore(Protocol):
         """The distinct next parts, sorted, of keys below `prefix` (empty or ending in ``/``) that go on below them."""
 
     def delete(self, key: str) -> None:
-        """Remove an object; no object is fine.
+        """Take an object away, so that `get` finds none; no object is fine. Where the store keeps versions, they stay.
 
         Raises:
             Refused: This store was opened without the right to delete.
+        """
+
+    def destroy(self, key: str) -> None:
+        """Remove an object for good, with every version of it that the store keeps; no object is fine.
+
+        Raises:
+            Refused: Nothing is hidden and what was refused is there: a lock or a hold of the store keeps it, or this
+                store was opened without the right to delete.
         """
 
     def probe(self) -> list[str]:

@@ -285,19 +285,31 @@ class Applier:
         return ""
 
     def _destroy(self, stone: Tombstone, state: State) -> str:
-        """Delete body and headers of segments; why they must not be deleted any more. Manifests and leaves stay."""
+        """Destroy body and headers of segments; why they must not be any more. Manifests and leaves stay.
+
+        Raises:
+            Refused: The store keeps some of them; the others are gone.
+        """
         verdict = self._judged(state, stone.topic, stone.partition, stone.segments)
         if isinstance(verdict, str):
             return verdict
         prefix = stream_prefix(self._record.namespace, stone.topic, stone.partition)
+        kept: list[Refused] = []
         for each in stone.segments:
             key = manifest_key(prefix, each.seq)
             body = self._means.store.get(key)
             if body is None or digest(body) != each.manifest:
                 raise IntegrityError("destroying a segment: its manifest is not that of the tombstone", where=key)
             manifest = parse(body, key)
-            for part in (manifest.body, manifest.headers):
-                self._means.store.delete(part.key)
+            try:
+                for part in (manifest.body, manifest.headers):
+                    self._means.store.destroy(part.key)
+            except Refused as exc:
+                kept.append(exc)
+        if kept:
+            first = kept[0]
+            told = f"the store keeps {len(kept)} of {len(stone.segments)} segments: {first.what}"
+            raise Refused(told, where=first.where, mend=first.mend)
         return ""
 
     def _unsound(self, topic: str, partition: int, seq: int) -> str:

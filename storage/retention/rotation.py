@@ -124,7 +124,7 @@ def rotate(records: Mapping[str, Record], means: Means, plan: Plan, offers: Offe
         elif go_on():
             found.results += carry_out({name: record}, means, offer.plan, {name: offer.approved}, go_on)
     found.whole = go_on()
-    found.overdue = _overdue(found, [*free, *asked])
+    found.overdue = _overdue(found, adopted, [*free, *asked])
     return found
 
 
@@ -142,10 +142,12 @@ def _part(plan: Plan, items: list[Item]) -> Plan:
     return msgspec.structs.replace(plan, items=tuple(items))
 
 
-def _overdue(found: Round, due: list[Item]) -> dt.timedelta:
-    """For how long the oldest of what is left has been over."""
+def _overdue(found: Round, records: Mapping[str, Record], due: list[Item]) -> dt.timedelta:
+    """For how long the oldest of what is left has been over, what was announced and could not be done included."""
     done = {result.place for result in found.results if result.outcome is Outcome.DONE}
     left = [item for item in due if item.place not in done]
     left += [item for item in found.blocked if item.decision in DESTROYS]
-    ends = [dt.datetime.fromisoformat(item.until) for item in left if item.until]
-    return max((found.at - end for end in ends), default=dt.timedelta())
+    tried = {result.tombstone for result in found.results if result.outcome in (Outcome.WAITS, Outcome.NOT_EXECUTED)}
+    announced = [each for record in records.values() for each in record.now().unfinished() if each.id in tried]
+    ends = [*(item.until for item in left), *(stone.until for stone in announced)]
+    return max((found.at - dt.datetime.fromisoformat(end) for end in ends if end), default=dt.timedelta())

@@ -207,6 +207,9 @@ class MortalStore:
     def delete(self, key: str) -> None:
         self.faults.effect(lambda: self.inner.delete(key))
 
+    def destroy(self, key: str) -> None:
+        self.faults.effect(lambda: self.inner.destroy(key))
+
     def probe(self) -> list[str]:
         return self.inner.probe()
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.identity import DefaultAzureCredential
-from azure.storage.blob import BlobPrefix, ContainerClient, ImmutabilityPolicy, LinearRetry
+from azure.storage.blob import BlobPrefix, BlobProperties, ContainerClient, ImmutabilityPolicy, LinearRetry
 
 from ingest.schema.errors import ConfigError, StoreUnavailable
 from ingest.transports.azure.credentials import connection_string
@@ -152,9 +152,29 @@ class AzureBlobStore(CloudStore):
                 changed = True
         return changed
 
-    def _remove(self, name: str) -> None:
+    def _destroy(self, name: str) -> str:
+        """A current version can only be hidden, so the locks of all are looked at before."""
+        blob = self._client.get_blob_client(name)
+        found = self._client.list_blobs(name_starts_with=name, include=["versions"])
+        versions = [each.version_id for each in found if each.name == name and each.version_id]
+        for version in versions:
+            if why := self._kept_by(blob.get_blob_properties(version_id=version)):
+                return f"version {version}: {why}"
+        self._remove(name)
+        for version in versions:
+            if _refused(lambda version=version: self._remove(name, version)):  # type: ignore[misc]
+                return f"version {version}, hidden: it does not say why"
+        return ""
+
+    def _kept_by(self, told: BlobProperties) -> str:
+        until = told.immutability_policy.expiry_time
+        if told.has_legal_hold:
+            return "a legal hold of the store is on it"
+        return f"its lock ends at {until:%Y-%m-%dT%H:%M:%SZ}" if until is not None and until > self._clock() else ""
+
+    def _remove(self, name: str, version: str | None = None) -> None:
         try:
-            self._client.delete_blob(name)
+            self._client.get_blob_client(name).delete_blob(version_id=version)
         except HttpResponseError as exc:
             if _code(exc) != _ABSENT:
                 raise

@@ -105,6 +105,10 @@ class FilesystemStore:
             if path.parent.is_dir():
                 self._sync_directory(path.parent)
 
+    def destroy(self, key: str) -> None:
+        """See `ArchiveStore.destroy`; a directory has no versions and refuses nothing."""
+        self.delete(key)
+
     def probe(self) -> list[str]:
         """See `ArchiveStore.probe`; also clears leftovers of writers that died long ago."""
         target = self.root / ".probe" / f"write-once-{os.getpid()}"

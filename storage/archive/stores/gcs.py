@@ -186,9 +186,15 @@ class GcsStore(CloudStore):
             next(iter(self._bucket.list_blobs(prefix=self._root, max_results=1, **self._asked)), None)
             self._own.there = True
 
-    def _remove(self, name: str) -> None:
+    def _destroy(self, name: str) -> str:
+        for blob in list(self._bucket.list_blobs(prefix=name, versions=True, **self._asked)):
+            if blob.name == name and _refused(lambda blob=blob: self._remove(name, blob.generation)):  # type: ignore[misc]
+                return f"generation {blob.generation}: {_kept_by(blob)}"
+        return ""
+
+    def _remove(self, name: str, generation: int | None = None) -> None:
         with contextlib.suppress(NotFound):
-            self._bucket.blob(name).delete(**self._asked)
+            self._bucket.blob(name, generation=generation).delete(**self._asked)
 
     @property
     def _bucket(self) -> Any:
@@ -224,6 +230,14 @@ def _connect_of(settings: GcsArchiveSettings) -> Callable[[], Any]:
         return storage.Client(project="skytrail", credentials=found)
 
     return connect
+
+
+def _kept_by(blob: Any) -> str:
+    """Why a generation was not deleted, as far as its listing tells."""
+    until = blob.retention.retain_until_time
+    if blob.temporary_hold or blob.event_based_hold:
+        return "a hold of the store is on it"
+    return f"its lock ends at {until:%Y-%m-%dT%H:%M:%SZ}" if until is not None else "it does not say why"
 
 
 def _refused(attempt: Callable[[], object]) -> bool:

@@ -144,6 +144,26 @@ class S3Store(CloudStore):
     def _remove(self, name: str) -> None:
         self._client.delete_object(Bucket=self._bucket, Key=name)
 
+    def _destroy(self, name: str) -> str:
+        """Deletion markers go last, so what is refused is as it was."""
+        for version in (*self._versions(name), *self._versions(name, "DeleteMarkers")):
+            if self._refused("delete_object", name, version):
+                return f"version {version}: {self._kept_by(name, version)}"
+        return ""
+
+    def _kept_by(self, name: str, version: str) -> str:
+        """Why a version was not deleted, as far as S3 tells."""
+        try:
+            told = self._client.head_object(Bucket=self._bucket, Key=name, VersionId=version)
+        except ClientError as exc:
+            return f"this identity may lack s3:DeleteObjectVersion, and asking for the lock gave {_code(exc)}"
+        until = told.get("ObjectLockRetainUntilDate")
+        if told.get("ObjectLockLegalHoldStatus") == "ON":
+            return "a legal hold of the store is on it"
+        if until is not None and until > self._clock():
+            return f"its lock ends at {until:%Y-%m-%dT%H:%M:%SZ}"
+        return "no lock is on it, so this identity lacks s3:DeleteObjectVersion"
+
     def _hold(self, name: str, *, on: bool) -> bool:
         wanted, changed = {"Status": "ON" if on else "OFF"}, False
         for version in self._versions(name):
@@ -155,10 +175,10 @@ class S3Store(CloudStore):
     def _pages(self, **asked: Any) -> Iterator[dict[str, Any]]:
         yield from self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, **asked)
 
-    def _versions(self, name: str) -> list[str]:
-        """Versions of one object that have bytes."""
+    def _versions(self, name: str, of: str = "Versions") -> list[str]:
+        """Versions of one object that have bytes, or its deletion markers."""
         pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=name)
-        return [each["VersionId"] for page in pages for each in page.get("Versions", ()) if each["Key"] == name]
+        return [each["VersionId"] for page in pages for each in page.get(of, ()) if each["Key"] == name]
 
     def _held(self, name: str, version: str) -> bool:
         try:

@@ -54,6 +54,9 @@ class FaultyStore:
     def delete(self, key: str) -> None:
         self._do(lambda: self._inner.delete(key))
 
+    def destroy(self, key: str) -> None:
+        self._do(lambda: self._inner.destroy(key))
+
     def probe(self) -> list[str]:
         return self._do(self._inner.probe)
 

@@ -114,6 +114,30 @@ def test_a_sealed_blob_can_neither_be_replaced_nor_deleted(account: Account) -> 
     assert blob.download_blob(version_id=account.versions[0].id).readall() == b"sealed"
 
 
+def test_a_locked_blob_is_neither_destroyed_nor_hidden(account: Account) -> None:
+    store = locked(account)
+    store.put(KEY, b"sealed")
+    with pytest.raises(Refused, match="its lock ends at"):
+        store.destroy(KEY)
+    assert store.get(KEY) == b"sealed"
+
+
+def test_a_blob_whose_lock_is_over_is_destroyed_with_every_version_unless_it_is_held(account: Account) -> None:
+    locked(account, clock=lambda: dt.datetime.now(dt.UTC) - dt.timedelta(days=60)).put(KEY, b"sealed")
+    store = locked(account)
+    store.swap("acme/head", None, b"1")
+    store.swap("acme/head", b"1", b"2")
+    store.hold(KEY, on=True)
+    with pytest.raises(Refused, match="a legal hold"):
+        store.destroy(KEY)
+    assert store.get(KEY) == b"sealed"
+    store.hold(KEY, on=False)
+    store.destroy(KEY)
+    store.destroy("acme/head")
+    assert [each.name for each in account.versions] == ["", "", ""]
+    store.destroy(KEY)
+
+
 def test_what_is_replaced_is_not_locked(account: Account) -> None:
     store = locked(account)
     assert store.swap("acme/log/1/checkpoint", None, b"1")

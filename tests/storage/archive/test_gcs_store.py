@@ -128,6 +128,26 @@ def test_a_held_object_is_deleted_by_nobody_until_it_is_let_go_of() -> None:
         assert not store.hold(KEY, on=True)
 
 
+def test_an_object_is_destroyed_with_every_generation_once_neither_lock_nor_hold_keeps_it() -> None:
+    with running_bucket() as bucket:
+        store = retaining(bucket)
+        store.put("acme/locked", b"sealed")
+        with pytest.raises(Refused, match="its lock ends at"):
+            store.destroy("acme/locked")
+        assert store.get("acme/locked") == b"sealed"
+        store = retaining(bucket, clock=lambda: NOW - dt.timedelta(days=60))
+        store.put(KEY, b"sealed")  # its lock is over
+        store.hold(KEY, on=True)
+        with pytest.raises(Refused, match="a hold of the store is on it"):
+            store.destroy(KEY)
+        assert store.get(KEY) == b"sealed"
+        store.hold(KEY, on=False)
+        store.delete(KEY)
+        store.destroy(KEY)
+        store.destroy(KEY)
+        assert [each.name for each in bucket.generations] == ["acme/locked"]
+
+
 def test_fake_gcs_server_drops_holds() -> None:
     store = gcs_store("locked")
     store.put(KEY, b"sealed")

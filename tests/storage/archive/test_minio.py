@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -10,12 +11,13 @@ from typing import Any, Literal
 import pytest
 from botocore.exceptions import ClientError
 
-from ingest.schema.errors import AlreadyExists
+from ingest.schema.errors import AlreadyExists, Refused
 from storage.archive.stores.s3 import S3Store
 from storage.settings import S3ArchiveSettings
 from tests.storage.minio import MINIO, client_of, running
 
 pytestmark = pytest.mark.skipif(MINIO is None, reason="MinIO is not installed: Object Lock of a server not proven here")
+LOCK_S = 3
 KEY = "acme/seg/topic/0/000000000000-aa.ndz"
 
 
@@ -89,3 +91,44 @@ def test_a_held_version_is_deleted_by_nobody_until_it_is_let_go_of(s3: Any) -> N
     s3.delete_object(**asked)  # with this right it goes: the hold alone had kept it
     with pytest.raises(ClientError):
         s3.head_object(Bucket=store._bucket, Key=f"sealed/{KEY}", VersionId=version)
+
+
+def test_what_a_lock_or_a_hold_keeps_is_not_destroyed_and_not_hidden_either(s3: Any) -> None:
+    store = locked_store(s3)
+    store.put(KEY, b"sealed")
+    with pytest.raises(Refused, match="its lock ends at"):
+        store.destroy(KEY)
+    assert store.get(KEY) == b"sealed"
+    store.delete(KEY)
+    with pytest.raises(Refused, match="the bucket keeps version"):
+        store.destroy(KEY)
+    held = expired_store(s3)
+    held.put(KEY, b"sealed")
+    held.hold(KEY, on=True)
+    time.sleep(LOCK_S + 1)
+    with pytest.raises(Refused, match="a legal hold of the store is on it"):
+        held.destroy(KEY)
+    assert held.get(KEY) == b"sealed"
+
+
+def test_when_the_lock_is_over_every_version_is_destroyed_hidden_ones_too(s3: Any) -> None:
+    store = expired_store(s3)
+    store.put(KEY, b"sealed")
+    store.put(f"{KEY}.more", b"another")
+    store.delete(KEY)  # a version and a marker
+    store.swap("acme/head.json", None, b"1")
+    store.swap("acme/head.json", b"1", b"2")
+    time.sleep(LOCK_S + 1)
+    store.destroy(KEY)
+    store.destroy("acme/head.json")
+    told = s3.list_object_versions(Bucket=store._bucket)
+    assert "DeleteMarkers" not in told
+    assert [each["Key"] for each in told["Versions"]] == [f"sealed/{KEY}.more"]
+    assert store.get(f"{KEY}.more") == b"another"
+
+
+def expired_store(s3: Any) -> S3Store:
+    """What is put here is locked for a few seconds."""
+    store = locked_store(s3)
+    store._clock = lambda: dt.datetime.now(dt.UTC) - dt.timedelta(days=30) + dt.timedelta(seconds=LOCK_S)
+    return store

@@ -98,6 +98,7 @@ def test_what_is_no_key_is_refused(store: ArchiveStore, key: str):
         lambda: store.get(key),
         lambda: store.swap(key, None, b"x"),
         lambda: store.delete(key),
+        lambda: store.destroy(key),
     ):
         with pytest.raises(Refused, match="not a key"):
             attempt()
@@ -116,6 +117,17 @@ def test_what_is_deleted_is_gone_and_deleting_it_again_is_fine(store: ArchiveSto
     store.delete(KEY)
     store.delete(KEY)
     assert store.get(KEY) is None
+
+
+def test_what_is_destroyed_is_gone_and_nothing_else_is(store: ArchiveStore):
+    store.put(KEY, b"x")
+    store.put(f"{KEY}.more", b"another")
+    store.swap("a/head", None, b"1")
+    store.swap("a/head", b"1", b"2")
+    for _ in range(2):
+        store.destroy(KEY)
+        store.destroy("a/head")
+    assert (store.get(KEY), store.get("a/head"), store.get(f"{KEY}.more")) == (None, None, b"another")
 
 
 def test_of_racing_writers_exactly_one_wins_a_key(store: ArchiveStore):

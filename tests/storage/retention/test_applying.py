@@ -84,6 +84,9 @@ class Stops:
     def delete(self, key: str) -> None:
         self._step(key, lambda: self._store.delete(key))
 
+    def destroy(self, key: str) -> None:
+        self._step(key, lambda: self._store.destroy(key))
+
     def get(self, key: str) -> bytes | None:
         return self._store.get(key)
 
@@ -95,6 +98,19 @@ class Stops:
 
     def probe(self) -> list[str]:
         return []
+
+
+class Locks(Stops):
+    """A store that keeps one object whatever anybody asks."""
+
+    def __init__(self, store: ArchiveStore, key: str) -> None:
+        super().__init__(store, 0, "", Killed)
+        self._key = key
+
+    def destroy(self, key: str) -> None:
+        if key == self._key:
+            raise Refused("destroying archive object: its lock ends at 2099-01-01T00:00:00Z", where=key)
+        super().destroy(key)
 
 
 class Scene:
@@ -233,6 +249,24 @@ def test_a_deletion_that_the_store_fails_is_told_and_finished_by_the_next_run(
     assert [result.outcome for result in results] == [Outcome.DONE, Outcome.NOT_EXECUTED]
     scene.store = sound
     no_tampering(scene)
+    scene.apply(plan)
+    whole(scene)
+
+
+def test_what_the_store_keeps_is_told_and_the_others_of_its_group_are_destroyed(scene: Scene) -> None:
+    plan, sound = scene.plan(), scene.store
+    before = scene.bodies()
+    locked = next(key for key in sound.keys(f"acme/seg/{TOPIC}/0/000000000001-") if key.endswith(".ndz"))
+    scene.store = Locks(sound, locked)
+    for _ in range(2):
+        told = [result for result in scene.apply(plan) if result.outcome is Outcome.NOT_EXECUTED]
+        assert told
+        assert all("the store keeps 1 of 2 segments" in result.detail for result in told)
+        assert scene.bodies() == {1, max(before)}
+        assert unsound(sound, "acme", TOPIC, 0, 1) == ""
+        assert len(scene.record().now().unfinished()) == 1
+        no_tampering(scene)
+    scene.store = sound
     scene.apply(plan)
     whole(scene)
 

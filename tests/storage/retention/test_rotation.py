@@ -18,7 +18,7 @@ from storage.verify.archive import check
 from tests.storage.archive.samples import TOPIC
 from tests.storage.retention.people import PEOPLE, SIGNERS
 from tests.storage.retention.samples import moment, policy
-from tests.storage.retention.test_applying import INDEX, LATER, RULE, Scene, whole
+from tests.storage.retention.test_applying import INDEX, LATER, RULE, Locks, Scene, whole
 
 BETWEEN = moment("2026-07-01")
 """The hot period is over, the cold one not."""
@@ -58,6 +58,19 @@ def test_a_round_does_all_that_is_due_and_the_next_one_nothing(scene: Rotated) -
     size = scene.record().log.state().edge.size
     assert scene.round().results == []
     assert scene.record().log.state().edge.size == size
+
+
+def test_what_the_store_keeps_is_overdue_in_every_round_until_it_goes(scene: Rotated) -> None:
+    sound = scene.store
+    locked = next(key for key in sound.keys(f"acme/seg/{TOPIC}/0/000000000001-") if key.endswith(".ndz"))
+    scene.store = Locks(sound, locked)
+    for days in range(3):
+        found = scene.round(LATER + dt.timedelta(days=days))
+        assert found.count(Outcome.NOT_EXECUTED) == 1
+        assert found.overdue > dt.timedelta(days=200 + days)
+    scene.store = sound
+    assert scene.round().overdue == dt.timedelta()
+    whole(scene)
 
 
 def test_what_is_hot_goes_before_the_archive_does(scene: Rotated) -> None:
