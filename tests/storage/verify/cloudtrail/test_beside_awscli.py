@@ -171,6 +171,18 @@ def unlisted_log(made: MadeTrail) -> None:
     made.add_log(START + HOUR / 2, 777)
 
 
+def unlisted_log_of_the_future(made: MadeTrail) -> None:
+    made.add_log(END + 9000 * HOUR, 777)
+
+
+def log_of_no_region(made: MadeTrail) -> None:
+    made.objects[f"{made.logs[0].partition('CloudTrail/')[0]}CloudTrail/forged_20261120T0830Z_x.json.gz"] = b"x"
+
+
+def nothing_left(made: MadeTrail) -> None:
+    made.objects.clear()
+
+
 def doubled_gzip(made: MadeTrail) -> None:
     made.objects[made.logs[3]] += gzip.compress(b'{"Records":[{"eventID":"smuggled"}]}')
 
@@ -186,7 +198,10 @@ def test_what_the_other_validator_finds_we_find(
     assert ours(made, tmp_path) == (0 if change is clean else 1)
 
 
-@pytest.mark.parametrize("change", [begun_anew, cut_off, unread_hash, unlisted_log])
+UNSEEN = [begun_anew, cut_off, unread_hash, unlisted_log, unlisted_log_of_the_future, log_of_no_region, nothing_left]
+
+
+@pytest.mark.parametrize("change", UNSEEN)
 def test_what_the_other_validator_lets_pass_we_find(
     validator: Validator, tmp_path: Path, change: Callable[[MadeTrail], None]
 ) -> None:
@@ -194,5 +209,5 @@ def test_what_the_other_validator_lets_pass_we_find(
     change(made)
     code, text = validator.run(made)
     assert code == 0, text
-    assert "valid" in text
+    assert ("No digests found" if change is nothing_left else "valid") in text
     assert ours(made, tmp_path) == 1
