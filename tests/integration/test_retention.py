@@ -64,16 +64,21 @@ class Scene:
     """A namespace with three sealed and indexed days, under a policy."""
 
     def __init__(self, root: Path, settings: ElasticsearchSettings) -> None:
-        self.root = root
         self.namespace = f"r{uuid.uuid4().hex[:10]}"
         self.settings = settings
         self.clock = Clock(RECEIVED)
+        KeyRing(root / "keys" / "keys.json").add_first(RECEIVED, days=3650)
+        self.moved_to(root)
+        self.reader = connect(settings, "reader")
+
+    def moved_to(self, root: Path) -> None:
+        """Work on what lies in a directory."""
+        self.root = root
         self.store = open_store(root / "archive", allow_delete=True)
         keys = KeyRing(root / "keys" / "keys.json")
-        keys.add_first(RECEIVED, days=3650)
-        notary = Notary(self.store, keys, LedgerSettings(), {}, self.clock, lambda _: None)
-        self.retaining = Retaining(self.store, notary)
-        self.reader = connect(settings, "reader")
+        self.retaining = Retaining(
+            self.store, Notary(self.store, keys, LedgerSettings(), {}, self.clock, lambda _: None)
+        )
 
     def seal(self) -> None:
         rng = random.Random(3)

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 
 from skytrail.local.ports import any_free
+from storage.verify import bucket
 
 MINIO = shutil.which("minio")
 START_S = 60.0
@@ -48,6 +50,30 @@ def client_of(url: str) -> Any:
     return boto3.client(
         "s3", endpoint_url=url, region_name=REGION, aws_access_key_id=USER, aws_secret_access_key=PASSWORD
     )
+
+
+@contextmanager
+def in_environment(url: str) -> Iterator[None]:
+    """The S3 at an address is what the AWS tools find, in this process and in those that it starts."""
+    found = {
+        "AWS_ENDPOINT_URL_S3": url,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": USER,
+        "AWS_SECRET_ACCESS_KEY": PASSWORD,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in found.items():
+            patch.setenv(name, value)
+        _forgotten()
+        yield
+    _forgotten()
+
+
+def _forgotten() -> None:
+    """The verifier has one client for all buckets, of the environment that it first saw."""
+    bucket._client.cache_clear()
+    bucket._locks.cache_clear()
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
