@@ -42,7 +42,7 @@ async def read_arrivals(kafka: KafkaSettings, collector: str) -> Arrivals:
         raise BrokerUnavailable(f"reading accounts: {exc!r}", where=kafka.bootstrap_servers) from exc
     counts = received_by_source(list(accounts.values()))
     records = sum(count for source, count in counts.items() if is_of(source, collector))
-    grew = [state.grew_at for source, state in remembered(memory)[0].items() if is_of(source, collector)]
+    grew = [state.grew_at for source, state in remembered(memory).sources.items() if is_of(source, collector)]
     last = max(grew, default=0)
     return Arrivals(records, dt.datetime.fromtimestamp(last / 1000, dt.UTC) if last else None)
 

@@ -74,7 +74,9 @@ class WatchSettings(BaseModel, extra="forbid", frozen=True):
         default=86_400.0, gt=0, description="Seconds of silence of a source that made fewer than 20 pauses so far."
     )
     expected_interval_s: dict[str, float] = Field(
-        default={}, description="Seconds in which something comes, per collector; without it the habit is learned."
+        default={},
+        description="Seconds in which something comes, per collector or sender of one (`hook` or `hook/shop`); "
+        "without it the habit is learned.",
     )
     patience: float = Field(default=3.0, ge=1, description="Expected intervals that may pass.")
     baseline_minimum: int = Field(

@@ -15,7 +15,7 @@ import structlog
 
 from detectors.detection import Detection
 from detectors.source_watch.alerts import detection
-from detectors.source_watch.state import LagState, Limits, SourceState
+from detectors.source_watch.state import LagState, Limits, Retired, SourceState
 from detectors.source_watch.watch import Notice, expected_s, observe, observe_lag
 from ingest.schema.errors import IntegrityError
 from streams.accounting import COLLECT_REFUSED, RECEIVED, UNREADABLE, Account
@@ -45,6 +45,7 @@ class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
 
     source: SourceState | None = None
     lag: LagState | None = None
+    retired: Retired | None = None
 
 
 _decoder = msgspec.msgpack.Decoder(Saved)
@@ -77,14 +78,29 @@ def received_by_source(accounts: Sequence[Account]) -> dict[str, int]:
     return {source: max(roles.values()) for source, roles in counts.items()}
 
 
-def remembered(entries: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, SourceState], dict[str, LagState]]:
-    """The watch's memory by source and by role, from the (key, value) of its topic, oldest first.
+class Memory(msgspec.Struct, frozen=True):
+    """What the watch knows.
+
+    Attributes:
+        sources: By `namespace|format|collector`.
+        lags: By role.
+        retired: When each collector was taken out of service, milliseconds since 1970.
+    """
+
+    sources: dict[str, SourceState]
+    lags: dict[str, LagState]
+    retired: dict[str, int]
+
+
+def remembered(entries: Iterable[tuple[bytes, bytes]]) -> Memory:
+    """The watch's memory, from the (key, value) of its topic, oldest first.
 
     Raises:
         IntegrityError: An entry can't be read.
     """
     sources: dict[str, SourceState] = {}
     lags: dict[str, LagState] = {}
+    retired: dict[str, int] = {}
     for key, value in entries:
         try:
             saved = _decoder.decode(value)
@@ -94,7 +110,9 @@ def remembered(entries: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, Source
             sources[saved.source.source] = saved.source
         if saved.lag is not None:
             lags[saved.lag.role] = saved.lag
-    return sources, lags
+        if saved.retired is not None:
+            retired[saved.retired.collector] = saved.retired.at
+    return Memory(sources, lags, retired)
 
 
 class SourceWatch:
@@ -137,6 +155,8 @@ class SourceWatch:
         for source, count in received_by_source(accounts).items():
             state = sources.setdefault(source, SourceState(source=source))
             notices += observe(state, count, now, self._limits)
+        notices = await self._in_service(notices, sources)
+        for state in sources.values():
             self._measure(state)
         for role, waiting in lag_of(accounts, ends, self._formats).items():
             notices += observe_lag(self._lags.setdefault(role, LagState(role=role)), waiting, now, self._limits)
@@ -145,8 +165,19 @@ class SourceWatch:
 
     async def _memory(self) -> dict[str, SourceState]:
         if self._sources is None:
-            self._sources, self._lags = remembered(await self._read(SOURCE_WATCH))
+            memory = remembered(await self._read(SOURCE_WATCH))
+            self._sources, self._lags = memory.sources, memory.lags
         return self._sources
+
+    async def _in_service(self, notices: list[Notice], sources: Mapping[str, SourceState]) -> list[Notice]:
+        """What is told of sources that nobody took out of service; `skytrail offboard` does, beside the watch."""
+        if not any(state.silent_since or state.dropped_at for state in sources.values()):
+            return notices
+        retired = remembered(await self._read(SOURCE_WATCH)).retired
+        for state in sources.values():
+            if (at := retired.get(state.collector)) is not None:
+                state.retire(at)
+        return [each for each in notices if each.kind == "recovered" or not sources[each.about].retired_at]
 
     async def _tell(self, notices: Sequence[Notice]) -> None:
         found: list[Detection] = []

@@ -18,7 +18,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         look_interval_s: Time between looks. A longer pause means that nobody watched.
         minimum_silence_s: No source is called silent before.
         unlearned_silence_s: Silence of a source whose habit is not known yet.
-        expected_s: Stated interval per collector; it beats what was learned.
+        expected_s: Stated interval per collector, or per sender (`collector/sender`); it beats what was learned.
         patience: How many expected intervals may pass.
         baseline_minimum: Records an hour that make a baseline; below them a drop says nothing.
         lag_minimum: Messages that must wait before lag is worth an alert.
@@ -63,9 +63,35 @@ class SourceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     retired_at: int = 0
 
     @property
+    def format(self) -> str:
+        """Name of its format."""
+        return self.source.split("|", 2)[1]
+
+    @property
     def collector(self) -> str:
-        """Name of its collector."""
+        """Name of its collector, without the sender (`hook` of `hook/production`)."""
+        return self.sender.partition("/")[0]
+
+    @property
+    def sender(self) -> str:
+        """Name of its collector with that of the sender, where it has several."""
         return self.source.split("|", 2)[2]
+
+    def retire(self, at: int) -> None:
+        """Take it out of service: what is missing from now on is missed by nobody."""
+        self.retired_at = at
+        self.silent_since = self.dropped_at = 0
+
+
+class Retired(msgspec.Struct, frozen=True, kw_only=True):
+    """A collector that was taken out of service.
+
+    Attributes:
+        at: When, milliseconds since 1970.
+    """
+
+    collector: str
+    at: int
 
 
 class LagState(msgspec.Struct, kw_only=True, omit_defaults=True):

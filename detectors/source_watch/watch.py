@@ -8,12 +8,14 @@ nobody watched: not the pause itself, and not the hours it touches.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import statistics
 from typing import Literal
 
 import msgspec
 
 from detectors.source_watch.state import HOUR_MS, KEPT_GAPS, KEPT_HOURS, LagState, Limits, SourceState, milliseconds
+from ingest.schema.action import FORMAT_NAME
 
 LEARNED_GAPS = 20
 """So many pauses make a habit."""
@@ -74,7 +76,7 @@ def observe(state: SourceState, count: int, now: dt.datetime, limits: Limits) ->
 
 def expected_s(state: SourceState, limits: Limits) -> float:
     """The interval in which something is expected of a source; 0 when it is not known."""
-    if (stated := limits.expected_s.get(state.collector)) is not None:
+    if (stated := _stated_s(state, limits)) is not None:
         return stated
     if len(state.gaps) < LEARNED_GAPS:
         return 0.0
@@ -82,9 +84,16 @@ def expected_s(state: SourceState, limits: Limits) -> float:
 
 
 def tolerated_s(state: SourceState, limits: Limits) -> float:
-    """Seconds after which silence is told."""
+    """Seconds after which silence is told: never of what people do with Skytrail itself, unless it is stated."""
+    if state.format == FORMAT_NAME and _stated_s(state, limits) is None:
+        return math.inf
     expected = expected_s(state, limits)
     return max(limits.minimum_silence_s, limits.patience * expected) if expected else limits.unlearned_silence_s
+
+
+def _stated_s(state: SourceState, limits: Limits) -> float | None:
+    stated = (limits.expected_s.get(name) for name in (state.sender, state.collector))
+    return next((seconds for seconds in stated if seconds is not None), None)
 
 
 def observe_lag(state: LagState, waiting: int, now: dt.datetime, limits: Limits) -> list[Notice]:

@@ -17,7 +17,10 @@ from typing import Any, Protocol
 
 from skytrail.offboarding.statement import COUNTS
 from skytrail.settings import environment_without_settings
+from streams.accounts import read_compacted
+from streams.source_watch import remembered
 from streams.status import Status
+from streams.topics import SOURCE_WATCH
 from tests.faults.oracle import settled
 from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road, spawn
 
@@ -248,6 +251,8 @@ async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False,
     status = await arrived(road, collecting.namespace, sent)
     if offboard:
         _agrees(stated, status, len(sent))
+        memory = remembered(await read_compacted(road.settings.kafka, SOURCE_WATCH))
+        assert collecting.name in memory.retired  # so its silence is no alert
 
 
 def _agrees(stated: Mapping[str, Any], status: Status, events: int) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from detectors.detection import decode
 from ingest.schema.errors import IntegrityError
 from streams.accounting import RECEIVED, SEALED, Account
+from streams.retirement import retirement
 from streams.settings import WatchSettings
 from streams.source_watch import SourceWatch, received_by_source
 from streams.topics import DETECTIONS, SOURCE_WATCH, raw_topic
@@ -96,6 +97,29 @@ def test_a_silence_and_a_backlog_are_told_and_so_are_their_ends() -> None:
         "skytrail-source-recovered",
         "skytrail-source-silent",
     ]
+
+
+def test_of_a_source_that_is_taken_out_of_service_beside_the_watch_no_silence_is_told() -> None:
+    scene = Scene()
+    for number in [5] * 5:
+        scene.minute(number)
+    key, value = retirement("trail", scene.now)
+    scene.brokers.append(SOURCE_WATCH, (key, value, None))
+    for _ in range(30):
+        scene.minute(0)
+    scene.start()  # another worker goes on
+    for _ in range(30):
+        scene.minute(0)
+    assert scene.told() == []
+
+
+def test_taking_one_source_out_of_service_hides_the_silence_of_no_other() -> None:
+    scene = Scene()
+    key, value = retirement("trai", scene.now)
+    scene.brokers.append(SOURCE_WATCH, (key, value, None))
+    for number in [5] * 5 + [0] * 30:
+        scene.minute(number)
+    assert [name for name, _ in scene.told()] == ["skytrail-source-silent"]
 
 
 @settings(max_examples=40, deadline=None)

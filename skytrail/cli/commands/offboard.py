@@ -20,6 +20,7 @@ from skytrail.offboarding.keeping import keep, kept, record_file, wrong_of
 from skytrail.offboarding.statement import COUNTS, Digests, Record, Statement
 from skytrail.recording import recorded
 from streams.arrivals import read_arrivals
+from streams.retirement import tell_retired
 
 SCHEMA_VERSION = 1
 COLUMNS = ("namespace", "format", "collector", *COUNTS, "residue")
@@ -69,7 +70,9 @@ def offboard(
         if not stopped:
             say(f"`skytrail collect {name}` still runs: it ends by SIGTERM, as soon as what it holds is in Kafka")
         asking = Asking(name, settings, found, lambda: own.connected(kafka=False))
-        return await asking.statement(mark.closed_at, _now, running=not stopped, digests=digests, timeout_s=wait)
+        made = await asking.statement(mark.closed_at, _now, running=not stopped, digests=digests, timeout_s=wait)
+        await tell_retired(found.kafka, name, dt.datetime.fromisoformat(mark.closed_at), say)
+        return made
 
     statement = asyncio.run(state())
     keeps = statement.complete or as_it_is

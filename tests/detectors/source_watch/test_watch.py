@@ -70,6 +70,22 @@ def test_a_stated_interval_beats_the_habit() -> None:
     assert [n.kind for n in looks(state, [0], after(state), limits)] == ["silent"]
 
 
+def test_an_interval_stated_for_a_collector_holds_for_each_of_its_senders_and_one_for_a_sender_beats_it() -> None:
+    limits = Limits(look_interval_s=60, expected_s={"hook": 600, "hook/shop": 3600})
+    tolerated = {
+        sender: tolerated_s(SourceState(source=f"prod|kubernetes.audit|{sender}"), limits)
+        for sender in ("hook", "hook/garden", "hook/shop", "hooks")
+    }
+    assert tolerated == {"hook": 1800, "hook/garden": 1800, "hook/shop": 10800, "hooks": 86_400}
+
+
+def test_nobody_is_alarmed_because_nobody_ran_a_command_unless_it_is_asked_for() -> None:
+    own = SourceState(source="default|skytrail.audit|skytrail")
+    assert looks(own, [1] + [0] * 60 * 24 * 3) == []
+    asked = Limits(look_interval_s=60, expected_s={"skytrail": 3600})
+    assert [n.kind for n in looks(own, [0], after(own), asked)] == ["silent"]
+
+
 def test_a_source_without_habit_gets_a_day() -> None:
     state = SourceState(source=SOURCE)
     assert looks(state, [5] + [0] * 24 * 60) == []
