@@ -13,6 +13,7 @@ from skytrail.onboarding.setup_files import SetUp, checked, fill, namespaced
 
 Tool = Literal["cloudformation", "terraform"]
 
+_DOMAINS = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
 _COLLECTOR = """\
 [collectors.{name}]
 transport = "s3_sqs"
@@ -37,6 +38,7 @@ class AwsSource:
         reader: ARN of the principal as which the collector runs.
         external_id: Shared word that the collector names when it takes the role.
         organisation: `o-…` for a trail of the whole organisation; "" for one account.
+        management_account: Its management account, which owns the trail, where its delegated administrator makes it.
         data_events: Log reads and writes of S3 objects and Lambda calls as well.
         namespace: Where the events go.
         tool: Language of the file.
@@ -47,9 +49,24 @@ class AwsSource:
     reader: str
     external_id: str
     organisation: str = ""
+    management_account: str = ""
     data_events: bool = False
     namespace: str = "default"
     tool: Tool = "cloudformation"
+
+
+def trusted(region: str, reader: str, external_id: str) -> dict[str, str]:
+    """Where a role is made, and who may take it by which word, if they have the form that AWS gives them.
+
+    Raises:
+        ConfigError: One has not.
+    """
+    arn = r"arn:aws[a-z-]*:iam::\d{12}:[\w+=,.@/-]+"
+    return {
+        "region": checked("the region", region, r"[a-z]{2,4}(-[a-z]+)+-\d", "eu-central-1"),
+        "reader": checked("the reader", reader, arn, "arn:aws:iam::123456789012:role/skytrail"),
+        "external_id": checked("the external id", external_id, r"[\w+=,.@:/-]{16,128}", "16 characters or more"),
+    }
 
 
 def set_up(source: AwsSource) -> SetUp:
@@ -58,17 +75,14 @@ def set_up(source: AwsSource) -> SetUp:
     Raises:
         ConfigError: A value has not the form that AWS gives it.
     """
+    owner = r"(\d{12})?" if source.organisation else ""  # an account owns its own trail
     values = {
         "name": checked("the name", source.name, r"[a-z][a-z0-9-]{2,30}[a-z0-9]", "cloudtrail"),
-        "region": checked("the region", source.region, r"[a-z]{2}(-[a-z]+)+-\d", "eu-central-1"),
-        "reader": checked(
-            "the reader",
-            source.reader,
-            r"arn:aws[a-z-]*:iam::\d{12}:[\w+=,.@/-]+",
-            "arn:aws:iam::123456789012:role/skytrail",
-        ),
-        "external_id": checked("the external id", source.external_id, r"[\w+=,.@:/-]{16,128}", "16 characters or more"),
+        **trusted(source.region, source.reader, source.external_id),
         "organisation": checked("the organisation", source.organisation, r"(o-[a-z0-9]{10,32})?", "o-a1b2c3d4e5"),
+        "management_account": checked(
+            "the management account", source.management_account, owner, "123456789012, beside an organisation"
+        ),
         "data_events": "yes" if source.data_events else "no",
         "data_events_bool": "true" if source.data_events else "false",
     }
@@ -79,7 +93,7 @@ def set_up(source: AwsSource) -> SetUp:
         **values,
         namespace=namespaced(source.namespace),
         partition=partition,
-        domain="amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com",
+        domain=_DOMAINS.get(partition, "amazonaws.com"),
     )
     apply = (
         f"aws cloudformation deploy --region {source.region} --stack-name {source.name} --template-file {file.name} "

@@ -73,7 +73,7 @@ def set_up(source: AzureSource) -> SetUp:
         for hub, kind in _FORMATS.items()
     )
     steps = (
-        "apply main.tf: terraform init && terraform apply",
+        "apply main.tf: terraform init && terraform apply; where a name is taken (in all of Azure): another --name",
         "put the collectors you want into skytrail.toml",
         f"skytrail onboard check {source.name}-activity, and likewise the others",
         f"skytrail collect {source.name}-activity, and likewise the others",

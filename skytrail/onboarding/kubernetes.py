@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from skytrail.onboarding.aws import trusted
 from skytrail.onboarding.setup_files import SetUp, checked, fill, namespaced
 
 _WEBHOOK = """\
@@ -30,7 +31,7 @@ format = "kubernetes.audit"
 namespace = "{namespace}"
 
 [collectors.{name}.kinesis]
-stream = "{name}-audit"
+stream = "{cluster}-audit"
 region = "{region}"
 role_arn = "<RoleArn>"
 external_id = "{external_id}"
@@ -47,6 +48,7 @@ class KubernetesSource:
         host: Name under which its API server reaches the webhook.
         port: Port of the webhook.
         region: Of an EKS cluster; "" for all others.
+        cluster: Of an EKS cluster: as EKS calls it, where `name` is not that; it may have capitals and underscores.
         reader: Of an EKS cluster: ARN of the principal as which the collector runs.
         external_id: Of an EKS cluster: word that the collector names when it takes the role.
         namespace: Where the events go.
@@ -56,6 +58,7 @@ class KubernetesSource:
     host: str = "skytrail.example.org"
     port: int = 9443
     region: str = ""
+    cluster: str = ""
     reader: str = ""
     external_id: str = ""
     namespace: str = "default"
@@ -80,16 +83,8 @@ def set_up(source: KubernetesSource) -> SetUp:
             f"skytrail onboard check {name}",
         )
         return SetUp(tuple(fill(f"kubernetes/{file}", values) for file in _FILES), collector, steps)
-    values |= {
-        "region": checked("the region", source.region, r"[a-z]{2}(-[a-z]+)+-\d", "eu-central-1"),
-        "reader": checked(
-            "the reader",
-            source.reader,
-            r"arn:aws[a-z-]*:iam::\d{12}:[\w+=,.@/-]+",
-            "arn:aws:iam::123456789012:role/skytrail",
-        ),
-        "external_id": checked("the external id", source.external_id, r"[\w+=,.@:/-]{16,128}", "16 characters or more"),
-    }
+    values |= trusted(source.region, source.reader, source.external_id)
+    values["cluster"] = checked("the cluster", source.cluster or name, r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}", "Shop_1")
     apply = (
         f"aws cloudformation deploy --region {source.region} --stack-name {name}-audit "
         "--template-file eks-audit-stream.yaml --capabilities CAPABILITY_IAM"

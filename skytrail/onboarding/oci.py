@@ -35,6 +35,7 @@ class OciSource:
         region: Where the stream is, e.g. `eu-frankfurt-1`.
         tenancy: OCID of the tenancy, whose audit events are taken.
         compartment: OCID of the compartment that gets the stream.
+        email: Address of the user that reads; "" in tenancies without identity domains.
         namespace: Where the events go.
     """
 
@@ -42,6 +43,7 @@ class OciSource:
     region: str
     tenancy: str
     compartment: str
+    email: str = ""
     namespace: str = "default"
 
 
@@ -59,9 +61,11 @@ def set_up(source: OciSource) -> SetUp:
         "compartment": checked(
             "the compartment", source.compartment, ocid.format("(compartment|tenancy)"), "ocid1.compartment.oc1..aaaa"
         ),
+        "email": checked("the e-mail address", source.email, r"([\w.+-]+@[\w.-]+)?", "skytrail@example.org"),
     }
     steps = (
-        "apply main.tf in the home region: terraform init && terraform apply",
+        "apply main.tf in the home region: terraform init && terraform apply"
+        + ("" if source.email else "; a tenancy with identity domains also asks for --reader-email"),
         f"make an auth token for the user {source.name}-reader (Identity, Users, Auth tokens) and put it into a file",
         "put the collector into skytrail.toml, with what Terraform printed",
         f"skytrail onboard check {source.name}",

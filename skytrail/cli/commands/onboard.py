@@ -38,6 +38,9 @@ def onboard_aws(
     reader: Annotated[str, typer.Option(help="ARN of the principal as which the collector runs.")],
     name: Name = "skytrail-trail",
     organisation: Annotated[str, typer.Option(help="o-… for a trail of the whole organisation.")] = "",
+    management_account: Annotated[
+        str, typer.Option(help="Its management account, where its delegated administrator makes the trail.")
+    ] = "",
     data_events: Extra = False,
     external_id: Words = "",
     tool: Annotated[str, typer.Option(help="cloudformation or terraform.")] = "cloudformation",
@@ -58,6 +61,7 @@ def onboard_aws(
         reader=reader,
         external_id=external_id or secrets.token_urlsafe(24),
         organisation=organisation,
+        management_account=management_account,
         data_events=data_events,
         namespace=namespace,
         tool="terraform" if tool == "terraform" else "cloudformation",
@@ -115,6 +119,7 @@ def onboard_oci(
     tenancy: Annotated[str, typer.Option(help="OCID of the tenancy.")],
     compartment: Annotated[str, typer.Option(help="OCID of the compartment that gets the stream.")],
     name: Name = "skytrail",
+    reader_email: Annotated[str, typer.Option(help="Of the user that reads; identity domains ask for one.")] = "",
     namespace: Namespace = "default",
     out: Directory = None,
     output: OutputOption = None,
@@ -123,7 +128,9 @@ def onboard_oci(
 
     Examples:  skytrail onboard oci --region eu-frankfurt-1 --tenancy OCID --compartment OCID --out ./oci
     """
-    source = oci.OciSource(name=name, region=region, tenancy=tenancy, compartment=compartment, namespace=namespace)
+    source = oci.OciSource(
+        name=name, region=region, tenancy=tenancy, compartment=compartment, email=reader_email, namespace=namespace
+    )
     _deliver(oci.set_up(source), out, output)
 
 
@@ -132,6 +139,7 @@ def onboard_kubernetes(
     host: Annotated[str, typer.Option(help="Name under which API servers reach the webhook.")] = "skytrail.example.org",
     port: Annotated[int, typer.Option(help="Port of the webhook.", min=1, max=65535)] = 9443,
     eks_region: Annotated[str, typer.Option(help="Of an EKS cluster: its region.")] = "",
+    eks_cluster: Annotated[str, typer.Option(help="Of an EKS cluster: as EKS calls it; default: the name.")] = "",
     reader: Annotated[str, typer.Option(help="Of an EKS cluster: ARN of the collector's principal.")] = "",
     external_id: Words = "",
     namespace: Namespace = "default",
@@ -150,6 +158,7 @@ def onboard_kubernetes(
         host=host,
         port=port,
         region=eks_region,
+        cluster=eks_cluster,
         reader=reader,
         external_id=external_id or (secrets.token_urlsafe(24) if eks_region else ""),
         namespace=namespace,
@@ -180,14 +189,19 @@ def _deliver(found: SetUp, directory: Path | None, output: Output | None) -> Non
 def _write(directory: Path, files: tuple[SetupFile, ...]) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        if taken := [directory / one.name for one in files if (directory / one.name).exists()]:
+            raise _taken(taken[0])
         for one in files:
             with (directory / one.name).open("x", encoding="utf-8") as file:
                 file.write(one.text)
     except FileExistsError as exc:
-        raise ConfigError(
-            "writing set-up files: one is there already", where=str(exc.filename), mend="choose an empty directory"
-        ) from exc
+        raise _taken(exc.filename) from exc
     except OSError as exc:
         raise ConfigError(
             f"writing set-up files: {exc.strerror}", where=str(directory), mend="choose a writable directory"
         ) from exc
+
+
+def _taken(file: Path | str) -> ConfigError:
+    what = "writing set-up files: one is there already"
+    return ConfigError(what, where=str(file), mend="choose an empty directory")

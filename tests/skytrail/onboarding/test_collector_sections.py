@@ -94,7 +94,11 @@ def test_a_namespace_that_no_collector_may_have_is_refused_and_not_printed(
 
 @pytest.mark.parametrize(
     ("region", "partition", "domain"),
-    [("cn-north-1", "aws-cn", "amazonaws.com.cn"), ("us-gov-west-1", "aws-us-gov", "amazonaws.com")],
+    [
+        ("cn-north-1", "aws-cn", "amazonaws.com.cn"),
+        ("us-gov-west-1", "aws-us-gov", "amazonaws.com"),
+        ("eusc-de-east-1", "aws-eusc", "amazonaws.eu"),
+    ],
 )
 def test_the_section_of_another_partition_of_aws_names_its_queue_and_role(
     region: str, partition: str, domain: str

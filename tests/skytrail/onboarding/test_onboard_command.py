@@ -41,3 +41,10 @@ def test_files_are_written_once_and_never_over_others(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one is there already"):
         CliRunner().invoke(build("onboard"), arguments, catch_exceptions=False)
     assert (tmp_path / "aws" / "skytrail-cloudtrail.yaml").read_text("utf-8") == before
+
+
+def test_where_one_file_is_there_already_none_is_written(tmp_path: Path) -> None:
+    (tmp_path / "skytrail-collector.toml").write_text("mine", "utf-8")
+    with pytest.raises(ConfigError, match="one is there already"):
+        CliRunner().invoke(build("onboard"), [*ARGUMENTS, "--out", str(tmp_path)], catch_exceptions=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["skytrail-collector.toml"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import hcl2
@@ -14,7 +16,10 @@ import pytest
 import yaml
 from cfnlint.api import lint_all
 
+from ingest.formats.registry import format_named
+from ingest.schema.envelope import MAX_RECORD_BYTES
 from ingest.schema.errors import ConfigError
+from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
 from ingest.transports.registry import as_collector
 from skytrail.onboarding import aws, azure, gcp, kubernetes, oci
 from skytrail.onboarding.setup_files import SetUp
@@ -23,8 +28,10 @@ READER = "arn:aws:iam::123456789012:role/skytrail"
 WORD = "a-word-of-sixteen"
 GUID = "11111111-2222-3333-4444-555555555555"
 AWS = aws.AwsSource(name="trail-one", region="eu-central-1", reader=READER, external_id=WORD)
+DELEGATED = replace(AWS, organisation="o-a1b2c3d4e5", management_account="999999999999")
 AZURE = azure.AzureSource(name="skytrail", subscription=GUID, region="westeurope", reader=GUID)
 GCP = gcp.GcpSource(name="skytrail-logs", project="my-project", readers=("user:ada@example.org",))
+FLOW = {"connection": {"src_ip": "10.0.0.2", "dest_ip": "10.0.0.3", "protocol": 6}}
 OCI = oci.OciSource(
     name="skytrail",
     region="eu-frankfurt-1",
@@ -39,6 +46,7 @@ EVERY = {
     "aws of an organisation with data events": lambda: aws.set_up(
         replace(AWS, organisation="o-a1b2c3d4e5", data_events=True)
     ),
+    "aws of a delegated administrator": lambda: aws.set_up(DELEGATED),
     "aws in terraform": lambda: aws.set_up(replace(AWS, tool="terraform")),
     "azure": lambda: azure.set_up(AZURE),
     "gcp": lambda: gcp.set_up(GCP),
@@ -152,6 +160,98 @@ def test_the_trail_logs_every_region_with_digests() -> None:
         assert re.search(r"enablelogfilevalidation\s*[:=] true", text)
 
 
+@pytest.mark.parametrize(
+    ("tool", "file", "own"),
+    [
+        ("cloudformation", "skytrail-cloudtrail.yaml", r"(cloudtrail:\S*|AWSLogs/)\$\{AWS::AccountId\}"),
+        ("terraform", "main.tf", r"cloudtrail:\S*\$\{local.account\}|prefixes\b.*local.account"),
+    ],
+)
+def test_a_trail_that_a_delegated_administrator_makes_is_let_in_as_one_of_the_management_account(
+    tool: aws.Tool, file: str, own: str
+) -> None:
+    text = text_of(aws.set_up(replace(DELEGATED, tool=tool)), file)
+    assert '"999999999999"' in text
+    assert re.findall(own, text) == []  # AWS names the owner of the trail as its source, not who made it
+
+
+def test_the_provider_of_azure_can_make_an_account_that_takes_no_keys() -> None:
+    made = hcl2.loads(text_of(azure.set_up(AZURE), "main.tf"))
+    (provider,) = (each['"azurerm"'] for each in made["provider"])
+    assert provider["storage_use_azuread"] is True
+    assert provider["features"][0]["storage"][0]["data_plane_available"] is False
+    (required,) = made["terraform"][0]["required_providers"]
+    assert required["azurerm"]["version"].strip('"').startswith("~>")  # the next major one takes words away
+
+
+def test_storage_accounts_are_asked_by_their_services_since_they_log_nothing_themselves() -> None:
+    text = text_of(azure.set_up(AZURE), "main.tf")
+    (setting,) = re.findall(r'"azurerm_monitor_diagnostic_setting" "storage" \{(.*?)\n\}', text, re.DOTALL)
+    assert '"${pair[0]}/${pair[1]}/default"' in setting
+    assert re.findall(r'"(Storage\w+)"', setting) == ["StorageRead", "StorageWrite", "StorageDelete"]
+
+
+def test_the_sink_of_google_lets_every_kind_of_flow_log_through_that_its_format_reads() -> None:
+    text = text_of(gcp.set_up(GCP), "main.tf")
+    (listed,) = re.findall(r"logs += \[(.*)\]", text)
+    flows = [name for name in json.loads(f"[{listed}]") if name.endswith("vpc_flows")]
+    for name in flows:
+        record = {"logName": f"projects/p/logs/{name}", "timestamp": "2026-11-26T10:00:00Z", "jsonPayload": FLOW}
+        assert format_named("gcp.vpcflow").recognise(json.dumps(record).encode()), name
+    assert {name.split(".")[0] for name in flows} == {"compute", "networkmanagement"}
+
+
+def test_a_reader_of_oracle_has_an_address_where_one_is_given_and_is_told_who_asks_for_it() -> None:
+    given = oci.set_up(replace(OCI, email="skytrail@example.org"))
+    assert 'default     = "skytrail@example.org"' in text_of(given, "main.tf")
+    assert "--reader-email" not in given.steps[0]
+    assert "--reader-email" in oci.set_up(OCI).steps[0]
+
+
+def test_a_cluster_of_eks_keeps_its_own_name_beside_that_of_the_collector() -> None:
+    found = kubernetes.set_up(replace(EKS, cluster="Shop_1"))
+    template = yaml.load(text_of(found, "eks-audit-stream.yaml"), _Tags)
+    assert template["Parameters"]["ClusterName"]["Default"] == "Shop_1"
+    assert tomllib.loads(found.collector)["collectors"]["shop"]["kinesis"]["stream"] == "Shop_1-audit"
+
+
+def test_an_api_server_sends_nothing_that_its_collector_refuses_as_too_large() -> None:
+    flags = yaml.safe_load(text_of(kubernetes.set_up(CLUSTER), "kubeadm-apiserver.yaml"))["apiServer"]["extraArgs"]
+    given = {flag["name"].removeprefix("audit-webhook-truncate-"): flag["value"] for flag in flags}
+    assert given["enabled"] == "true"
+    event, batch = int(given["max-event-size"]), int(given["max-batch-size"])
+    assert 2 * 1.5 * 1024**2 < event < MAX_RECORD_BYTES  # an object of etcd as asked and as answered
+    assert event < batch < KubernetesWebhookSettings.model_fields["max_body_bytes"].default
+
+
+def level(policy: dict[str, Any], user: str, path: str) -> str:
+    """As the API server decides for a request that is for no resource: the first rule that fits."""
+    for rule in policy["rules"]:
+        paths = rule.get("nonResourceURLs")
+        if "resources" in rule or user not in rule.get("users", [user]):
+            continue
+        if paths is None or any(fnmatchcase(path, pattern) for pattern in paths):
+            found: str = rule["level"]
+            return found
+    return "None"
+
+
+@pytest.mark.parametrize(
+    ("user", "path", "logged"),
+    [
+        ("system:anonymous", "/livez", "None"),  # the kubelet does not log in
+        ("system:anonymous", "/version", "Metadata"),
+        ("system:anonymous", "/openapi/v2", "Metadata"),
+        ("system:apiserver", "/openapi/v2", "None"),
+        ("ada", "/healthz", "Metadata"),
+    ],
+)
+def test_the_audit_policy_leaves_health_checks_out_and_nothing_that_someone_looks_around_with(
+    user: str, path: str, logged: str
+) -> None:
+    assert level(yaml.safe_load(text_of(kubernetes.set_up(CLUSTER), "audit-policy.yaml")), user, path) == logged
+
+
 def test_the_audit_policy_never_logs_the_body_of_a_secret() -> None:
     policy = yaml.safe_load(text_of(kubernetes.set_up(CLUSTER), "audit-policy.yaml"))
     deciding = next(
@@ -171,6 +271,10 @@ def test_the_audit_policy_never_logs_the_body_of_a_secret() -> None:
         (lambda: aws.set_up(replace(AWS, reader="*")), "the reader"),
         (lambda: aws.set_up(replace(AWS, external_id="short")), "the external id"),
         (lambda: aws.set_up(replace(AWS, organisation="mine")), "the organisation"),
+        (lambda: aws.set_up(replace(DELEGATED, management_account="all")), "the management account"),
+        (lambda: aws.set_up(replace(DELEGATED, organisation="")), "the management account"),
+        (lambda: oci.set_up(replace(OCI, email='x"@y')), "the e-mail address"),
+        (lambda: kubernetes.set_up(replace(EKS, cluster='x"')), "the cluster"),
         (lambda: azure.set_up(replace(AZURE, subscription="all")), "the subscription"),
         (lambda: gcp.set_up(replace(GCP, readers=('x"',))), "the reader"),
         (lambda: oci.set_up(replace(OCI, tenancy="root")), "the tenancy"),

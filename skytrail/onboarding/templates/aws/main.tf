@@ -23,6 +23,12 @@ variable "organisation_id" {
   default     = "@{organisation}"
 }
 
+variable "management_account_id" {
+  description = "The account that owns the trail of an organisation, where its delegated administrator applies this; else empty."
+  type        = string
+  default     = "@{management_account}"
+}
+
 variable "reader_arn" {
   description = "The principal as which the collector runs; it may assume the reader role, with the external id."
   type        = string
@@ -53,8 +59,9 @@ locals {
   account   = data.aws_caller_identity.this.account_id
   partition = data.aws_partition.this.partition
   bucket    = "${var.name}-${local.account}-@{region}"
-  trail_arn = "arn:${local.partition}:cloudtrail:@{region}:${local.account}:trail/${var.name}"
-  prefixes  = var.organisation_id == "" ? [local.account] : [local.account, var.organisation_id]
+  owner     = var.management_account_id == "" ? local.account : var.management_account_id
+  trail_arn = "arn:${local.partition}:cloudtrail:@{region}:${local.owner}:trail/${var.name}"
+  prefixes  = var.organisation_id == "" ? [local.owner] : [local.owner, var.organisation_id]
 }
 
 data "aws_iam_policy_document" "key" {
@@ -83,7 +90,7 @@ data "aws_iam_policy_document" "key" {
     condition {
       test     = "StringLike"
       variable = "kms:EncryptionContext:aws:cloudtrail:arn"
-      values   = ["arn:${local.partition}:cloudtrail:*:${local.account}:trail/*"]
+      values   = ["arn:${local.partition}:cloudtrail:*:${local.owner}:trail/*"]
     }
   }
   statement {

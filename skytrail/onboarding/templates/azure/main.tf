@@ -5,13 +5,18 @@
 terraform {
   required_version = ">= 1.5"
   required_providers {
-    azurerm = { source = "hashicorp/azurerm", version = ">= 4.0" }
+    azurerm = { source = "hashicorp/azurerm", version = "~> 4.9" } # containers by account id since 4.9; 5 was not tried
   }
 }
 
 provider "azurerm" {
-  subscription_id = "@{subscription}"
-  features {}
+  subscription_id     = "@{subscription}"
+  storage_use_azuread = true # the account below takes no keys
+  features {
+    storage {
+      data_plane_available = false # who applies this needs no right to read queues and blobs
+    }
+  }
 }
 
 variable "name" {
@@ -31,9 +36,21 @@ variable "reader_object_id" {
 }
 
 variable "key_vault_ids" {
-  description = "Key vaults and storage accounts whose resource logs are wanted."
+  description = "Key vaults, and other resources with a category group `audit`, whose resource logs are wanted."
   type        = list(string)
   default     = []
+}
+
+variable "storage_account_ids" {
+  description = "Storage accounts whose reads, writes and deletions are wanted."
+  type        = list(string)
+  default     = []
+}
+
+variable "storage_services" {
+  description = "Their services; an account logs nothing itself. Not every kind of account has fileServices, queueServices and tableServices."
+  type        = list(string)
+  default     = ["blobServices"]
 }
 
 variable "aks_cluster_ids" {
@@ -161,6 +178,21 @@ resource "azurerm_monitor_diagnostic_setting" "resources" {
 
   enabled_log {
     category_group = "audit"
+  }
+}
+
+resource "azurerm_monitor_diagnostic_setting" "storage" {
+  for_each                       = toset([for pair in setproduct(var.storage_account_ids, var.storage_services) : "${pair[0]}/${pair[1]}/default"])
+  name                           = var.name
+  target_resource_id             = each.value
+  eventhub_name                  = azurerm_eventhub.logs["platform"].name
+  eventhub_authorization_rule_id = azurerm_eventhub_namespace_authorization_rule.diagnostics.id
+
+  dynamic "enabled_log" {
+    for_each = ["StorageRead", "StorageWrite", "StorageDelete"]
+    content {
+      category = enabled_log.value
+    }
   }
 }
 

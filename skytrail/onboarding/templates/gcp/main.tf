@@ -36,8 +36,9 @@ variable "reader_members" {
 }
 
 locals {
-  # Audit logs and VPC flow logs, whatever project they come from.
-  filter = "logName:(\"cloudaudit.googleapis.com\" OR \"compute.googleapis.com%2Fvpc_flows\")"
+  # Audit logs and VPC flow logs (of subnetworks; of tunnels and interconnects), whatever project they come from.
+  logs   = ["cloudaudit.googleapis.com", "compute.googleapis.com%2Fvpc_flows", "networkmanagement.googleapis.com%2Fvpc_flows"]
+  filter = "logName:(${join(" OR ", [for log in local.logs : "\"${log}\""])})"
 }
 
 data "google_project" "this" {}

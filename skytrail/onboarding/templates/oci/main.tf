@@ -28,6 +28,12 @@ variable "compartment_id" {
   default     = "@{compartment}"
 }
 
+variable "reader_email" {
+  description = "Address of the reader; tenancies with identity domains ask for one, that no other user has."
+  type        = string
+  default     = "@{email}"
+}
+
 resource "oci_streaming_stream_pool" "logs" {
   compartment_id = var.compartment_id
   name           = var.name
@@ -82,6 +88,7 @@ resource "oci_identity_user" "reader" {
   compartment_id = var.tenancy_id
   name           = "${var.name}-reader"
   description    = "Reads the audit stream for Skytrail."
+  email          = var.reader_email == "" ? null : var.reader_email
 }
 
 resource "oci_identity_user_capabilities_management" "reader" {
