@@ -1,7 +1,7 @@
 """Checks an archive from its bytes alone, sharing no code with what wrote it.
 
-It finds what was altered, taken out, put in or put elsewhere, in a segment, in a chain and among whole objects, and
-names the record. Memory is bounded by a few segments and the names in one folder.
+It finds what was altered, taken out, put in or put elsewhere, in a segment, in a chain and among whole objects (of
+these what dead letters name), and names the record. Memory is bounded by a few segments and the names in one folder.
 
 Where there is a ledger it is checked first, and every segment against it. Without one these can't be seen: the end of a
 chain cut off together with its ``head.json``, a chain or a namespace removed as a whole, and a history rewritten from
@@ -20,6 +20,7 @@ from storage.verify.findings import Finding, Kind, Progress, Site, Summary
 from storage.verify.ledger.entries import StreamId
 from storage.verify.ledger.namespace import Vouched, check_logs
 from storage.verify.ledger.pins import NOTHING
+from storage.verify.letters import Bodies
 from storage.verify.people import Told
 from storage.verify.places import Directory, Place
 from storage.verify.scope import Scope
@@ -123,15 +124,18 @@ class _Archive:
     def _stream(self, prefix: str, vouched: Vouched | None) -> Iterator[Finding]:
         """The chain of one partition; its segments are read by the workers."""
         stream, people = Stream(self.place, prefix, self.scope, self.summary, vouched), Told()
+        bodies = Bodies(self.place)
         for step in stream.check():
             if isinstance(step, Finding):
                 yield step
                 continue
             for result in self.workers.put(step):
                 yield from result.counted(self.summary, people)
+                yield from bodies.missing(result.bodies)
                 self.progress(self.summary)
         for result in self.workers.rest():
             yield from result.counted(self.summary, people)
+            yield from bodies.missing(result.bodies)
             self.progress(self.summary)
         yield from people.findings()
 

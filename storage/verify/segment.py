@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from storage.verify.differences import differences
 from storage.verify.encryption import CODEC_SUFFIX, Opened
 from storage.verify.findings import Finding, Kind, Site
 from storage.verify.groups import GROUPED_CODEC, GROUPED_SCHEME, ROOM_PER_RECORD, People, Run, SubjectTable
+from storage.verify.letters import TOPIC as LETTERS
+from storage.verify.letters import Named, object_of
 from storage.verify.people import Person
 from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaves_of, root_over, sha256
 
@@ -40,6 +42,7 @@ class Segment:
         destroyed: After `check`: its body is gone as it was announced.
         people: After `check`: the subjects' keys of which something is to be told.
         compared: After `check`: how many records could be read, and their bytes.
+        bodies: After `check`: the whole bodies that its dead letters name.
     """
 
     manifest: dict[str, Any]
@@ -53,6 +56,7 @@ class Segment:
     destroyed: bool = field(init=False, default=False)
     people: list[Person] = field(init=False, default_factory=list)
     compared: tuple[int, int] = field(init=False, default=(0, 0))
+    bodies: list[Named] = field(init=False, default_factory=list)
     offsets: list[tuple[int, int]] = field(init=False)
     closed: bool = field(init=False)
     _opened: Opened | None = field(init=False, default=None)
@@ -182,6 +186,8 @@ class Segment:
             if run.records is None:
                 gone += len(run.numbers)
                 continue
+            if self.site.topic == LETTERS:
+                self._letters(run.numbers, run.records)
             found = run.leaves(run.records)
             n, size, whole = n + len(found), size + sum(map(len, run.records)), whole and not run.wrong
             made.append((replace(run, records=None), found))
@@ -199,6 +205,12 @@ class Segment:
             return
         for run, found in made:
             yield from self._differences(sealed, found, run)
+
+    def _letters(self, numbers: Sequence[int], records: list[bytes]) -> None:
+        """Note which whole bodies dead letters name."""
+        for number, record in zip(numbers, records, strict=False):
+            if key := object_of(record):
+                self.bodies.append(Named(key, self.site, *self._position(number)))
 
     def _numbers(self, n: int, size: int, gone: int, *, whole: bool) -> Iterator[Finding]:
         """There are as many records, of as many bytes, as the manifest tells; of `gone` the bytes are not known."""

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from storage.verify.findings import Finding, Kind, Site, Summary
+from storage.verify.letters import Named
 from storage.verify.owed import NOTHING, Owed, compare
 from storage.verify.people import Person, Told
 from storage.verify.places import Place
@@ -56,6 +57,7 @@ class Result:
     closed: bool = False
     destroyed: int = 0
     people: tuple[Person, ...] = ()
+    bodies: tuple[Named, ...] = ()
 
     def counted(self, summary: Summary, told: Told) -> Iterator[Finding]:
         """The findings, after what was read is added to a summary, and to what is told of people at the end."""
@@ -93,9 +95,8 @@ def read(task: Task) -> Result:
         return Result(0, 0, findings, destroyed=manifest["n"])
     if segment.closed:
         return Result(0, 0, findings, closed=True)
-    if segment.people:
-        return Result(segment.compared[0], segment.compared[1], findings, people=tuple(segment.people))
-    return Result(manifest["n"], manifest["bytes"], findings)
+    records, size = segment.compared if segment.people else (manifest["n"], manifest["bytes"])
+    return Result(records, size, findings, people=tuple(segment.people), bodies=tuple(segment.bodies))
 
 
 class Workers:
