@@ -44,8 +44,8 @@ def chosen(output: Output | None) -> Output:
 
 
 def say(message: str) -> None:
-    """One line for the person, on stderr."""
-    stderr.print(message, markup=False)
+    """One line for the person, on stderr; control characters, which may come from what is told of, are shown."""
+    stderr.print(shown(message), markup=False)
 
 
 def shown(value: object) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from storage.verify.findings import Finding, Kind, Site
 from storage.verify.places import Place
 
-TOPIC = "skytrail.dead-letters.v1"
+_ENTITY = "dead-letters"
 _VERSION = b"\x01"
 _KEY = re.compile(r"(?P<folder>[A-Za-z0-9._-]+/obj)/(?P<name>[0-9a-f]{64}(?:\.enc)?)")
 
@@ -28,6 +28,11 @@ class Named:
     site: Site
     offset: int | None
     index: int | None
+
+
+def holds_letters(topic: str) -> bool:
+    """Whether a topic, by its name, is that of dead letters."""
+    return topic.split(".")[1:-1] == [_ENTITY]
 
 
 def object_of(letter: bytes) -> str:

@@ -14,8 +14,7 @@ from storage.verify.differences import differences
 from storage.verify.encryption import CODEC_SUFFIX, Opened
 from storage.verify.findings import Finding, Kind, Site
 from storage.verify.groups import GROUPED_CODEC, GROUPED_SCHEME, ROOM_PER_RECORD, People, Run, SubjectTable
-from storage.verify.letters import TOPIC as LETTERS
-from storage.verify.letters import Named, object_of
+from storage.verify.letters import Named, holds_letters, object_of
 from storage.verify.people import Person
 from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaves_of, root_over, sha256
 
@@ -186,7 +185,7 @@ class Segment:
             if run.records is None:
                 gone += len(run.numbers)
                 continue
-            if self.site.topic == LETTERS:
+            if holds_letters(self.site.topic):
                 self._letters(run.numbers, run.records)
             found = run.leaves(run.records)
             n, size, whole = n + len(found), size + sum(map(len, run.records)), whole and not run.wrong

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from storage.verify.reading import MANIFEST_SHAPE, canonical, document
 VERSION = 1
 TLOG_PROOF = "c2sp.org/tlog-proof@v1"
 _MOST_BYTES = 64 * 1024 * 1024
+_STAMP_NAME = re.compile(r"[A-Za-z0-9._-]{1,250}")
 _MAGIC = b"\x1f\x8b"
 _SHAPE: dict[str, object] = {
     "v": "number",
@@ -124,7 +126,7 @@ def parse_proof(raw: bytes) -> Proof:
             path=tuple(map(_hash, value["path"])),
             manifest=value["manifest"],
             ledger=parse_inclusion(value["ledger"]),
-            stamps=tuple((each["name"], strict_base64(each["reply"])) for each in value["stamps"]),
+            stamps=tuple((_name(each["name"]), strict_base64(each["reply"])) for each in value["stamps"]),
             opening=_hash(value["opening"]) if "opening" in value else None,
         )
     except (binascii.Error, ValueError) as exc:
@@ -146,6 +148,13 @@ def parse_inclusion(text: str) -> Inclusion:
     if any(len(each) != 32 for each in path):  # noqa: PLR2004 - SHA-256
         raise ValueError("a hash of the tlog-proof has not 32 bytes")
     return Inclusion(int(digits), path, parse_checkpoint(checkpoint.encode()))
+
+
+def _name(text: str) -> str:
+    """Nobody signs the name of a stamp, and it is shown: it must not look like something else."""
+    if _STAMP_NAME.fullmatch(text) is None:
+        raise ValueError("a time stamp has a name that is none")
+    return text
 
 
 def _hash(text: str) -> bytes:

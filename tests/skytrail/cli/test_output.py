@@ -11,7 +11,7 @@ import pytest
 
 from ingest.schema.errors import ConfigError, IntegrityError, MalformedBody, Refused, SourceRefused, TransientError
 from skytrail.cli.exits import Exit, exit_of
-from skytrail.cli.output import Output, emit_object, emit_rows, shown
+from skytrail.cli.output import Output, emit_object, emit_rows, say, shown
 from skytrail.cli.times import moment
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -44,6 +44,11 @@ def test_a_table_shows_control_characters_instead_of_obeying_them(capsys: pytest
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert "\\x1b[31mred\\x07" in printed
+
+
+def test_what_is_said_shows_them_too(capsys: pytest.CaptureFixture[str]) -> None:
+    say("wrong: \x1b[2Jit holds\r")
+    assert capsys.readouterr().err == "wrong: \\x1b[2Jit holds\\x0d\n"
 
 
 def test_a_table_never_truncates(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,11 +16,10 @@ from storage.archive.sealer import PartitionSealer
 from storage.settings import ArchiveSettings
 from storage.verify.archive import examine
 from storage.verify.findings import Finding, Grade, Kind
-from storage.verify.letters import TOPIC as READ_TOPIC
-from storage.verify.letters import object_of
+from storage.verify.letters import holds_letters, object_of
 from storage.verify.places import Directory
 from storage.verify.scope import Scope
-from streams.topics import DEAD_LETTERS
+from streams.topics import DEAD_LETTERS, raw_topic
 from tests.storage.archive.samples import START, Clock, header, open_store
 from tests.storage.datakeys.samples import Opener, made_keys
 
@@ -76,7 +75,9 @@ def test_a_body_that_is_gone_is_missing_at_the_letter_that_names_it(
 
 
 def test_the_topic_of_dead_letters_is_the_one_that_is_looked_into():
-    assert READ_TOPIC == DEAD_LETTERS
+    assert holds_letters(DEAD_LETTERS)
+    assert not holds_letters(raw_topic("aws.cloudtrail"))
+    assert not holds_letters("")
 
 
 def test_the_key_of_every_letter_is_read_without_the_code_that_wrote_it():

@@ -183,11 +183,12 @@ def test_a_part_of_a_record_can_not_stand_in_its_opening(tmp_path: Path):
         assert holds_by_both(value | moved, pins) == (False, False)
 
 
-def test_what_nobody_signed_is_not_among_what_the_single_file_tells(made: MadeArchive, pins: Pins):
+def test_what_nobody_signed_is_not_among_what_is_told(made: MadeArchive, pins: Pins):
     value = json.loads(gzip.decompress(prove(made).encode()))
     honest = by_single_file(value, pins.keys[0])
     value["stamps"][0]["name"] = "x\ncosigned by auditor.example at 2026-01-01"
     assert by_single_file(value, pins.keys[0]) == honest
+    assert not holds_by_both(value, pins)[0]
 
 
 def test_both_checkers_refuse_every_changed_byte(made: MadeArchive, pins: Pins):
