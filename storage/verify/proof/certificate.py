@@ -22,6 +22,7 @@ from storage.verify.ledger.tree import leaf_hash, root_by_path
 from storage.verify.places import Place
 from storage.verify.proof import erasure
 from storage.verify.proof.checking import Checked, check_checkpoint
+from storage.verify.proof.document import stamp_name
 from storage.verify.proof.making import Stamps, Unprovable, best_checkpoint, index_of
 from storage.verify.reading import MANIFEST_SHAPE, canonical, document, sha256
 
@@ -129,7 +130,7 @@ def parse_certificate(raw: bytes) -> Certificate:
         raise ValueError(wrong or "not a certificate of a version that this build reads")
     return Certificate(
         parse_checkpoint(value["checkpoint"].encode()),
-        tuple((each["name"], strict_base64(each["reply"])) for each in value["stamps"]),
+        tuple((stamp_name(each["name"]), strict_base64(each["reply"])) for each in value["stamps"]),
         tuple(
             Proven(each["index"], strict_base64(each["entry"]), tuple(map(strict_base64, each["path"])))
             for each in value["entries"]

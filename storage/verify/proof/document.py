@@ -126,7 +126,7 @@ def parse_proof(raw: bytes) -> Proof:
             path=tuple(map(_hash, value["path"])),
             manifest=value["manifest"],
             ledger=parse_inclusion(value["ledger"]),
-            stamps=tuple((_name(each["name"]), strict_base64(each["reply"])) for each in value["stamps"]),
+            stamps=tuple((stamp_name(each["name"]), strict_base64(each["reply"])) for each in value["stamps"]),
             opening=_hash(value["opening"]) if "opening" in value else None,
         )
     except (binascii.Error, ValueError) as exc:
@@ -150,8 +150,12 @@ def parse_inclusion(text: str) -> Inclusion:
     return Inclusion(int(digits), path, parse_checkpoint(checkpoint.encode()))
 
 
-def _name(text: str) -> str:
-    """Nobody signs the name of a stamp, and it is shown: it must not look like something else."""
+def stamp_name(text: str) -> str:
+    """Nobody signs the name of a stamp, and it is shown: it must not look like something else.
+
+    Raises:
+        ValueError: It is none.
+    """
     if _STAMP_NAME.fullmatch(text) is None:
         raise ValueError("a time stamp has a name that is none")
     return text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from storage.verify.encryption import KeySource, Opened
@@ -253,9 +252,12 @@ def best_checkpoint(place: Place, folder: str, index: int, published: Checkpoint
     anchors = [f"{folder}/{size:020d}" for size in sizes[:_ANCHORS_TRIED]]
     stamps = {anchor: [name for name in place.names(anchor) if name.endswith(".tsr")] for anchor in anchors}
     found: list[tuple[Checkpoint, Stamps]] = [(published, ())]
-    enough = max(len(each.signatures) for each in (published, *map(partial(_anchored, place), anchors[-1:])))
+    newest = _anchored(place, anchors[-1]) if anchors else None
+    enough = max(len(each.signatures) for each in (published, newest) if each is not None)
     for anchor in sorted(anchors, key=lambda each: not stamps[each]):
         checkpoint = _anchored(place, anchor)
+        if checkpoint is None:
+            continue
         replies = [(name, place.read(f"{anchor}/{name}")) for name in stamps[anchor][:1]]
         found.append((checkpoint, tuple((name, reply) for name, reply in replies if reply is not None)))
         if len(checkpoint.signatures) >= enough:
@@ -263,8 +265,12 @@ def best_checkpoint(place: Place, folder: str, index: int, published: Checkpoint
     return max(found, key=lambda each: (len(each[1]), len(each[0].signatures), -each[0].size))
 
 
-def _anchored(place: Place, folder: str) -> Checkpoint:
-    return parse_checkpoint(place.read(f"{folder}/checkpoint") or b"")
+def _anchored(place: Place, folder: str) -> Checkpoint | None:
+    """The checkpoint of an anchor; None where it is damaged or gone: `verify` tells of it, and others prove as much."""
+    try:
+        return parse_checkpoint(place.read(f"{folder}/checkpoint") or b"")
+    except ValueError:
+        return None
 
 
 def _folders(place: Place, folder: str) -> list[str]:

@@ -296,6 +296,21 @@ def test_the_anchor_that_proves_most_is_found_without_reading_all(tmp_path: Path
     assert sum("/anchor/" in key and key.endswith("checkpoint") for key in place.keys) <= 4
 
 
+@pytest.mark.parametrize("broken", [0, 1, 4])
+def test_an_anchor_that_is_damaged_or_gone_keeps_no_other_from_proving(tmp_path: Path, broken: int):
+    made = MadeArchive(tmp_path)
+    made.seal(3, [])
+    made.enter()
+    anchors = []
+    for _ in range(5):
+        made.beat(passed=1)
+        anchors.append(made.anchor(WITNESSES) / "checkpoint")
+    anchors[broken].write_bytes(b"nonsense")
+    anchors[2].unlink()
+    best = prove(made, 1, 0).ledger.checkpoint
+    assert (best.size, len(best.signatures)) == (int(anchors[1 if broken == 0 else 0].parent.name), 4)
+
+
 def test_a_damaged_segment_has_no_proof(tmp_path: Path):
     made = MadeArchive(tmp_path)
     made.seal(5, [])
