@@ -12,6 +12,7 @@ from ingest.settings import KafkaSettings
 from streams.accounting import merge_latest
 from streams.accounts import read_compacted
 from streams.source_watch import received_by_source, remembered
+from streams.status import summarise
 from streams.topics import ACCOUNTING, SOURCE_WATCH
 
 
@@ -22,10 +23,14 @@ class Arrivals:
     Attributes:
         records: Received by the roles since the installation began.
         last_at: When the watch over sources last saw that number grow (UTC); None before it did.
+        refused: How many of them are dead letters.
+        silent: Of it, what the watch holds silent: the collector, or senders of it.
     """
 
     records: int
     last_at: dt.datetime | None
+    refused: int = 0
+    silent: tuple[str, ...] = ()
 
 
 async def read_arrivals(kafka: KafkaSettings, collector: str) -> Arrivals:
@@ -40,11 +45,17 @@ async def read_arrivals(kafka: KafkaSettings, collector: str) -> Arrivals:
         memory = await read_compacted(kafka, SOURCE_WATCH)
     except KafkaError as exc:
         raise BrokerUnavailable(f"reading accounts: {exc!r}", where=kafka.bootstrap_servers) from exc
-    counts = received_by_source(list(accounts.values()))
-    records = sum(count for source, count in counts.items() if is_of(source, collector))
-    grew = [state.grew_at for source, state in remembered(memory).sources.items() if is_of(source, collector)]
-    last = max(grew, default=0)
-    return Arrivals(records, dt.datetime.fromtimestamp(last / 1000, dt.UTC) if last else None)
+    found = list(accounts.values())
+    records = sum(count for source, count in received_by_source(found).items() if is_of(source, collector))
+    rows = [row for row in summarise(found, {}, (), None).sources if is_of(f"||{row.collector}", collector)]
+    states = [state for source, state in remembered(memory).sources.items() if is_of(source, collector)]
+    last = max((state.grew_at for state in states), default=0)
+    return Arrivals(
+        records,
+        dt.datetime.fromtimestamp(last / 1000, dt.UTC) if last else None,
+        sum(row.dead_lettered for row in rows),
+        tuple(sorted({state.sender for state in states if state.silent_since})),
+    )
 
 
 def is_of(source: str, collector: str) -> bool:

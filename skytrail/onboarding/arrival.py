@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from ingest.schema.errors import EngineError
-from skytrail.diagnosis.check import Check
+from skytrail.diagnosis.check import Check, State
 from skytrail.onboarding.proving import Asked
 from streams.arrivals import Arrivals
 
@@ -64,14 +64,31 @@ class Arriving:
             )
             return Check(_NAME, "fail", f"none has arrived{waited}", mend)
         told = f"{found.records:,} records"
-        if found.last_at is None:
-            return Check(_NAME, "ok", f"{told} have arrived")
-        age_s = max(0.0, (self.asked.now() - found.last_at).total_seconds())
-        told = f"{told}, the last ones {_span(age_s)} ago"
-        if self.expected_s and age_s > self.expected_s:
-            mend = f"something should come every {_span(self.expected_s)}, say the settings: is it running?"
-            return Check(_NAME, "warn", told, mend)
-        return Check(_NAME, "ok", told)
+        if found.refused:
+            told += f", {found.refused:,} of them dead letters"
+        if found.last_at is not None:
+            told += f", the last ones {_span(self._age_s(found.last_at))} ago"
+        state, mend = self._weighed(found)
+        return Check(_NAME, state, told if found.last_at else f"{told} have arrived", mend)
+
+    def _age_s(self, at: dt.datetime) -> float:
+        return max(0.0, (self.asked.now() - at).total_seconds())
+
+    def _weighed(self, found: Arrivals) -> tuple[State, str]:
+        """How good that is, and what to do about it."""
+        letters = (
+            f"is format = {self.asked.settings.format!r} that of the source? `skytrail dead-letters list` says why"
+        )
+        if found.refused >= found.records:
+            return "fail", letters
+        if found.silent:
+            return (
+                "warn",
+                f"the watch over sources holds {', '.join(found.silent)} silent: is it running, is the log on?",
+            )
+        if self.expected_s and found.last_at and self._age_s(found.last_at) > self.expected_s:
+            return "warn", f"something should come every {_span(self.expected_s)}, say the settings: is it running?"
+        return ("warn", letters) if 2 * found.refused > found.records else ("ok", "")
 
 
 def _span(seconds: float) -> str:

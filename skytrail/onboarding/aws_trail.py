@@ -107,6 +107,9 @@ class TrailProof:
             return [Check("digests", "fail", f"CloudTrail can't deliver them: {error}", _why(error))]
         at: dt.datetime | None = status.get("LatestDigestDeliveryTime")
         told = f"the last one was delivered at {_time(at)}" if at else "the first one comes within an hour"
+        if at and self._now() - at > _OLD:
+            mend = "one comes every hour, even if nothing happened: ask the console of CloudTrail what keeps them back"
+            return [Check("digests", "warn", f"on, {told}", mend)]
         return [Check("digests", "ok", f"on, {told}")]
 
     async def _selected(self) -> Iterable[Check]:

@@ -108,7 +108,8 @@ class _QueueProof:
 
     def hears_of(self, trail: Mapping[str, Any]) -> bool:
         """Whether a trail's bucket, or the topic that it writes to itself, may send here."""
-        bucket = f"arn:aws:s3:::{trail['S3BucketName']}"
+        partition = self.arn.split(":")[1]  # aws, aws-cn, aws-us-gov, aws-eusc
+        bucket = f"arn:{partition}:s3:::{trail['S3BucketName']}"
         topic = trail.get("SnsTopicARN") or ""
         return any(
             each.lets(_S3, bucket)

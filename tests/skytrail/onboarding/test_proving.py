@@ -169,6 +169,28 @@ async def test_events_that_are_older_than_the_settings_say_are_a_warning(
     assert (check.state, check.found) == (state, told)
 
 
+@pytest.mark.parametrize(
+    ("refused", "state", "told"),
+    [
+        (0, "ok", "10 records, the last ones 1 hour ago"),
+        (1, "ok", "10 records, 1 of them dead letters, the last ones 1 hour ago"),
+        (6, "warn", "10 records, 6 of them dead letters, the last ones 1 hour ago"),
+        (10, "fail", "10 records, 10 of them dead letters, the last ones 1 hour ago"),
+    ],
+)
+async def test_records_that_nothing_could_read_prove_no_source(refused: int, state: str, told: str) -> None:
+    found = Arrivals(10, NOON - dt.timedelta(hours=1), refused)
+    (check,) = await arriving(found).look(900)
+    assert (check.state, check.found) == (state, told)
+    assert ("dead-letters list" in check.mend) == (state != "ok")
+
+
+async def test_a_source_that_the_watch_holds_silent_is_a_warning_that_names_it() -> None:
+    (check,) = await arriving(Arrivals(10, NOON - dt.timedelta(days=2), silent=("trail/shop",))).look(900)
+    assert check.state == "warn"
+    assert "trail/shop silent" in check.mend
+
+
 async def test_without_a_kafka_of_our_own_arrival_is_skipped_and_one_that_is_away_is_told() -> None:
     (check,) = await arriving(EngineError("looking for Kafka: there is none")).look(900)
     assert check.state == "skipped"

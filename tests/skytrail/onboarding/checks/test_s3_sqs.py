@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from ingest.transports.registry import as_collector
+from ingest.transports.s3_sqs.settings import S3SqsSettings
 from skytrail.diagnosis.check import Check
+from skytrail.onboarding.aws_policy import Sender
+from skytrail.onboarding.checks.s3_sqs import _QueueProof as QueueProof
 from skytrail.onboarding.proving import Asked, prove, proven
 from tests.ingest.transports.aws.faulty import Fault, Faulty, faulty
 from tests.ingest.transports.aws.servers import REGION, Aws, arn, aws
@@ -218,6 +221,24 @@ async def test_a_trail_that_delivered_nothing_for_long_is_a_warning(site: Site, 
         "warn",
         "on, the last delivery was at 2023-11-14T22:13:20Z",
     )
+
+
+async def test_digests_that_stopped_coming_are_a_warning(site: Site, proxy: Faulty) -> None:
+    body = json.dumps({"IsLogging": True, "LatestDigestDeliveryTime": 1_700_000_000}).encode()
+    proxy.faults.append(Fault("GetTrailStatus", 2, 200, body=body))
+    found = await site.proof()
+    assert found["digests"].state == "warn"
+    assert "every hour" in found["digests"].mend
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", "aws-eusc"])
+def test_a_trail_is_found_by_the_bucket_that_may_send_in_every_partition_of_aws(partition: str) -> None:
+    bucket = f"arn:{partition}:s3:::{BUCKET}"
+    queue = QueueProof(None, S3SqsSettings(queue_url="https://sqs.eu.example.org/1/q", region=REGION))
+    queue.arn = f"arn:{partition}:sqs:eu:1:q"
+    queue.senders = [Sender("s3.amazonaws.com", (bucket,), bounded=True)]
+    assert queue.hears_of({"S3BucketName": BUCKET})
+    assert not queue.hears_of({"S3BucketName": "another"})
 
 
 async def test_a_bucket_without_files_is_skipped(site: Site) -> None:
