@@ -15,9 +15,12 @@ import orjson
 from ingest.document import Receipt, complete
 from ingest.formats.contract import Format
 from ingest.formats.registry import format_named
+from ingest.pseudonyms.pseudonyms import PseudonymKey, Pseudonyms
+from ingest.pseudonyms.tokens import SECRET_BYTES
 from skytrail.bench.rounds import Clock, Contender, Tell, best_of
 from skytrail.bench.samples import HARD, LARGE_BYTES, SEED, everyday, hard
 from storage.index.documents import serialise
+from streams.pseudonyms import indexed as in_tokens
 
 END: Final = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 """End of the generated day; fixed, so that every run measures the same bytes."""
@@ -52,6 +55,7 @@ class Row:
 
 def stages(format_: Format) -> dict[str, Callable[[bytes], Any]]:
     """What can be done with a record, each from its bytes on; `parse only` is the measure of the others."""
+    pseudonyms = Pseudonyms([_RECEIPT.namespace], keys=[PseudonymKey(bytes(SECRET_BYTES))])
 
     def completed(record: bytes) -> Any:
         return complete(format_, record, _RECEIPT, END)
@@ -62,6 +66,9 @@ def stages(format_: Format) -> dict[str, Callable[[bytes], Any]]:
     def indexed(record: bytes) -> bytes:
         return serialise(complete(format_, record, _RECEIPT, END).document)
 
+    def hidden(record: bytes) -> bytes:
+        return serialise(in_tokens(pseudonyms, complete(format_, record, _RECEIPT, END).document))
+
     return {
         "parse only": orjson.loads,
         "identify": format_.identify,
@@ -70,6 +77,7 @@ def stages(format_: Format) -> dict[str, Callable[[bytes], Any]]:
         "complete": completed,
         "complete + view (role detect, before its rules)": detected,
         "complete + serialise (role index)": indexed,
+        "complete + pseudonyms + serialise (role index under pseudonyms)": hidden,
     }
 
 
