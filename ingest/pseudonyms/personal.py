@@ -68,6 +68,8 @@ _NO_PERSON: Final = re.compile(
     r"system:.*|.*\.gserviceaccount\.com|.*\.amazonaws\.com(?:\.cn)?|HIDDEN_DUE_TO_SECURITY_REASONS", re.DOTALL
 )
 _KEPT_WHOLE: Final = frozenset({"@timestamp", "ecs", "data_stream", "observer", "rule", "threat", "tags", "labels"})
+_TOLD_BY_FIELDS: Final = _KEPT_WHOLE | {"event", "skytrail", "user", "cloud", "log", "user_agent", "tls", "network"}
+"""Parts of which the fields above say everything."""
 _READ: Final[Mapping[str, frozenset[str]]] = {
     "event": frozenset({"reason", "url", "reference"}),
     "skytrail": frozenset({"principal", "session", "policy", "alert"}),
@@ -97,7 +99,8 @@ def personal_values(document: dict[str, Any], *trees: dict[str, Any]) -> set[str
     if isinstance(principal, dict) and principal.get("type") in NOBODY:
         kept |= actor
     found = actor | set(_strings_at(document, _PEOPLE))
-    for tree in (document, *trees):
+    _collect({name: part for name, part in document.items() if name not in _TOLD_BY_FIELDS}, found)
+    for tree in trees:
         _collect(tree, found)
     return {value for value in found if value not in kept and not is_no_person(value) and not _is_nowhere(value)}
 

@@ -53,6 +53,9 @@ class Pseudonyms:
         namespaces: Patterns with ``*``.
         kinds: What becomes a token.
         keys: The newest first; it makes new tokens, the others turn back and compare what is there.
+
+    Attributes:
+        covers: Whether documents of a namespace are under pseudonyms.
     """
 
     def __init__(
@@ -61,8 +64,9 @@ class Pseudonyms:
         self._namespaces = tuple(namespaces)
         self._kinds = tuple(kind for kind in KINDS if kind in kinds)
         self.keys = tuple(keys)
+        self.covers = functools.lru_cache(maxsize=1024)(self._covers)
 
-    def covers(self, namespace: str) -> bool:
+    def _covers(self, namespace: str) -> bool:
         """Whether documents of a namespace are under pseudonyms."""
         return any(fnmatch.fnmatchcase(namespace, each) for each in self._namespaces)
 

@@ -16,6 +16,8 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 from typer.testing import CliRunner, Result
 
+from ingest.pseudonyms.key_file import add_key, open_pseudonyms
+from ingest.pseudonyms.pseudonyms import Pseudonyms
 from ingest.schema.errors import ConfigError, IndexUnavailable, Refused
 from skytrail.cli.main import build
 from skytrail.data_keys import data_keys
@@ -79,6 +81,22 @@ class Scene:
         self.settings = load(self.file)
         self.admin = {"hosts": engines.elasticsearch_url, "basic_auth": ("admin", users["admin"])}
 
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """As the index role has them."""
+        return open_pseudonyms(self.settings.pseudonyms, self.root, self.root / "archive")
+
+    def shown(self, subject: str) -> str:
+        """A subject as documents have it."""
+        return self.pseudonyms.asked(self.namespace, subject)[-1]
+
+    def hide(self) -> None:
+        """Switch pseudonyms on."""
+        add_key(self.root / "pseudonyms" / "keys.json", self.root / "archive", START, new=True)
+        told = msgspec.toml.decode(self.file.read_bytes())
+        self.file.write_bytes(msgspec.toml.encode(told | {"pseudonyms": {"namespaces": [self.namespace]}}))
+        self.settings = load(self.file)
+
     def keys(self) -> DataKeys:
         found = data_keys(self.settings)
         assert found is not None
@@ -103,11 +121,11 @@ class Scene:
         rebuilder = Rebuilder(namer(self.settings.elasticsearch), Limits.of(24, 3660), nothing)
         reader = ArchiveReader(open_store(self.root / "archive"), self.keys())
         items = [
-            BulkItem(each.index, each.id, serialise(each.document))
+            BulkItem(each.index, each.id, serialise(self.pseudonyms.document(each.document)))
             for each in rebuilder.rebuild(reader.records(self.namespace))
             if each.document is not None
         ]
-        alert = {"@timestamp": "2026-03-01T12:00:00.000Z", "skytrail": {"principal": {"key": ANN}}}
+        alert = {"@timestamp": "2026-03-01T12:00:00.000Z", "skytrail": {"principal": {"key": self.shown(ANN)}}}
         items.append(BulkItem(f"logs-skytrail.alert-{self.namespace}-2026.03", "alert-1", serialise(alert)))
         client = connect(self.settings.elasticsearch, "indexer")
         outcome = await Writer(client).write(items)
@@ -188,6 +206,18 @@ class Scene:
 @pytest.fixture
 def scene(engines: EngineState, tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path, engines)
+    made.seal()
+    asyncio.run(made.index())
+    made.agree()
+    yield made
+    asyncio.run(made.clear())
+
+
+@pytest.fixture
+def hidden(engines: EngineState, tmp_path: Path) -> Iterator[Scene]:
+    """The same under pseudonyms."""
+    made = Scene(tmp_path, engines)
+    made.hide()
     made.seal()
     asyncio.run(made.index())
     made.agree()
@@ -287,3 +317,28 @@ def test_stopped_between_key_and_documents_it_is_finished_by_the_same_command(
     assert {kind for kind, _ in scene.compared()} == {Kind.KEPT}
     assert scene.run("erase", "apply", request, ANN, "-n", scene.namespace).exit_code == 0
     assert ANN not in asyncio.run(scene.documents())
+
+
+def test_under_pseudonyms_a_person_is_found_by_name_and_erased_by_token(hidden: Scene) -> None:
+    token = hidden.shown(ANN)
+    (found,) = hidden.rows("erase", "find", "ann")
+    assert (found["subject"], found["documents"]) == (token, 12)
+    assert hidden.rows("erase", "plan", token) == hidden.rows("erase", "plan", ANN)
+    planned = states(hidden.rows("erase", "plan", token))
+    assert (planned["key"], planned["documents"], planned["alerts"]) == (("erase", 12), ("erase", 12), ("erase", 1))
+    assert asyncio.run(hidden.documents())[token] == 13
+    result = hidden.run("erase", "apply", hidden.request("bob"), token, "-n", hidden.namespace, "-o", "json")
+    assert result.exit_code == 0, result.stderr
+    assert "ann" not in result.stdout
+    assert token not in asyncio.run(hidden.documents())
+    assert asyncio.run(hidden.documents())[hidden.shown(BOB)] == 6
+    assert hidden.verified() == (0, {"ERASED"})
+    assert hidden.compared() == []
+
+
+def test_a_token_of_another_key_is_not_taken_for_a_person(hidden: Scene) -> None:
+    token = hidden.shown(ANN)
+    (hidden.root / "pseudonyms" / "keys.json").unlink()
+    add_key(hidden.root / "pseudonyms" / "keys.json", hidden.root / "archive", START, new=True)
+    with pytest.raises(ConfigError, match="a token of a key or a namespace that is not here"):
+        hidden.run("erase", "plan", token, "-n", hidden.namespace)

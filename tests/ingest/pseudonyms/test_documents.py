@@ -131,6 +131,43 @@ def test_a_part_of_a_longer_word_is_no_name() -> None:
     assert made["message"] == f"AdministratorAccess, {KEY.token('acme', 'Admin')}"
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "left"),
+    [
+        (
+            "anna",
+            "Anna ANNA_x annabel %2Fanna% \\nanna \\u0022anna x.anna",
+            "{0} {0}_x annabel %2F{0}% \\n{0} \\u0022{0} x.{0}",
+        ),
+        ("weiß", "İ WEIß, weiß; weiss", "İ {0}, {0}; weiss"),
+        ("ΑΛΈΞΗΣ", "αλέξης.x ΑΛΈΞΗΣ", "{0}.x {0}"),
+        ("a.b", "a.b.a.b a.bb", "{0}.{0} a.bb"),
+        ("Ann Lee", "by Ann Lee, by Ann", "by {0}, by Ann"),
+        ("10.0.0.1", "10.0.0.1:443 10.0.0.12 110.0.0.1", "{0}:443 10.0.0.12 110.0.0.1"),
+        ("2001:DB8::1", "[2001:db8::1]:443", "[{0}]:443"),
+    ],
+)
+def test_words_are_found_whatever_their_case_and_parts_of_words_are_not(name: str, text: str, left: str) -> None:
+    field = {"source": {"ip": name}} if ":" in name or name[0].isdigit() else {"user": {"name": name}}
+    made = ON.document(_about(message=text, **field))
+    assert made["message"] == left.format(KEY.token("acme", name))
+
+
+def test_the_longer_of_two_names_is_found_first_and_an_email_address_before_a_name_that_begins_it() -> None:
+    related = {"user": ["ann", "ann.lee", "gcp:ann.lee@x.example"]}
+    made = ON.document(_about(related=related, message="ann.lee gcp:ann.lee@x.example ann.lee@x.example ann"))
+    longer, key, short = (KEY.token("acme", name) for name in ("ann.lee", "gcp:ann.lee@x.example", "ann"))
+    assert made["message"] == f"{longer} {key} {KEY.token('acme', 'ann.lee@x.example')} {short}"
+
+
+def test_two_spellings_of_a_name_as_members_are_both_kept() -> None:
+    made = ON.document(
+        _about(user={"email": "a.b@x.example"}, aws={"flattened": {"a.b@x.example": 1, "A.B@x.example": 2}})
+    )
+    token = KEY.token("acme", "a.b@x.example")
+    assert made["aws"]["flattened"] == {token: 1, f"{token}-2": 2}
+
+
 def test_services_and_this_host_are_nobody() -> None:
     document = _about(
         user={"name": "system:serviceaccount:prod:pump"},

@@ -14,6 +14,7 @@ ALARM = {
     "complete": 55,
     "complete + view (role detect, before its rules)": 60,
     "complete + serialise (role index)": 65,
+    "complete + pseudonyms + serialise (role index under pseudonyms)": 190,
 }
 """Times the cost of parsing; about twice what a quiet machine shows."""
 TURNS = 3
