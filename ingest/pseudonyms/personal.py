@@ -76,6 +76,26 @@ _READ: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
+KEPT_PATHS: Final = tuple(
+    tuple(path.split("."))
+    for path in (
+        "skytrail.principal.type",
+        "cloud.provider",
+        "cloud.region",
+        "cloud.service.name",
+        "cloud.account.id",
+        "cloud.project.id",
+        "orchestrator.type",
+        "orchestrator.namespace",
+        "orchestrator.api_version",
+        "orchestrator.resource.type",
+        "http.request.method",
+        "network.transport",
+    )
+)
+"""Words of a standard or a provider: they stay, also where somebody calls himself so to hide from a search."""
+
+
 def is_read(top: str, name: str) -> bool:
     """Whether a part of a document is looked at; others hold words of a standard, or of the pipeline alone."""
     parts = _READ.get(top)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from ingest.pseudonyms.personal import is_no_person, is_read
+from ingest.pseudonyms.personal import KEPT_PATHS, is_no_person, is_read
 from ingest.pseudonyms.tokens import EMAIL, Kind, kind_of
 
 SHORTEST: Final = 3
@@ -59,9 +59,8 @@ class Replacing:
                 made[top] = {name: self.tree(value) if is_read(top, name) else value for name, value in part.items()}
             else:
                 made[top] = self.tree(part) if is_read(top, "") else part
-        principal = document.get("skytrail", {}).get("principal")
-        if type(principal) is dict and "type" in principal:
-            made["skytrail"]["principal"]["type"] = principal["type"]  # somebody may be called `user`
+        for path in KEPT_PATHS:
+            _keep(document, made, path)
         return made
 
     def text(self, text: str) -> str:
@@ -102,6 +101,17 @@ class Replacing:
         while changed != name and shown in taken:  # two spellings of one value
             shown, number = f"{changed}-{number}", number + 1
         return shown
+
+
+def _keep(document: dict[str, Any], made: dict[str, Any], path: tuple[str, ...]) -> None:
+    """Let a field be as it was."""
+    *above, last = path
+    for part in above:
+        if type(document.get(part)) is not dict:
+            return
+        document, made = document[part], made[part]
+    if last in document:
+        made[last] = document[last]
 
 
 def _first(form: tuple[str, str]) -> tuple[int, str]:

@@ -160,6 +160,18 @@ def test_the_longer_of_two_names_is_found_first_and_an_email_address_before_a_na
     assert made["message"] == f"{longer} {key} {KEY.token('acme', 'ann.lee@x.example')} {short}"
 
 
+@pytest.mark.parametrize("word", ["aws", "eu-central-1", "iam", "user", "111122223333", "pods"])
+def test_who_calls_himself_like_a_word_of_the_provider_does_not_hide_by_it(word: str) -> None:
+    cloud = {"provider": "aws", "region": "eu-central-1", "service": {"name": "iam"}, "account": {"id": "111122223333"}}
+    orchestrator = {"resource": {"type": "pods", "name": word}}
+    principal = {"key": "aws:X", "type": "user", "display": word}
+    document = _about(user={"name": word}, cloud=cloud, orchestrator=orchestrator, skytrail={"principal": principal})
+    made = ON.document(document)
+    assert made["cloud"] == cloud
+    assert made["orchestrator"]["resource"]["type"] == "pods"
+    assert made["skytrail"]["principal"]["type"] == "user"
+
+
 def test_two_spellings_of_a_name_as_members_are_both_kept() -> None:
     made = ON.document(
         _about(user={"email": "a.b@x.example"}, aws={"flattened": {"a.b@x.example": 1, "A.B@x.example": 2}})
