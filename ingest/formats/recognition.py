@@ -8,15 +8,14 @@ mark in it look closer.
 from __future__ import annotations
 
 import functools
-import json
 import string
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ingest.formats.contract import Format
 from ingest.formats.registry import all_formats, format_named
-from ingest.parsing.json_slices import is_json
-from ingest.schema.errors import ConfigError
+from ingest.parsing.json_slices import is_json, split_objects
+from ingest.schema.errors import ConfigError, MalformedBody
 
 AUTO: Final = "auto"
 """In the place of a format's name: each record's own."""
@@ -95,12 +94,9 @@ def is_empty(body: bytes) -> bool:
     if len(body) > SAMPLES[0] or not body.strip():
         return not body.strip()
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        return next(split_objects(body, list_keys()), None) is None
+    except MalformedBody:
         return False
-    if isinstance(document, dict):
-        return any(document.get(key) == [] for key in list_keys())
-    return bool(document == [])
 
 
 def only(known: Sequence[str]) -> Format | None:

@@ -10,7 +10,7 @@ The slices are copies: a record kept for long does not keep a body of many megab
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Iterator
+from collections.abc import Container, Generator, Iterator, Mapping
 
 import msgspec
 
@@ -18,6 +18,8 @@ from ingest.parsing.json_scan import BLANK, scan_value, skip_blank
 from ingest.schema.errors import MalformedBody
 
 _BOM = b"\xef\xbb\xbf"
+_BESIDE = frozenset(("kind", "apiVersion", "metadata", "nextLink", "NextToken", "nextToken", "@odata.context"))
+"""What stands beside the empty list of an answer that found nothing."""
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _value = msgspec.json.Decoder(msgspec.Raw)
@@ -36,7 +38,8 @@ def split_objects(body: bytes, list_keys: tuple[str, ...]) -> Iterator[bytes]:
 
     Args:
         body: The inflated bytes.
-        list_keys: Keys whose array in a top-level object makes it a wrapper of records (`Records`, `items`).
+        list_keys: Keys whose array in a top-level object makes it a wrapper of records (`Records`, `items`). Where all
+            of them are empty and the object says something else, it is a record itself: nothing may vanish.
 
     Raises:
         MalformedBody: At the first byte that can't be split, naming it.
@@ -89,9 +92,17 @@ def _of_wrapper(value: bytes, list_keys: tuple[str, ...]) -> list[bytes] | None:
     if len(value) != 1 + sum(len(key) + 4 + memoryview(raw).nbytes for key, raw in members.items()):
         return None  # blanks between members, or a key that occurs twice: decoding kept only its last list
     lists = [raw for key, raw in members.items() if key in list_keys and bytes(memoryview(raw)[:1]) == b"["]
-    if not lists:
-        return [value]
-    return [bytes(element) for raw in lists for element in _elements.decode(raw)]
+    found = [bytes(element) for raw in lists for element in _elements.decode(raw)]
+    return found if found or (lists and not _says_more(members, list_keys)) else [value]
+
+
+def _says_more(members: Mapping[str, msgspec.Raw], list_keys: Container[str]) -> bool:
+    """Whether an object whose lists hold no record says anything else: then it is no empty wrapper, but a record."""
+    for key, raw in members.items():
+        begin = bytes(memoryview(raw)[:1])
+        if not (begin == b"[" if key in list_keys else key in _BESIDE and (begin not in b"[{" or bytes(raw) == b"{}")):
+            return True
+    return False
 
 
 class _Unsplittable(Exception):
@@ -143,6 +154,8 @@ class _Lines:
                 self.spare -= scan.end - at
                 yield self.text[at:end].strip(BLANK)
                 return end + 1
+            if scan.listed and not scan.records and not scan.fault and self.text[at : at + 1] == b"{":
+                yield from self._of_empty(self.text[at : scan.end])
             for start, stop in scan.records:
                 yield self.text[start:stop]
             if scan.fault:
@@ -151,6 +164,14 @@ class _Lines:
             end = end if at <= end else self._line_end(at)
         self.complete = self.complete or end == first_end
         return at
+
+    def _of_empty(self, value: bytes) -> list[bytes]:
+        """An object without a record in its lists, unless it is an empty wrapper."""
+        try:
+            members = _members.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return [value]
+        return [value] if _says_more(members, self.list_keys) else []
 
     def _concerns_line_only(self, end: int, *, listed: bool) -> bool:
         """Whether the lines around a faulty one stand for themselves.

@@ -89,6 +89,12 @@ async def test_a_record_that_nobody_knows_is_a_dead_letter_that_says_so() -> Non
     assert "body-0 record 2" in letter.message
 
 
+async def test_a_record_that_has_an_empty_list_where_wrappers_have_their_records_is_no_empty_body() -> None:
+    publisher, body = MemoryPublisher(), b'{"type":"heartbeat","events":[]}'
+    await collector(MemoryTransport(body), publisher).run()
+    assert [(each.reason, each.body) for each in publisher.letters] == [("UnrecognisedRecord", body)]
+
+
 async def test_records_before_a_fault_go_to_their_formats_and_the_body_is_one_letter() -> None:
     publisher, body = MemoryPublisher(), hub_body(SIGN_IN, AKS)[:-2] + b", {"
     await collector(MemoryTransport(body), publisher).run()

@@ -232,3 +232,46 @@ def test_a_slice_is_a_copy_and_keeps_no_body_alive() -> None:
 def test_what_only_looks_like_a_list_of_records_is_one_record(value: bytes) -> None:
     assert list(split_objects(value, ("Records", "items"))) == [value]
     assert list(split_objects(value + b"\n" + value, ("Records", "items"))) == [value, value]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"items":[],"auditID":"1"}',
+        b'{"auditID":"1","items":[]}',
+        b'{"items":[],"Records":[],"a":{}}',
+        b'{"items":{"a":1},"Records":[]}',
+        b'{"items":[],"metadata":{"a":1}}',
+        b'{"items":[],"items":[],"a":1}',
+    ],
+)
+@pytest.mark.parametrize("spaced", [False, True])
+@pytest.mark.parametrize("beside", [b"", b'{"b":2}\n'])
+def test_an_object_whose_lists_are_empty_and_that_says_something_else_does_not_vanish(
+    value: bytes,
+    spaced: bool,  # noqa: FBT001
+    beside: bytes,
+) -> None:
+    value = value.replace(b",", b" ,\n ") if spaced else value
+    assert list(split_objects(beside + value + b"\n" + beside, KEYS)) == [
+        *([beside.strip()] if beside else []),
+        value,
+        *([beside.strip()] if beside else []),
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"items":[]}',
+        b'{"items":[],"Records":[]}',
+        b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[]}',
+        b'{"items":[],"NextToken":"n"}',
+        b"[]",
+        b"{}\n[ ]",
+    ],
+)
+@pytest.mark.parametrize("spaced", [False, True])
+def test_an_answer_that_found_nothing_has_no_record(value: bytes, spaced: bool) -> None:  # noqa: FBT001
+    value = value.replace(b",", b" ,\n ").replace(b"[]", b"[ ]") if spaced else value
+    assert [each for each in split_objects(value, KEYS) if each != b"{}"] == []
