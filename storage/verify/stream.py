@@ -23,6 +23,7 @@ from storage.verify.workers import Task
 _MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
 _PART = re.compile(r"[0-9]{12}-[0-9a-f]{16}\.(ndz|leaves|headers)")
 _HEAD = "head.json"
+_HEAD_VERSION = 1
 _SCHEMES = {1: None, 2: SCHEME, 3: GROUPED_SCHEME}
 """Of the encryption, by the version of a manifest."""
 _SETTLED_S = 120.0
@@ -102,8 +103,9 @@ class Stream:
         if self._hint is None:
             return None, []
         head, wrong = document(self._hint, HEAD_SHAPE)
-        if not wrong:
+        if head is not None and head["v"] == _HEAD_VERSION:
             return head, []
+        wrong = wrong or f"not of version {_HEAD_VERSION}, of which it has the form"
         return None, [self._site.finding(Kind.ALTERED, f"the hint is {wrong}", key=self._prefix + _HEAD)]
 
     def _manifest(self, seq: int) -> Iterator[Finding | Task]:

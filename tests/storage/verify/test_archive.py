@@ -256,6 +256,12 @@ def test_what_does_not_belong_there_is_found(root: Path, key: str):
     assert [(finding.kind, finding.key) for finding in check(root)] == [(Kind.INSERTED, key)]
 
 
+def test_a_hint_of_another_version_is_altered(root: Path):
+    head = root / ACME / "head.json"
+    head.write_bytes(head.read_bytes().replace(b'"v":1', b'"v":3'))
+    assert [(finding.kind, finding.key) for finding in check(root)] == [(Kind.ALTERED, f"{ACME}/head.json")]
+
+
 def test_parts_that_no_manifest_names_are_orphans_and_harmless(root: Path):
     (root / ACME / "000000000003-0123456789abcdef.ndz").write_bytes(b"left by a sealer that died")
     summary = Summary()
