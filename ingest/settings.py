@@ -5,6 +5,7 @@ Composed into `skytrail.settings.Settings`; nothing here reads files or the envi
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +56,23 @@ class AuditSettings(BaseModel, extra="forbid", frozen=True):
     namespace: str = Field(
         default="default", pattern=r"^[a-z0-9][a-z0-9_.]{0,99}$", description="Namespace of these records."
     )
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+def collector_name(name: str) -> str:
+    """The name, if a collector may have it: files are named after it, and what follows a slash is a sender of it.
+
+    Raises:
+        ValueError: It may not.
+    """
+    if not _NAME.fullmatch(name) or name.endswith(".closed"):
+        raise ValueError(
+            f"{name[:100]!r} is no name for a collector: letters, digits, dots, hyphens and underscores, at most 100, "
+            "a letter or digit first, and not .closed last"
+        )
+    return name
 
 
 class CollectorSettings(BaseModel, extra="forbid", frozen=True):

@@ -12,7 +12,7 @@ from ingest.collector import Collector, Counts, Identity, Limits
 from ingest.formats.recognition import of_source
 from ingest.publisher import KafkaPublisher
 from ingest.schema.errors import ConfigError, SkytrailError
-from ingest.settings import CollectorSettings
+from ingest.settings import CollectorSettings, collector_name
 from ingest.transports.contract import Place, Transport
 from ingest.transports.registry import as_collector, open_transport
 from skytrail.cli.output import progress, say
@@ -39,7 +39,9 @@ async def run_collector(
 
     Raises:
         SkytrailError: As the transport and the format say; it was offboarded.
+        ConfigError: No collector may have this name.
     """
+    checked_name(name)
     refuse_closed(found.state_dir, name)
     with running(found.state_dir, name):
         return await _run(name, settings, found, opener)
@@ -77,6 +79,18 @@ async def _run(name: str, settings: CollectorSettings, found: Settings, opener: 
         finally:
             closing.cancel()
             await publisher.close()
+
+
+def checked_name(name: str) -> None:
+    """Let through what a collector may be called.
+
+    Raises:
+        ConfigError: It may not.
+    """
+    try:
+        collector_name(name)
+    except ValueError as exc:
+        raise ConfigError(f"naming a collector: {exc}", mend="choose another name") from exc
 
 
 def checked_collector(**values: object) -> CollectorSettings:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -25,7 +25,7 @@ from pydantic_settings import (
 
 from ingest.pseudonyms.settings import PseudonymSettings
 from ingest.schema.errors import ConfigError
-from ingest.settings import AuditSettings, CollectorSettings, KafkaSettings
+from ingest.settings import AuditSettings, CollectorSettings, KafkaSettings, collector_name
 from ingest.transports.registry import as_collector
 from skytrail.local.engines import default_cache
 from skytrail.reports.settings import ReportSettings
@@ -77,9 +77,9 @@ class Settings(BaseSettings):
     watch: WatchSettings = Field(default=WatchSettings(), description="The watch over sources.")
     reports: ReportSettings = Field(default=ReportSettings(), description="Reports for auditors.")
     audit: AuditSettings = Field(default=AuditSettings(), description="Records of what Skytrail itself does.")
-    collectors: dict[str, Annotated[CollectorSettings, BeforeValidator(as_collector)]] = Field(
-        default={}, description="Collectors by name, started with `skytrail collect NAME`."
-    )
+    collectors: dict[
+        Annotated[str, AfterValidator(collector_name)], Annotated[CollectorSettings, BeforeValidator(as_collector)]
+    ] = Field(default={}, description="Collectors by name, started with `skytrail collect NAME`.")
 
     @classmethod
     def settings_customise_sources(

@@ -60,6 +60,13 @@ def test_a_wrong_setting_is_refused_by_its_name(tmp_path: Path, text: str, named
         load(written(tmp_path, text))
 
 
+@pytest.mark.parametrize("name", ["a/b", "../a", "a|b", "", "trail.closed", "a b", "a" * 101])
+def test_a_name_that_could_be_a_sender_or_a_path_is_refused_for_a_collector(tmp_path: Path, name: str) -> None:
+    text = f"[collectors.'{name}']\ntransport = 'files'\nformat = 'aws.cloudtrail'\nfiles = {{paths = ['/logs']}}\n"
+    with pytest.raises(ConfigError, match="no name for a collector"):
+        load(written(tmp_path, text))
+
+
 def test_broken_toml_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"settings\.toml"):
         load(written(tmp_path, "[kafka\n"))

@@ -14,6 +14,7 @@ from skytrail.cli.commands.verify import SourceKeyOption, SourceOption, source_k
 from skytrail.cli.context import Context, context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
+from skytrail.collecting import checked_name
 from skytrail.offboarding.asking import Asking, digests_of
 from skytrail.offboarding.closing import close, ended
 from skytrail.offboarding.keeping import keep, kept, record_file, wrong_of
@@ -58,6 +59,7 @@ def offboard(
     skytrail offboard trail --source s3://trail-bucket --source-key keys.json
     """
     own = context_of(context)
+    checked_name(name)
     if record := kept(own.settings.state_dir, name):
         raise typer.Exit(_again(own, record, output))
     settings = own.settings.collector(name)

@@ -73,3 +73,11 @@ async def test_collect_starts_nothing_of_an_offboarded_source(tmp_path: Path) ->
     settings = checked_collector(transport="files", format="aws.cloudtrail", files={"paths": [str(tmp_path)]})
     with pytest.raises(ConfigError, match="offboarded"):
         await run_collector("trail", settings, Settings.model_construct(state_dir=tmp_path).model_copy())
+
+
+@pytest.mark.parametrize("name", ["../trail", "trail/shop", "trail.closed"])
+async def test_a_collector_whose_files_would_be_those_of_another_is_not_started(tmp_path: Path, name: str) -> None:
+    settings = checked_collector(transport="files", format="aws.cloudtrail", files={"paths": [str(tmp_path)]})
+    with pytest.raises(ConfigError, match="naming a collector"):
+        await run_collector(name, settings, Settings(state_dir=tmp_path))
+    assert not folder(tmp_path).exists()
