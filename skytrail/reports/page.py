@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +19,19 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _pages = Environment(
     loader=PackageLoader("skytrail.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
-_pages.filters["visible"] = visible
+_COMMAND = re.compile(r"`([^`]+)`")
+_CODE = Markup("<code>{}</code>")
 _END = Markup("<wbr>")
 _ANYWHERE = Markup('<span class="id">{}</span>')
+
+
+def spoken(text: str) -> Markup:
+    """A text, escaped, with what stands between backticks as code."""
+    between = _COMMAND.split(visible(text))
+    return Markup("").join(_CODE.format(each) if at % 2 else Markup.escape(each) for at, each in enumerate(between))
+
+
+_pages.filters.update(visible=visible, spoken=spoken)
 
 
 def html(report: Report, digest: str) -> bytes:

@@ -11,6 +11,7 @@ from skytrail.reports.facts import Fact, Ground, Measure
 from skytrail.reports.gathering import Asked
 from skytrail.reports.kinds.integrity import verified
 from skytrail.retaining import planned
+from storage.retention.entries import Tombstone
 from storage.retention.plan import OWN, Plan
 from storage.retention.record import State
 from storage.retention.regimes import Regime, shipped
@@ -42,6 +43,12 @@ async def unplanned(ground: Ground) -> str:
     silent = await without_ledger(ground)
     told = [f"{', '.join(silent)} have no ledger"] if silent else []
     return "; ".join([*told, f"{', '.join(whole)} keep whole bodies, which no policy reaches"] if whole else told)
+
+
+async def announced(ground: Ground) -> list[tuple[str, Tombstone]]:
+    """By namespace what was announced and has no receipt: it is there, or may be, and no plan names it any more."""
+    found = await states(ground)
+    return [(name, stone) for name, state in sorted(found.items()) for stone in state.unfinished()]
 
 
 def shortfalls(
@@ -112,6 +119,8 @@ async def retention_ceiling(ground: Ground, _: str) -> Fact:
         return Fact(False, f"{told}: {', '.join(endless[:3])}" if endless else told)
     if beside := await unplanned(ground):
         return Fact(False, f"{told}; {beside}")
+    if waiting := await announced(ground):
+        return Fact(None, f"{told}; {len(waiting)} deletions were announced and have no receipt")
     return Fact(True, told)
 
 

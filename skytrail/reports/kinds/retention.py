@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ingest.schema.errors import ConfigError
-from skytrail.reports.evidence.retention import unplanned
+from skytrail.reports.evidence.retention import announced, unplanned
 from skytrail.reports.facts import Ground
 from skytrail.reports.gathering import Asked
 from skytrail.reports.report import Section, Verdict
 from skytrail.retaining import open_retaining, planned
+from storage.retention.entries import Tombstone
 from storage.retention.plan import Action, Item
 
 TITLE = "Retention and rotation"
@@ -31,7 +32,9 @@ async def gather(asked: Asked) -> Sequence[Section]:
         return [Section(name="kept", title="What is kept", verdict=Verdict.NOT_MEASURED, text=str(exc))]
     plan = await planned(retaining, asked.client, asked.now)
     items = [item for item in plan.items if asked.namespace in (None, item.namespace)]
-    return [_policies(plan.policies), _kept(items, await unplanned(Ground(asked))), _due(items)]
+    ground = Ground(asked)
+    waiting = await announced(ground)
+    return [_policies(plan.policies), _kept(items, await unplanned(ground)), _due(items), waiting_section(waiting)]
 
 
 def _policies(policies: dict[str, str]) -> Section:
@@ -105,3 +108,25 @@ def _due(items: Sequence[Item]) -> Section:
             for item in due
         ),
     )
+
+
+def waiting_section(found: Sequence[tuple[str, Tombstone]]) -> Section:
+    """What a lock of the store, a hold, or a store that was away has kept since it was announced."""
+    return Section(
+        name="announced",
+        title="What was announced, and is not known to be gone",
+        text=(
+            f"{len(found):,} deletions have no receipt. What they name is counted nowhere above: it is there until the "
+            "store or Elasticsearch lets go of it, and each round tries again."
+        ),
+        columns=("namespace", "data set", "place", "first", "last", "records", "until", "because", "announced"),
+        rows=tuple((namespace, *_row(stone)) for namespace, stone in found),
+    )
+
+
+def _row(stone: Tombstone) -> tuple[object, ...]:
+    numbers = [each.seq for each in stone.segments]
+    place = stone.index or f"{stone.topic}/{stone.partition}"
+    records = stone.documents or sum(each.n for each in stone.segments)
+    span = (min(numbers), max(numbers)) if numbers else (None, None)
+    return stone.dataset, place, *span, records, stone.until, stone.because, stone.at

@@ -20,14 +20,16 @@ from pydantic import SecretStr
 from ingest.schema.errors import IndexUnavailable
 from skytrail.reports.evidence.archive import archive_verified, archive_witnessed, deletions_lawful, ledger_fresh
 from skytrail.reports.evidence.index import least_privilege
-from skytrail.reports.evidence.retention import holds_respected, unplanned
+from skytrail.reports.evidence.retention import announced, holds_respected, unplanned
 from skytrail.reports.facts import Fact, Ground, Measure
 from skytrail.reports.gathering import Asked
 from skytrail.reports.kinds.completeness import daily
 from skytrail.reports.kinds.integrity import gather
+from skytrail.reports.kinds.retention import waiting_section
 from skytrail.reports.report import Verdict
 from skytrail.settings import Settings
 from storage.index.client import Identity
+from storage.retention.entries import Destroyed, Receipt, Tombstone, entry_of
 from storage.retention.record import Record
 from storage.settings import ArchiveSettings, ElasticsearchSettings, EncryptionSettings, LedgerSettings, Login
 from tests.storage.archive.samples import TOPIC
@@ -193,3 +195,28 @@ def test_what_no_plan_speaks_of_is_told(made: MadeArchive) -> None:
     (made.root / "forgotten" / "seg").mkdir(parents=True)
     told = asyncio.run(unplanned(Ground(asked(made))))
     assert told == "forgotten have no ledger; acme keep whole bodies, which no policy reaches"
+
+
+def test_what_was_announced_and_has_no_receipt_is_listed_and_is_not_said_to_be_gone(made: MadeArchive) -> None:
+    gone = Destroyed(seq=3, n=7, root="", manifest="")
+    stone = Tombstone(
+        id="segments/t/0/3-3",
+        at="2026-11-26T00:00:00Z",
+        tier="cold",
+        decision="MUST_ERASE",
+        because="the maximum of P1Y ended 2026-11-25",
+        until="2026-11-25T00:00:00Z",
+        policy="",
+        dataset="aws.cloudtrail",
+        topic="t",
+        segments=(gone,),
+    )
+    record = Record(made.store, made.log())
+    record.enter(lambda state: [] if state.tombstones else [entry_of("acme", made.clock(), stone)])
+    told = asyncio.run(announced(Ground(asked(made))))
+    assert [(name, each.id) for name, each in told] == [("acme", stone.id)]
+    section = waiting_section(told)
+    row = ("acme", "aws.cloudtrail", "t/0", 3, 3, 7, stone.until, stone.because)
+    assert [each[:-1] for each in section.rows] == [row]
+    record.enter(lambda state: [] if state.receipts else [entry_of("acme", made.clock(), Receipt(id=stone.id, at=""))])
+    assert asyncio.run(announced(Ground(asked(made)))) == []

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ingest.schema.errors import ConfigError
 from skytrail.reports.files import DOCUMENT, files_of, read, write
 from skytrail.reports.gathering import all_kinds, kind_named
-from skytrail.reports.page import bars_of, html, table
+from skytrail.reports.page import bars_of, html, spoken, table
 from skytrail.reports.report import Report, Section, Verdict, decode, worst
 from skytrail.reports.signing import NOTE, check, origin_of
 from storage.ledger.signing import NoteSigner
@@ -113,6 +113,14 @@ def test_the_page_prints_the_hash_and_escapes_what_logs_brought() -> None:
     assert HOSTILE not in page
     assert page.count("&lt;script&gt;") >= 2
     assert "default-src 'none'" in page
+
+
+def test_a_command_in_a_text_stands_as_code_and_what_is_around_or_in_it_is_no_markup() -> None:
+    told = spoken(f"run `skytrail topics`, then {HOSTILE} and `{HOSTILE}`; one ` alone")
+    assert "run <code>skytrail topics</code>, then &lt;script&gt;" in told
+    assert told.count("<code>") == told.count("</code>") == 2
+    assert told.endswith("; one ` alone")
+    assert "<script>" not in told
 
 
 def test_tables_hold_no_formulas_for_spreadsheets() -> None:
