@@ -14,6 +14,7 @@ from typing import Any
 
 from ingest.schema.errors import SourceRefused
 from ingest.transports.aws.calls import AwsCalls
+from ingest.transports.kinesis.aggregated import taken_apart
 
 _MOST_RECORDS = 10_000  # of one answer, as AWS allows; it ends at 10 MiB, too
 _EXPIRED = "ExpiredIteratorException"
@@ -21,16 +22,18 @@ _EXPIRED = "ExpiredIteratorException"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of a shard.
+    """A record of a shard, or one that was in it.
 
     Attributes:
-        sequence: Its number: decimal digits, growing within the shard.
+        sequence: Its number: decimal digits, growing within the shard; `.2` behind it: the third of those in it.
         arrived_at: When the stream took it, about.
+        done: Number of the last record of the stream that is delivered as a whole with this one; "" before the first.
     """
 
     sequence: str
     data: bytes
     arrived_at: dt.datetime
+    done: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,21 @@ class ShardReader:
                 raise
             return Batch((), 1.0, last=False)
         self._iterator = answer.get("NextShardIterator") or ""
-        records = [
-            Record(each["SequenceNumber"], each["Data"], each["ApproximateArrivalTimestamp"])
-            for each in answer["Records"]
-        ]
-        if records:
-            self._after = records[-1].sequence
+        records = [record for each in answer["Records"] for record in self._taken(each)]
         return Batch(records, answer.get("MillisBehindLatest", 0) / 1000, last=not self._iterator)
+
+    def _taken(self, record: Mapping[str, Any]) -> list[Record]:
+        """A record of the stream, or those in it; all but the last of these leave the stream's record undone."""
+        sequence, before = record["SequenceNumber"], self._after
+        self._after = sequence
+        parts, at = taken_apart(record["Data"]), record["ApproximateArrivalTimestamp"]
+        if len(parts) == 1:
+            return [Record(sequence, parts[0], at, sequence)]
+        last = len(parts) - 1
+        return [
+            Record(f"{sequence}.{place}", data, at, sequence if place == last else before)
+            for place, data in enumerate(parts)
+        ]
 
     async def _begin(self) -> str:
         if self._after:

@@ -4,7 +4,8 @@ Delivery: at least once. The progress of each shard is kept in `<state>/checkpoi
           record that the brokers did not acknowledge, once a second; a crash repeats what came after.
 Bodies:   The data of a record. Neighbours in a shard that are a line of JSON each travel as one body, whose origin
           names first and last sequence number. The gzip of a CloudWatch Logs subscription is a body of its own.
-          Partition keys are not kept; records that the Kinesis Producer Library aggregated are not taken apart.
+          Records that the Kinesis Producer Library put into one are taken apart first; the whole comes again when a
+          crash hits it between two bodies. Partition keys are not kept.
 Shards:   Split and merged shards are read to their end, and are acknowledged, before their children begin.
 Loss:     Records that expired before they were read can't be counted; that there may be some is told, before it
           happens (half of the retention behind) and after.
@@ -256,7 +257,7 @@ class Kinesis:
         self._freed.set()
         numbers = first.sequence if first is last else f"{first.sequence}-{last.sequence}"
         locator = f"{self._settings.stream}/{reading.shard}/{numbers}"
-        reach = reading.progress.deliver(Mark(sequence=last.sequence, reached_at=last.arrived_at))
+        reach = reading.progress.deliver(Mark(sequence=last.done, reached_at=last.arrived_at))
 
         def settled() -> None:
             mark = reading.progress.settle(reach)
