@@ -19,6 +19,11 @@ _SLACK_S = 60.0
 _OF_A_PERSON = re.compile(r".+-[0-9a-f]{24}-[0-9a-f]{8}")
 """Ids of the keys of people; those of months have no tag."""
 _APPROVERS = 2
+_VERSIONS = {"segment": (1, 2, 3)}
+"""Of entries, by their type; 1 where it is not named."""
+_MOST_SKIPPED = 1_000_000
+"""Segments of a chain that a forged number may leave out: each costs memory."""
+_NEVER = 253_402_300_799.0  # the last second that has a date
 _HEAD = {"v": "number", "type": "text", "namespace": "text"}
 _TIMED = {**_HEAD, "at": "text", "builder": {"product": "text", "version": "text"}}
 _KEY = {"vkey": "text", "not_before": "text", "not_after": "text", "first_size": "number"}
@@ -123,6 +128,8 @@ class Told:
         if value["namespace"] != self.site.namespace:
             yield self._wrong(index, f"an entry of the namespace {value['namespace']}", Kind.INSERTED)
             return
+        if value["v"] not in _VERSIONS.get(value["type"], (1,)):
+            yield self._wrong(index, "the entry is of an unknown version", Kind.UNCHECKED)
         expected = {0: "keychange", 1: "config"}.get(index)
         if expected and value["type"] != expected:
             yield self._wrong(index, f"entry {index} is a {value['type']} and must be a {expected}")
@@ -191,7 +198,7 @@ class Told:
             kind = Kind.DUPLICATE if seq < known.count else Kind.MISSING
             detail = f"segment {seq} follows where segment {known.count} must be"
             yield self._wrong(index, detail, kind, stream=stream, seq=min(seq, known.count))
-            if seq < known.count:
+            if seq < known.count or seq - known.count > _MOST_SKIPPED:
                 return
             known.digests.extend(bytes(32 * (seq - known.count)))
         elif value["previous"] != previous:
@@ -290,8 +297,8 @@ def _read(entry: bytes) -> tuple[dict[str, Any] | None, str]:
 
 def _posix(text: Any) -> float:
     try:
-        return dt.datetime.fromisoformat(text).timestamp()
-    except (TypeError, ValueError):
+        return min(dt.datetime.fromisoformat(text).timestamp(), _NEVER)
+    except (TypeError, ValueError, OverflowError):
         return 0.0
 
 
