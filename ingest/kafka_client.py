@@ -5,10 +5,9 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+from ingest.loopback import at_loopback
 from ingest.schema.errors import ConfigError
 from ingest.settings import KafkaSettings
-
-_LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
 
 def check_safe(settings: KafkaSettings) -> None:
@@ -19,7 +18,7 @@ def check_safe(settings: KafkaSettings) -> None:
     """
     if settings.security_protocol in ("SSL", "SASL_SSL") or settings.allow_plaintext:
         return
-    beyond = [h for h in settings.bootstrap_servers.split(",") if not h.strip().startswith(_LOOPBACK)]
+    beyond = [h for h in settings.bootstrap_servers.split(",") if not at_loopback(h)]
     if beyond:
         raise ConfigError(
             f"checking settings: {settings.security_protocol} to {', '.join(beyond)} would send logs unencrypted",

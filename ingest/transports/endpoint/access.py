@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+from ingest.loopback import is_loopback
 from ingest.schema.errors import ConfigError, SkytrailError
 from ingest.transports.endpoint.secrets import SecretFile
 from ingest.transports.endpoint.settings import EndpointSettings, ListenerSettings
@@ -108,11 +108,3 @@ def tls_context(settings: ListenerSettings) -> ssl.SSLContext | None:
             mend="check that they are PEM, belong together, and that this user may read them",
         ) from exc
     return context
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is reached from this machine alone."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -16,9 +16,9 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
+from ingest.loopback import at_loopback
 from ingest.schema.errors import ConfigError
 from ingest.transports.google_cloud.access import credentials_of, meaning
-from ingest.transports.google_cloud.stream import is_loopback
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def refuse_unsafe_storage(endpoint: str) -> None:
     Raises:
         ConfigError: With what to set.
     """
-    if endpoint and not endpoint.startswith("https://") and not is_loopback(endpoint.removeprefix("http://")):
+    if endpoint and not endpoint.startswith("https://") and not at_loopback(endpoint):
         mend = "give https://…; plain http is meant for an emulator on this machine"
         raise ConfigError(
             "opening storage: plaintext beyond loopback", where=f"storage_endpoint {endpoint!r}", mend=mend

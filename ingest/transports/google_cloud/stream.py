@@ -13,18 +13,13 @@ from google.cloud.pubsub_v1.subscriber.message import Message
 from google.cloud.pubsub_v1.subscriber.scheduler import ThreadScheduler
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from ingest.loopback import at_loopback
 from ingest.schema.errors import ConfigError
 from ingest.transports.google_cloud.access import credentials_of
 from ingest.transports.google_cloud.settings import SubscriptionSettings
 
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
-_LOOPBACK = ("127.", "localhost:", "[::1]:")
 _CLOSE_GRACE_S = 15.0
-
-
-def is_loopback(address: str) -> bool:
-    """Whether host:port is on this machine."""
-    return address.startswith(_LOOPBACK)
 
 
 def refuse_unsafe(settings: SubscriptionSettings) -> None:
@@ -33,7 +28,7 @@ def refuse_unsafe(settings: SubscriptionSettings) -> None:
     Raises:
         ConfigError: With what to set.
     """
-    if settings.plaintext and not is_loopback(settings.endpoint):
+    if settings.plaintext and not at_loopback(settings.endpoint):
         mend = "remove plaintext; it is meant for an emulator on this machine"
         raise ConfigError(
             "opening subscription: plaintext beyond loopback", where=f"endpoint {settings.endpoint!r}", mend=mend

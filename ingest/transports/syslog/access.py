@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ssl
 
+from ingest.loopback import is_loopback
 from ingest.schema.errors import ConfigError
-from ingest.transports.endpoint.access import is_loopback, tls_context
+from ingest.transports.endpoint.access import tls_context
 from ingest.transports.syslog.settings import SyslogSettings
 
 
