@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from ingest.schema.errors import SourceRefused, SourceUnavailable
+from tests.ingest.fakes import until
 from tests.ingest.transports.aws.faulty import Fault, Faulty
-from tests.ingest.transports.contract import nothing_more, opened, pull
+from tests.ingest.transports.contract import asking, nothing_more, opened, pull
 from tests.ingest.transports.kinesis.source import Source
 
 BODIES = [b'{"n":%d}' % number for number in range(6)]
@@ -86,8 +87,8 @@ async def test_a_caller_that_asks_for_nothing_is_not_overrun(source: Source, pro
 async def test_a_reader_that_lags_by_half_the_retention_says_so_once(source: Source, proxy: Faulty) -> None:
     behind = b'{"Records":[],"NextShardIterator":"AAAA","MillisBehindLatest":50000000}'
     proxy.faults.append(Fault("GetRecords", 2, 200, body=behind))
-    async with opened(source) as (_, iterator):
-        assert await nothing_more(iterator)
+    async with opened(source) as (_, iterator), asking(iterator):
+        await until(lambda: source.told.warnings and not proxy.faults[0].times)
     told = [each for each in source.told.warnings if "behind" in each.what]
     assert len(told) == 1
     assert "13:53:20 behind, and the stream keeps records for 24 hours" in told[0].what

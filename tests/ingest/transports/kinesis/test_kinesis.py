@@ -17,7 +17,7 @@ from ingest.transports.contract import Finding
 from ingest.transports.registry import as_collector, inspect
 from tests.ingest.fakes import NOW, until
 from tests.ingest.transports.aws.servers import Aws
-from tests.ingest.transports.contract import nothing_more, opened, pull
+from tests.ingest.transports.contract import asking, nothing_more, opened, pull
 from tests.ingest.transports.kinesis.source import Source
 
 SECOND = dt.timedelta(seconds=1)
@@ -161,8 +161,8 @@ async def test_a_shard_that_expired_unread_is_told_and_forgotten(source: Source)
     mark = document["shards"][FIRST]
     document["shards"] |= {"shardId-000000000098": mark, "shardId-000000000099": {**mark, "done": True}}
     source.checkpoint.write_text(json.dumps(document))
-    async with opened(source) as (_, iterator):
-        assert await nothing_more(iterator)
+    async with opened(source) as (_, iterator), asking(iterator):
+        await until(lambda: source.told.warnings)
     (told,) = source.told.warnings
     assert "expired before it was read to its end" in told.what
     assert told.where.endswith("shardId-000000000098")

@@ -17,7 +17,7 @@ from ingest.transports.s3_sqs.settings import S3SqsSettings
 from ingest.transports.s3_sqs.transport import open_transport
 from tests.ingest.fakes import until
 from tests.ingest.transports.aws.servers import REGION, Aws, arn
-from tests.ingest.transports.contract import nothing_more, opened, pull
+from tests.ingest.transports.contract import asking, nothing_more, opened, pull
 from tests.ingest.transports.s3_sqs.source import BUCKET, Source, nothing_more_until_dead
 
 ROLE = "arn:aws:iam::222222222222:role/trail-reader"
@@ -87,9 +87,8 @@ async def test_cloudtrail_may_name_several_objects_in_one_message(source: Source
 
 async def test_the_test_event_of_s3_is_taken_quietly(source: Source) -> None:
     assert source.counts() == (1, 0)  # S3 sent it when the bucket was set up
-    async with opened(source) as (_, iterator):
-        assert await nothing_more(iterator)
-    await none_left(source)
+    async with opened(source) as (_, iterator), asking(iterator):
+        await none_left(source)
     assert source.told.warnings == []
 
 
@@ -198,8 +197,7 @@ async def test_an_object_announced_twice_comes_twice_and_leaves_nothing(source: 
 
 async def test_an_empty_object_is_done_at_once(source: Source) -> None:
     source.put("empty", b"")
-    async with opened(source) as (_, iterator):
-        assert await nothing_more(iterator)
+    async with opened(source) as (_, iterator), asking(iterator):
         await none_left(source)
     assert source.told.warnings == []
 
