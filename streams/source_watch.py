@@ -155,6 +155,9 @@ class SourceWatch:
         for source, count in received_by_source(accounts).items():
             state = sources.setdefault(source, SourceState(source=source))
             notices += observe(state, count, now, self._limits)
+        for state in self._awaited(sources):
+            came = sum(other.count for other in sources.values() if state.sender in (other.sender, other.collector))
+            notices += observe(state, came, now, self._limits)
         notices = await self._in_service(notices, sources)
         for state in sources.values():
             self._measure(state)
@@ -168,6 +171,16 @@ class SourceWatch:
             memory = remembered(await self._read(SOURCE_WATCH))
             self._sources, self._lags = memory.sources, memory.lags
         return self._sources
+
+    def _awaited(self, sources: dict[str, SourceState]) -> list[SourceState]:
+        """Collectors of which an interval is stated and nothing ever came; the first record makes sources of them."""
+        stated = self._limits.expected_s.keys()
+        for state in [each for each in sources.values() if each.awaited and (each.count or each.sender not in stated)]:
+            del sources[state.source]
+        known = {name for state in sources.values() if not state.awaited for name in (state.sender, state.collector)}
+        for name in stated - known:
+            sources.setdefault(f"default||{name}", SourceState(source=f"default||{name}"))
+        return [state for state in sources.values() if state.awaited]
 
     async def _in_service(self, notices: list[Notice], sources: Mapping[str, SourceState]) -> list[Notice]:
         """What is told of sources that nobody took out of service; `skytrail offboard` does, beside the watch."""

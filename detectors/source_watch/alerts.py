@@ -98,6 +98,11 @@ def word(notice: Notice, blind: Sequence[str]) -> str:
     match notice.kind:
         case "silent":
             usual = f"a record every {_span(notice.seconds)}" if notice.seconds else "its habit is not known yet"
+            if "||" in notice.about:
+                return (
+                    f"nothing ever came from {_named(notice.about)}, and nothing since {since} (expected: {usual}). "
+                    "Every rule that reads it is blind meanwhile."
+                )
             return f"nothing came from {_named(notice.about)} since {since} (expected: {usual}). {_blind(blind)}"
         case "dropped":
             return (
@@ -146,6 +151,8 @@ def _named(about: str) -> str:
     if "|" not in about:
         return f"the role {about}"
     namespace, format_name, collector = about.split("|", 2)
+    if not format_name:
+        return f"the collector {collector}"
     return f"{collector} ({format_name}, namespace {namespace})"
 
 

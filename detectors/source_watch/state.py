@@ -39,7 +39,7 @@ class SourceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The watch's memory of one source. Times are milliseconds since 1970.
 
     Attributes:
-        source: `namespace|format|collector`.
+        source: `namespace|format|collector`; `default||collector` of one that is expected and never brought anything.
         count: Records received in all.
         grew_at: When the count was last seen to grow.
         looked_at: When it was last looked at.
@@ -66,6 +66,11 @@ class SourceState(msgspec.Struct, kw_only=True, omit_defaults=True):
     def format(self) -> str:
         """Name of its format."""
         return self.source.split("|", 2)[1]
+
+    @property
+    def awaited(self) -> bool:
+        """Whether it stands for a collector of which nothing is known yet but that it is expected."""
+        return not self.format
 
     @property
     def collector(self) -> str:

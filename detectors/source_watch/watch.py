@@ -136,7 +136,7 @@ def _grew(state: SourceState, at: int) -> list[Notice]:
 
 def _silence(state: SourceState, at: int, limits: Limits) -> list[Notice]:
     quiet = (at - max(state.grew_at, state.watched_since)) / 1000
-    if state.silent_since or not state.count or quiet <= tolerated_s(state, limits):
+    if state.silent_since or not (state.count or state.awaited) or quiet <= tolerated_s(state, limits):
         return []
     state.silent_since = state.grew_at or state.watched_since
     return [Notice(kind="silent", about=state.source, since=state.silent_since, seconds=expected_s(state, limits))]

@@ -33,12 +33,14 @@ class Counts:
 
     received: int = 0
     waiting: int = 0
+    source: str = SOURCE
 
     async def look(self, topics: Sequence[str]) -> tuple[list[Account], dict[tuple[str, int], int]]:
         topic = raw_topic(FORMAT)
         assert topic in topics
-        seal = Account("seal", topic, 0, self.received, {SOURCE: {RECEIVED: self.received, SEALED: self.received}})
-        index = Account("index", topic, 0, self.received, {SOURCE: {RECEIVED: self.received}})
+        counted = {self.source: {RECEIVED: self.received, SEALED: self.received}} if self.source else {}
+        seal = Account("seal", topic, 0, self.received, counted)
+        index = Account("index", topic, 0, self.received, counted)
         return [seal, index], {(topic, 0): self.received + self.waiting}
 
 
@@ -120,6 +122,26 @@ def test_taking_one_source_out_of_service_hides_the_silence_of_no_other() -> Non
     for number in [5] * 5 + [0] * 30:
         scene.minute(number)
     assert [name for name, _ in scene.told()] == ["skytrail-source-silent"]
+
+
+def test_a_collector_that_is_expected_and_never_brought_anything_is_told_and_so_is_its_first_record() -> None:
+    scene = Scene(counts=Counts(source=""))
+    for _ in range(30):
+        scene.minute(0)
+    scene.start()  # another worker goes on
+    for _ in range(30):
+        scene.minute(0)
+    assert [name for name, _ in scene.told()] == ["skytrail-source-silent"]
+    (reason,) = {each.reason for value in scene.brokers.values(DETECTIONS) for each in decode(value)}
+    assert reason.startswith("nothing ever came from the collector trail, ")
+    scene.counts.source = SOURCE
+    for number in [5] * 3 + [0] * 30:
+        scene.minute(number)
+    assert sorted(name for name, _ in scene.told()) == [
+        "skytrail-source-recovered",
+        "skytrail-source-silent",
+        "skytrail-source-silent",
+    ]
 
 
 @settings(max_examples=40, deadline=None)
