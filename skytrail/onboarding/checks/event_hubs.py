@@ -27,6 +27,7 @@ from skytrail.onboarding.proving import Asked, Plan, ProofStep
 
 _FIRST_S = 1200.0  # minutes, says Microsoft, without a bound; a new diagnostic setting may need 90
 _ATTACH_S = 20.0
+_OLD = dt.timedelta(days=1)
 
 
 @contextlib.asynccontextmanager
@@ -78,8 +79,13 @@ class _HubProof:
         if newest is None:
             mend = "do diagnostic settings send to this hub? A new one needs up to 90 minutes for its first event"
             return [Check(name, "warn", "it is empty", mend)]
-        age_s = (self._asked.now() - newest).total_seconds()
-        return [Check(name, "ok", f"the newest event came {max(0.0, age_s) / 60:.0f} minutes ago")]
+        age = self._asked.now() - newest
+        if age > _OLD:
+            mend = (
+                "do diagnostic settings still send to this hub? What they send does not pause for a day in most tenants"
+            )
+            return [Check(name, "warn", f"the newest event came {age / _OLD:.0f} days ago", mend)]
+        return [Check(name, "ok", f"the newest event came {max(0.0, age.total_seconds()) / 60:.0f} minutes ago")]
 
     async def attach(self) -> Iterable[Check]:
         """Whether the consumer group is there and may be read."""

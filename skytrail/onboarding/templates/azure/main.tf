@@ -5,7 +5,7 @@
 terraform {
   required_version = ">= 1.5"
   required_providers {
-    azurerm = { source = "hashicorp/azurerm", version = "~> 4.9" } # containers by account id since 4.9; 5 was not tried
+    azurerm = { source = "hashicorp/azurerm", version = "~> 4.12" } # namespace_id of hubs since 4.12; 5 was not tried
   }
 }
 

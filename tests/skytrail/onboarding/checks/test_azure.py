@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -47,6 +48,13 @@ async def test_a_hub_that_nobody_writes_to_is_a_warning(there: Site) -> None:
     found = await proof("event_hubs", there.settings())
     assert states(found) == dict(zip(ALL, ("ok", "warn", "ok", "ok"), strict=True))
     assert "diagnostic settings" in found["arrival in the hub"].mend
+
+
+async def test_a_hub_that_nothing_came_to_for_days_is_a_warning(there: Site) -> None:
+    there.server.hub.put(b"0", "0")
+    found = await proof("event_hubs", there.settings(), ahead=dt.timedelta(days=2))
+    assert states(found) == dict(zip(ALL, ("ok", "warn", "ok", "ok"), strict=True))
+    assert found["arrival in the hub"].found == "the newest event came 2 days ago"
 
 
 async def test_a_consumer_group_that_is_missing_or_refused_is_named(there: Site) -> None:
