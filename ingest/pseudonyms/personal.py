@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from ingest.pseudonyms.tokens import address_of
+from ingest.pseudonyms.tokens import LONGEST, REMEMBERED, address_of
 from ingest.schema.principals import NOBODY
 
 _PARTS: Final = ("name", "full_name", "email", "id")
@@ -102,9 +102,13 @@ def is_read(top: str, name: str) -> bool:
     return top not in _KEPT_WHOLE if parts is None else name in parts
 
 
-@functools.lru_cache(maxsize=65536)
 def is_no_person(value: str) -> bool:
     """Whether a name is that of a service or of a part of a system, wherever it stands."""
+    return len(value) <= LONGEST and _is_no_person(value)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _is_no_person(value: str) -> bool:
     return _NO_PERSON.fullmatch(value) is not None
 
 
@@ -125,7 +129,6 @@ def personal_values(document: dict[str, Any], *trees: dict[str, Any]) -> set[str
     return {value for value in found if value not in kept and not is_no_person(value) and not _is_nowhere(value)}
 
 
-@functools.lru_cache(maxsize=65536)
 def _is_nowhere(value: str) -> bool:
     """Whether it is empty, or an address that is nobody's: this host, none, all."""
     address = address_of(value)
@@ -134,9 +137,13 @@ def _is_nowhere(value: str) -> bool:
     return address.is_loopback or address.is_unspecified or address.is_multicast
 
 
-@functools.lru_cache(maxsize=65536)
 def _named(name: str) -> Literal["user", "address", ""]:
     """What a name of a field says of its values."""
+    return _named_short(name) if len(name) <= LONGEST else ""
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _named_short(name: str) -> Literal["user", "address", ""]:
     last = name.rpartition(".")[2].replace("_", "").replace("-", "").lower()
     if last in USER_NAMES:
         return "user"
@@ -173,7 +180,6 @@ def _add(value: str, named: str, found: set[str]) -> None:
         found.add(bare)
 
 
-@functools.lru_cache(maxsize=65536)
 def _without_port(text: str) -> str | None:
     if address_of(text) is not None:
         return text

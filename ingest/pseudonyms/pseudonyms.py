@@ -15,11 +15,10 @@ from typing import Any, Final
 from ingest.formats.contract import View
 from ingest.pseudonyms.personal import personal_values
 from ingest.pseudonyms.replacing import Replacing
-from ingest.pseudonyms.tokens import KINDS, Kind, Tokens
+from ingest.pseudonyms.tokens import KINDS, LONGEST, REMEMBERED, Kind, Tokens
 
 VERSION: Final = "1"
 """Of what is replaced and how: raise it whenever the same document would look different."""
-_REMEMBERED: Final = 65536
 
 
 class PseudonymKey:
@@ -33,17 +32,15 @@ class PseudonymKey:
         self.id = hashlib.sha256(b"skytrail pseudonym key\0" + secret).hexdigest()[:12]
         self._secret = secret
         self._of = functools.lru_cache(maxsize=1024)(lambda namespace: Tokens(self._secret, namespace))
-        self._token = functools.lru_cache(maxsize=_REMEMBERED)(
-            lambda namespace, value: self._of(namespace).token(value)
-        )
+        self._token = functools.lru_cache(maxsize=REMEMBERED)(lambda namespace, value: self._of(namespace).token(value))
 
     def tokens(self, namespace: str) -> Tokens:
         """The tokens of a namespace."""
         return self._of(namespace)
 
     def token(self, namespace: str, value: str) -> str:
-        """See `Tokens.token`; those in use are remembered."""
-        return self._token(namespace, value)
+        """See `Tokens.token`; those of short values are remembered."""
+        return self._token(namespace, value) if len(value) <= LONGEST else self._of(namespace).token(value)
 
 
 class Pseudonyms:

@@ -30,6 +30,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 SECRET_BYTES: Final = 64
 LONGEST: Final = 256
 """Bytes of a value; the token of a longer one is a keyed hash and can't be turned back."""
+REMEMBERED: Final = 16384
+"""Answers about short values that are kept: who writes records must not be able to fill the memory."""
+_LONGEST_ADDRESS: Final = 64
 
 _PART = r"[\w-]+"
 EMAIL: Final = re.compile(rf"(?<![\w.#+-])[\w.#+-]{{1,128}}@{_PART}(?:\.{_PART})+")
@@ -41,9 +44,13 @@ _PREFIX6: Final = b"\xfd\x06"
 _TAG4: Final = 10  # bytes
 
 
-@functools.lru_cache(maxsize=65536)
 def address_of(text: str) -> Address | None:
     """The address that a text is; IPv4 within IPv6 is IPv4. None for other texts."""
+    return _address_of(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _address_of(text: str) -> Address | None:
     if not text or text[-1] not in "0123456789abcdefABCDEF:" or ("." not in text and ":" not in text):
         return None
     try:
@@ -53,9 +60,13 @@ def address_of(text: str) -> Address | None:
     return found.ipv4_mapped or found if isinstance(found, ipaddress.IPv6Address) else found
 
 
-@functools.lru_cache(maxsize=65536)
 def kind_of(value: str) -> Kind:
     """Which kind a personal value is, by what it looks like: so a name that is an e-mail address joins with that."""
+    return _kind_of(value) if len(value) <= LONGEST else "user"
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _kind_of(value: str) -> Kind:
     if address_of(value) is not None:
         return "address"
     return "email" if EMAIL.fullmatch(value) else "user"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,27 @@ def test_what_a_rule_saw_is_told_in_tokens() -> None:
     assert seen.vendor["userIdentity"]["userName"] == seen.ecs["user"]["name"] == KEY.token("acme", "alice")
     assert seen.vendor["sourceIPAddress"] == seen.ecs["related"]["ip"][0]
     assert (seen.final, seen.member) == (True, "m")
+
+
+def _crowd(count: int) -> dict[str, Any]:
+    """A record about many users at once, all of them named in one text as well."""
+    names = [f"user.{number}@x{number}.example" if number % 2 else f"user-{number}" for number in range(count)]
+    body = {"users": [{"userName": name} for name in names], "text": " ".join(names)}
+    return _about(aws={"flattened": {"body": body}}, message="@" * count + " ".join(names))
+
+
+def _seconds(count: int) -> float:
+    document = _crowd(count)
+    started = time.process_time()
+    made = ON.document(document)
+    took = time.process_time() - started
+    assert not any(survives(value, made) for value in ("user-0", "user.1@x1.example", f"user-{count - 2}"))
+    return took
+
+
+def test_a_record_that_names_thousands_costs_in_proportion() -> None:
+    _seconds(1000)
+    assert min(_seconds(16_000) for _ in range(2)) < 60 * min(_seconds(1000) for _ in range(3))
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=12) | st.sampled_from(["alice", "a b@c.example"])
