@@ -21,6 +21,8 @@ _OF_A_PERSON = re.compile(r".+-[0-9a-f]{24}-[0-9a-f]{8}")
 _APPROVERS = 2
 _VERSIONS = {"segment": (1, 2, 3)}
 """Of entries, by their type; 1 where it is not named."""
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_TIMED_TYPES = KINDS | {"heartbeat", "keychange", "config", "shred", "offboarding"}
 _MOST_SKIPPED = 1_000_000
 """Segments of a chain that a forged number may leave out: each costs memory."""
 _NEVER = 253_402_300_799.0  # the last second that has a date
@@ -288,11 +290,41 @@ def _read(entry: bytes) -> tuple[dict[str, Any] | None, str]:
     shape = _SHAPES.get(str(value.get("type")))
     if shape is not None:
         value, wrong = document(entry, shape)
+        if value is not None and not (all(map(_is_time, _times(value))) and all(map(_is_moment, _bounds(value)))):
+            return None, "the entry has a time that is none"
         return value, f"the entry is {wrong}"
     known = all(isinstance(value.get(name), kind) for name, kind in (("type", str), ("namespace", str), ("v", int)))
     if not known or (value["type"] == "config" and not isinstance(value.get("settings"), dict)):
         return None, "the entry lacks what every entry has"
+    if not all(map(_is_time, _times(value))):
+        return None, "the entry has a time that is none"
     return value, ""
+
+
+def _times(value: dict[str, Any]) -> Iterator[Any]:
+    """What must be a time in an entry."""
+    if value["type"] == "segment":
+        yield value["sealed_at"]
+    elif value["type"] in _TIMED_TYPES or "at" in value:
+        yield value.get("at")
+
+
+def _bounds(value: dict[str, Any]) -> Iterator[str]:
+    """Of what events a hold is about."""
+    if value["type"] == "hold":
+        yield from filter(None, (value["selector"]["since"], value["selector"]["until"]))
+
+
+def _is_time(text: Any) -> bool:
+    return isinstance(text, str) and _TIME.fullmatch(text) is not None and _is_moment(text)
+
+
+def _is_moment(text: str) -> bool:
+    """Whether it can be compared with other times."""
+    try:
+        return dt.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _posix(text: Any) -> float:

@@ -16,8 +16,11 @@ from storage.retention.entries import Receipt, Release, Told, Tombstone, entry_o
 from storage.retention.inventory import segment_facts
 from storage.retention.periods import Period
 from storage.verify.archive import check
-from storage.verify.findings import Finding, Kind, Summary
+from storage.verify.findings import Finding, Kind, Site, Summary
 from storage.verify.ledger.calendar import end_of, span_of_index
+from storage.verify.ledger.entries import Told as Heard
+from storage.verify.reading import canonical
+from storage.verify.scope import Scope
 from tests.storage.archive.samples import TOPIC
 from tests.storage.retention.people import PEOPLE, SIGNERS
 from tests.storage.retention.samples import moment, policy
@@ -166,6 +169,22 @@ def test_a_tombstone_of_another_segment_than_the_one_there_is_found(scene: Scene
     enter(scene, stone(scene, segments=({"seq": 0, "n": other.n, "root": other.root, "manifest": other.manifest},)))
     (finding,) = found(scene)
     assert "is about another segment" in finding.detail
+
+
+@pytest.mark.parametrize("time", ["x", "2026-03-01T12:00:00", "2026-13-01T12:00:00.000000Z"])
+@pytest.mark.parametrize("field", ["at", "since", "until"])
+def test_a_time_that_is_none_is_found_and_ends_nothing(field: str, time: str) -> None:
+    """By somebody with the keys: an error in place of a verdict would hide all the rest."""
+    selector = {"datasets": ["*"], "since": None, "until": None, "principal": "", "account": "", "resource": ""}
+    head = {"v": 1, "namespace": "acme", "at": "2026-03-01T12:00:00.000000Z", "builder": {"product": "", "version": ""}}
+    hold = {**head, "type": "hold", "id": "h", "reason": "", "placed_by": "", "selector": selector}
+    told = Heard(Site(namespace="acme"), "o/acme/1", Scope())
+    list(told.take(0, b""))
+    list(told.take(1, b""))
+    assert list(told.take(2, canonical(hold))) == []
+    wrong = {**hold, "at": time} if field == "at" else {**hold, "selector": {**selector, field: time}}
+    assert [(f.kind, f.entry) for f in told.take(3, canonical(wrong))] == [(Kind.ALTERED, 3)]
+    assert [index for index, _ in told.retention] == [2]
 
 
 def test_a_receipt_that_nothing_announced_is_found(scene: Scene) -> None:
