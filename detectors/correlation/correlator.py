@@ -138,7 +138,7 @@ class Correlator:
             return False
         group = Group(correlation, state)
         self._groups.setdefault(key[0], OrderedDict())[key] = group
-        self._weigh(correlation, state.weight)
+        self._weigh(correlation, group.weight)
         self._remember(key, group)
         return True
 
@@ -180,13 +180,13 @@ class Correlator:
         groups = self._groups.setdefault(key[0], OrderedDict())
         known = groups.pop(key, None)
         group = groups[key] = known or new_group(correlation)
-        return _Before.of(group, 0 if known is None else group.state.weight)
+        return _Before.of(group, 0 if known is None else group.weight)
 
     def _since(self, key: Key, before: _Before) -> None:
         """Account for what changed in a group."""
         group, state = before.group, before.group.state
         self.changed.add(key)
-        self._weigh(group.correlation, state.weight - before.weight)
+        self._weigh(group.correlation, group.weight - before.weight)
         surplus = state.surplus - before.surplus
         self._note("late", key, state.late - before.late)
         self._note("repeats", key, state.repeats - before.repeats)
@@ -236,7 +236,7 @@ class Correlator:
 
     def _settle(self, key: Key, group: Group, found: Found) -> None:
         if self.clock:
-            before = _Before.of(group, group.state.weight)
+            before = _Before.of(group, group.weight)
             self._tell(key, group.correlation, settle(group, self.clock), found)
             self._since(key, before)
         self._schedule(key, group)
@@ -299,7 +299,7 @@ class Correlator:
     def _forget(self, key: Key) -> None:
         """Drop a group with all that refers to it: invented groups must not fill the memory by name."""
         group = self._groups[key[0]].pop(key)
-        self._weigh(group.correlation, -group.state.weight)
+        self._weigh(group.correlation, -group.weight)
         self._due_of.pop(key, None)
         self._unfile(key)
         self.changed.add(key)

@@ -15,6 +15,10 @@ WINDOWED = NUMERIC | TEMPORAL | {"event_count", "value_count"}
 at_of = attrgetter("at")
 """Key of binary searches by time."""
 place_of = attrgetter("place")
+ENTRY_BYTES = 600
+"""About what an entry takes in memory with a few short values."""
+TEXT_BYTES = 60
+"""What a text takes beside its characters."""
 
 
 @dataclass(slots=True)
@@ -23,14 +27,22 @@ class Group:
 
     Attributes:
         gauge: None for the kinds that judge no windows.
+        heft: What its entries weigh beyond one each, for many or long values.
     """
 
     correlation: Correlation
     state: GroupState
     gauge: Gauge | None = field(init=False)
+    heft: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.gauge = gauge_for(self.correlation) if self.correlation.kind in WINDOWED else None
+        self.heft = sum(map(_heft, self.state.entries))
+
+    @property
+    def weight(self) -> int:
+        """About how much memory it takes, in kept signals."""
+        return self.state.weight + self.heft
 
     def insert(self, signal: Signal) -> int | None:
         """Keep a signal; its place, or None when it is kept already."""
@@ -45,6 +57,7 @@ class Group:
             if place < len(entries) and entries[place].place == wanted:
                 return None
         entries.insert(place, entry)
+        self.heft += _heft(entry)
         if self.gauge is not None:
             self.gauge.inserted(entry, place)
         return place
@@ -59,6 +72,7 @@ class Group:
         """Forget the entries [start, end)."""
         if self.gauge is not None:
             self.gauge.dropping(self.state.entries, start, end)
+        self.heft -= sum(map(_heft, self.state.entries[start:end]))
         del self.state.entries[start:end]
 
     def cut(self) -> list[Entry]:
@@ -130,3 +144,12 @@ class Group:
         state.newest = max(state.newest, min(signal.at, signal.seen))
         if state.face is None or (signal.at, signal.member) >= (state.face.at, state.face.member):
             state.face = signal
+
+
+def _heft(entry: Entry) -> int:
+    """What an entry weighs beyond one, for its values: somebody else chooses how many there are, and how long."""
+    if not entry.values and not entry.brought:
+        return 0
+    texts = [value for value in entry.values if isinstance(value, str)]
+    texts += [text for _, brought in entry.brought for text in brought]
+    return sum(len(text) + TEXT_BYTES for text in texts) // ENTRY_BYTES

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from detectors.correlation.correlator import SEGMENT_MS, Budget
+from detectors.correlation.correlator import SEGMENT_MS, Budget, Correlator
 from detectors.correlation.group import Group
 from detectors.correlation.model import Correlation
+from detectors.correlation.signals import Router
 from detectors.correlation.state import GroupState
 from detectors.correlation.step import expires, new_group, settle, step
 from detectors.correlation.terms import MAX_TERMS
@@ -223,3 +224,25 @@ def test_where_too_many_new_terms_wait_the_oldest_are_decided_early_and_none_is_
     assert len(early) == 50
     assert len(early) + len(settle(group, START + 10**8)) == len(signals)
     assert group.state.cut == 0
+
+
+@pytest.mark.parametrize("where", ["values", "brought"])
+def test_many_long_values_of_one_match_weigh_as_many_matches(where: str) -> None:
+    below = chain(
+        draft("x", condition={"gte": 3}), draft("y", rules=["x"], condition={"gte": 2}, **{"group-by": ["address"]})
+    )[0]
+    one = below if where == "brought" else correlation(type="value_count", condition={"gte": 3, "field": "f"})
+    limit = 2_000
+    judge = Correlator(Router([one]), budget=Budget(limit))
+    heavy = tuple(f"{number}{'x' * 250}" for number in range(30))
+    for number in range(200):
+        more: dict[str, Any] = {where: heavy if where == "values" else (("address", heavy),)}
+        judge.follow([signal(one, number, by=(f'"user {number}"',), **more)])
+    assert sum(len(state.entries) for _, state in judge.states()) < limit / 12, "about 16 plain matches each"
+    assert judge.notes["forgotten"]
+    for key, state in list(judge.states()):
+        restored = Correlator(Router([one]), budget=Budget(limit))
+        restored.put(key, state)
+        assert restored._budget.used == Group(one, state).weight
+    judge.leave()
+    assert judge._budget.used == 0

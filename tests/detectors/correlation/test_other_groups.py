@@ -302,3 +302,23 @@ def counted(upon: Correlation, given: list[Signal]) -> set[frozenset[str]]:
         if upon.threshold and upon.threshold.holds(len({one.unit for one in window})):
             cells.setdefault(end.at // upon.cell_ms, set()).update(one.member for one in window)
     return {frozenset(members) for members in cells.values()}
+
+
+def test_lists_of_values_that_somebody_chose_multiply_no_signals() -> None:
+    below, above = guessed_then_in()
+    judge = correlator([below, above])
+    most = 0
+    for number in range(3 * MAX_BROUGHT):
+        addresses = [f"10.{number}.0.{last}" for last in range(MAX_BROUGHT)]
+        most = max(most, len(judge.follow([failed(below, number / 10, *addresses)]).chained))
+    assert most == MAX_BROUGHT, "each match is seen above under the newest values of its window, and no more"
+
+
+def test_an_entry_out_of_order_reaches_no_window_that_has_enough_newer_values() -> None:
+    below, above = guessed_then_in()
+    judge = correlator([below, above])
+    for number in range(1, 2 * MAX_BROUGHT):
+        judge.follow([failed(below, number, str(number))])
+    reached = judge.follow([failed(below, 0.5, "late")]).chained
+    ends = sorted(one.at - START for one in reached if one.by == (text("late"),))
+    assert ends[-1] == (MAX_BROUGHT - 1) * 1000, "in order, later windows would have had it among the 32 newest no more"
