@@ -13,8 +13,8 @@ _PAGE = Path(__file__).parents[3] / "docs" / "sources.md"
 
 def _listed() -> Mapping[str, str]:
     """The names that docs/sources.md has, with what was not seen."""
-    section = _PAGE.read_text("utf-8").partition("**What no server proves.**")[2].partition("\n# ")[0]
-    return dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", section, re.MULTILINE))
+    section = _PAGE.read_text("utf-8").partition("**What no server proves.**")[2].partition("\n**")[0]
+    return dict(re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \|$", section, re.MULTILINE))
 
 
 UNPROVEN = _listed()
