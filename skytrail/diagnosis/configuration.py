@@ -9,6 +9,7 @@ from pathlib import Path
 from detectors.proving import OWN_RULES, files_of_others
 from detectors.rulebook import load
 from ingest.formats.recognition import of_source
+from ingest.pseudonyms.key_file import open_pseudonyms
 from ingest.schema.errors import ConfigError
 from ingest.settings import CollectorSettings
 from ingest.transports.registry import inspect
@@ -65,6 +66,20 @@ def secret_file_checks(files: Iterable[Path]) -> list[Check]:
         Check("secret files", "warn", f"{file} can be read by others", f"chmod 600 {file}")
         for file in files
         if file.is_file() and file.stat().st_mode & _OTHERS_MAY_READ
+    ]
+
+
+def pseudonym_checks(settings: Settings) -> list[Check]:
+    """Whether the roles index and detect could start here with the pseudonyms that are on."""
+    told = settings.pseudonyms
+    if not told.namespaces:
+        return []
+    try:
+        keys = open_pseudonyms(told, settings.state_dir, settings.archive_dir).keys
+    except ConfigError as exc:
+        return [failed("pseudonyms", exc)]
+    return [
+        Check("pseudonyms", "ok", f"on in {', '.join(told.namespaces)}; {len(keys)} keys, {keys[0].id} makes tokens")
     ]
 
 

@@ -9,7 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from ingest.schema.errors import EngineError, SkytrailError
 from skytrail.connections import connected
 from skytrail.diagnosis.check import Check, State, Step, failed, guarded
-from skytrail.diagnosis.configuration import collector_checks, rules_checks, safety_checks, secret_file_checks
+from skytrail.diagnosis.configuration import (
+    collector_checks,
+    pseudonym_checks,
+    rules_checks,
+    safety_checks,
+    secret_file_checks,
+)
 from skytrail.diagnosis.elasticsearch import check_elasticsearch
 from skytrail.diagnosis.kafka import check_kafka
 from skytrail.diagnosis.ledger import ledger_checks
@@ -55,6 +61,7 @@ def _here(settings: Settings) -> Sequence[tuple[str, Step]]:
         ("safety", step(lambda: [*safety_checks(settings), *secret_file_checks(secrets)])),
         ("disk", step(lambda: disk_checks(settings))),
         ("ledger", step(lambda: ledger_checks(settings, dt.datetime.now(dt.UTC)))),
+        ("pseudonyms", step(lambda: pseudonym_checks(settings))),
         ("rules", step(lambda: rules_checks(settings))),
         ("collectors", step(lambda: collector_checks(settings))),
         ("local engines", step(lambda: engine_checks(settings))),

@@ -5,13 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from ingest.pseudonyms.key_file import add_key
+from ingest.pseudonyms.settings import PseudonymSettings
 from ingest.schema.errors import BrokerUnavailable, ConfigError, SourceRefused
 from ingest.settings import KafkaSettings
 from ingest.transports.files.settings import FilesSettings
 from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
 from ingest.transports.registry import as_collector
 from skytrail.diagnosis.check import Check, guarded, verdict
-from skytrail.diagnosis.configuration import collector_checks, rules_checks, safety_checks, secret_file_checks
+from skytrail.diagnosis.configuration import (
+    collector_checks,
+    pseudonym_checks,
+    rules_checks,
+    safety_checks,
+    secret_file_checks,
+)
 from skytrail.diagnosis.doctor import diagnose
 from skytrail.diagnosis.elasticsearch import skew_check
 from skytrail.diagnosis.kafka import roles_checks, size_check, topics_check
@@ -151,6 +159,16 @@ def test_safety_is_judged_for_what_may_not_stay() -> None:
     found = safety_checks(Settings(kafka=kafka, elasticsearch=index))
     assert states(found) == ["warn", "warn", "fail", "warn"]
     assert states(safety_checks(Settings())) == ["ok"]
+
+
+def test_pseudonyms_are_looked_at_where_they_are_on(tmp_path: Path) -> None:
+    assert pseudonym_checks(Settings(state_dir=tmp_path)) == []
+    on = Settings(state_dir=tmp_path, pseudonyms=PseudonymSettings(namespaces=("acme",)))
+    (missing,) = pseudonym_checks(on)
+    assert (missing.state, "skytrail pseudonyms key" in missing.mend) == ("fail", True)
+    key = add_key(tmp_path / "pseudonyms" / "keys.json", tmp_path / "archive", NOON, new=True)
+    (found,) = pseudonym_checks(on)
+    assert (found.state, key.id in found.found) == ("ok", True)
 
 
 def test_a_server_of_tests_that_wraps_data_keys_may_not_stay() -> None:
