@@ -7,7 +7,8 @@ import datetime as dt
 import msgspec
 
 KEPT_GAPS = 256
-KEPT_HOURS = 8 * 24
+USUAL_HOURS = 8 * 24
+KEPT_HOURS = 2 * USUAL_HOURS  # at the end of a pause its begin is still held against the week before
 HOUR_MS = 3_600_000
 
 

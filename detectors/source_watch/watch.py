@@ -14,11 +14,24 @@ from typing import Literal
 
 import msgspec
 
-from detectors.source_watch.state import HOUR_MS, KEPT_GAPS, KEPT_HOURS, LagState, Limits, SourceState, milliseconds
+from detectors.source_watch.state import (
+    HOUR_MS,
+    KEPT_GAPS,
+    KEPT_HOURS,
+    USUAL_HOURS,
+    LagState,
+    Limits,
+    SourceState,
+    milliseconds,
+)
 from ingest.schema.action import FORMAT_NAME
 
 LEARNED_GAPS = 20
 """So many pauses make a habit."""
+EXPECTED_SHARE = 0.8
+"""An hour says nothing if it usually brings less than this share of one record in each expected interval."""
+RAGGED_S = 4 * 3600.0
+"""Granted at both ends of a pause: people are late, and the hours beside busy ones count as busy."""
 LEARNED_DAYS = 3
 LEARNED_HOURS = 12
 PAGE_BELOW = 0.1
@@ -135,11 +148,39 @@ def _grew(state: SourceState, at: int) -> list[Notice]:
 
 
 def _silence(state: SourceState, at: int, limits: Limits) -> list[Notice]:
-    quiet = (at - max(state.grew_at, state.watched_since)) / 1000
+    quiet = _quiet_s(state, at, limits)
     if state.silent_since or not (state.count or state.awaited) or quiet <= tolerated_s(state, limits):
         return []
     state.silent_since = state.grew_at or state.watched_since
     return [Notice(kind="silent", about=state.source, since=state.silent_since, seconds=expected_s(state, limits))]
+
+
+def _quiet_s(state: SourceState, at: int, limits: Limits) -> float:
+    """Seconds without a record. Of a source that pauses at night, hours that usually bring nothing do not count."""
+    begin = max(state.grew_at, state.watched_since)
+    expected = expected_s(state, limits)
+    if _stated_s(state, limits) is not None or not 0 < expected * 1000 < HOUR_MS:
+        return (at - begin) / 1000
+    busy = EXPECTED_SHARE * limits.patience * HOUR_MS / 1000 / tolerated_s(state, limits)
+    hours = range(max(begin, at - USUAL_HOURS * HOUR_MS) // HOUR_MS, at // HOUR_MS + 1)
+    counted = [hour for hour in hours if _brings(state, hour) >= busy]
+    quiet = sum(min(at, (hour + 1) * HOUR_MS) - max(begin, hour * HOUR_MS) for hour in counted) / 1000
+    if len(counted) < len(hours) or _brings(state, hours[-1] + 1) < busy:
+        quiet -= RAGGED_S
+    return quiet
+
+
+def _brings(state: SourceState, hour: int) -> float:
+    """What an hour usually brings, with those around it: a source that is slow does not keep to hours."""
+    return sum(_brought(state, each) for each in (hour - 1, hour, hour + 1)) / 3
+
+
+def _brought(state: SourceState, hour: int) -> float:
+    """What the same hour brought last week, else the most of what it brought in the last days."""
+    if (last_week := state.hours.get(hour - 7 * 24)) is not None:
+        return last_week
+    days = [state.hours[before] for before in range(hour - 24, hour - USUAL_HOURS, -24) if before in state.hours]
+    return max(days, default=math.inf)
 
 
 def _keep_hour(state: SourceState, grown: int, at: int) -> None:
@@ -181,7 +222,7 @@ def _dropped(state: SourceState, before: int, at: int, limits: Limits) -> list[N
 
 def _usual(state: SourceState, ended: int) -> int:
     """What such an hour brings: the median of the same hour on earlier days, else of the hours before; 0 if unknown."""
-    days = [state.hours[hour] for hour in range(ended - 24, ended - KEPT_HOURS, -24) if hour in state.hours]
+    days = [state.hours[hour] for hour in range(ended - 24, ended - USUAL_HOURS, -24) if hour in state.hours]
     if len(days) >= LEARNED_DAYS:
         return int(statistics.median(days))
     earlier = [number for hour, number in state.hours.items() if ended - 24 <= hour < ended]

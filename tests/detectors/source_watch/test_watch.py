@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,52 @@ def test_nothing_is_concluded_from_time_in_which_nobody_watched() -> None:
     assert state.gaps == gaps
     told = looks(state, [0] * 30, after(state))
     assert [n.kind for n in told] == ["silent"]
+
+
+def office(days: int, left_out: Iterable[int] = ()) -> list[int]:
+    """Minutes of days that begin on a Monday: two records a minute from 8 to 18 on workdays, else none."""
+    minutes = []
+    for day in range(days):
+        works = day % 7 < 5 and day not in left_out
+        minutes += [2 if works and 8 * 60 <= minute < 18 * 60 else 0 for minute in range(24 * 60)]
+    return minutes
+
+
+def kinds(counts: Iterable[int]) -> list[tuple[str, str]]:
+    state = SourceState(source=SOURCE)
+    found = []
+    total = 0
+    for minute, number in enumerate(counts):
+        total += number
+        at = BEGIN + dt.timedelta(minutes=minute)
+        found += [(notice.kind, f"{at:%d %H:%M}") for notice in observe(state, total, at, LIMITS)]
+    return found
+
+
+def test_nights_and_weekends_are_learned_within_a_week_and_a_day_off_is_told() -> None:
+    first = [each for each in kinds(office(21)) if each[0] == "silent"]
+    assert all(day < "09" for _, day in first)  # BEGIN is Monday, the 2nd
+    assert len(first) <= 2
+    day_off = [each for each in kinds(office(19, left_out=[17])) if each[0] == "silent"]
+    assert [at for _, at in day_off if at > "09"] == ["19 10:15"]  # Thursday; two hours' grace and the tolerated time
+
+
+@pytest.mark.parametrize("every", [1, 7, 20, 25, 35, 50, 59])
+def test_a_source_that_keeps_time_day_and_night_is_told_as_soon_as_one_without_nights(every: int) -> None:
+    state = habit(every, times=9 * 24 * 60 // every)
+    tolerated = max(900.0, 3 * every * 60.0)
+    assert tolerated_s(state, LIMITS) == tolerated
+    told = looks(state, [0] * (int(tolerated) // 60 + 245), after(state))
+    assert [n.kind for n in told] == ["silent"]
+    state = habit(every, times=9 * 24 * 60 // every)
+    late = 0 if every in (1, 7, 20) else 240
+    assert looks(state, [0] * (int(tolerated) // 60 + 1 + late), after(state))
+
+
+def test_a_source_that_stops_in_its_busy_hours_is_told_within_the_tolerated_time() -> None:
+    minutes = office(16)
+    stopped = minutes[: 15 * 24 * 60 + 10 * 60 + 30] + [0] * 60  # Tuesday, 10:30
+    assert kinds(stopped)[-1] == ("silent", "17 10:45")
 
 
 def test_a_drop_of_an_hour_is_told_by_its_size_and_ended_by_a_usual_hour() -> None:
