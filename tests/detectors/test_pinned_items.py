@@ -20,7 +20,7 @@ from tests.detectors.shipped import shipped
 from tests.detectors.test_near_misses import fields_of, format_of
 
 GRAVE = ("high", "critical")
-UNPINNED_AT_MOST = 226
+UNPINNED_AT_MOST = 220
 """Items of grave rules that may be dropped without a test of the rule noticing; lower it with every near miss."""
 ALWAYS: Mapping[str, Any] = {"skytrail.no.such.field": None}
 Place = tuple[str | int, ...]
