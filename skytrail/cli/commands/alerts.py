@@ -13,7 +13,7 @@ from ingest.schema.errors import ConfigError
 from skytrail.cli.commands.search import FromOption, LimitOption, NamespaceOption, ToOption, reading
 from skytrail.cli.context import context_of
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.recording import recorded
 from storage.index import alerts as alert_reading
 from storage.index.alerts import Alert
@@ -51,7 +51,7 @@ def alerts_list(
     told, settings = context_of(context).told, context_of(context).connected(kafka=False).elasticsearch
     now = dt.datetime.now(dt.UTC)
     text = f'rule.id:"{rule}"' if rule else "*"
-    asked = Query(text, namespace, None, moment(start, now), moment(end, now))
+    asked = Query(text, namespace, None, *stretch(start, end, now))
     found = asyncio.run(read_alerts(settings, asked, status, limit or None))
     told["result_count"] = len(found)
     emit_rows(map(alert_row, found), output, columns=ALERT_COLUMNS)

@@ -13,7 +13,7 @@ from skytrail.cli.commands.alerts import group, read_alerts
 from skytrail.cli.commands.search import FromOption, NamespaceOption, ToOption
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_rows, say
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.recording import recorded
 from storage.index.alerts import Alert
 from storage.index.search import Query
@@ -54,7 +54,7 @@ def alerts_quality(
     """
     settings = context_of(context).connected(kafka=False).elasticsearch
     now = dt.datetime.now(dt.UTC)
-    asked = Query("*", namespace, None, moment(start, now), moment(end, now))
+    asked = Query("*", namespace, None, *stretch(start, end, now))
     found = asyncio.run(read_alerts(settings, asked))
     rows = quality(map(handled, found))
     context_of(context).told["result_count"] = len(rows)

@@ -13,7 +13,7 @@ from ingest.schema.errors import ConfigError
 from skytrail.cli.approving import KeyFileOption, signing
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, emit_object, emit_rows, say
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.recording import recorded
 from skytrail.retaining import Retaining, open_retaining
 from storage.archive.manifest import instant
@@ -61,10 +61,11 @@ def hold_place(
                skytrail hold place case-8 -n acme --reason audit --by bob --principal mallory --from 2026-01-01
     """
     now = dt.datetime.now(dt.UTC)
+    since, until = stretch(start, end, now)
     selector = Selector(
         datasets=tuple(dataset or ["*"]),
-        since=stamp(moment(start, now)),
-        until=stamp(moment(end, now)),
+        since=stamp(since),
+        until=stamp(until),
         principal=principal,
         account=account,
         resource=resource,

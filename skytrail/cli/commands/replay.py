@@ -17,7 +17,7 @@ from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
 from skytrail.cli.places import opened
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.recording import recorded
 from storage.archive.opening import archive_at, open_archive
 from storage.verify.findings import Finding, Kind, Summary
@@ -100,7 +100,8 @@ def replay_index(
     """
     settings = context_of(context).connected(kafka=False)
     now, summary = dt.datetime.now(dt.UTC), Summary()
-    scope = Scope(since=moment(start, now), until=moment(end, now))
+    since, until = stretch(start, end, now)
+    scope = Scope(since=since, until=until)
     store = archive_at(archive) if archive else open_archive(settings.archive, settings.archive_dir)
     # Other commands do not wait for all that is needed to make documents.
     from skytrail.replaying import IndexReplay  # noqa: PLC0415

@@ -14,7 +14,7 @@ from skytrail.cli.commands.scan import AUTO, JobsOption, SinceOption, UntilOptio
 from skytrail.cli.context import context_of
 from skytrail.cli.output import OutputOption, say
 from skytrail.cli.rule_choice import Chosen, chosen_rules, rules_in_force
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.data_keys import data_keys
 from skytrail.recording import recorded
 from skytrail.scan import outcome
@@ -56,7 +56,7 @@ def replay_alerts(
     settings = context_of(context).connected(kafka=False)
     chosen = chosen_rules(context, rule) if rule else rules_in_force(context)
     now = dt.datetime.now(dt.UTC)
-    since, until = moment(start, now), moment(end, now)
+    since, until = stretch(start, end, now)
     test = Backtest(chosen.telling, keeps_alerts=True)
     task = Task(chosen.rules, since, until, bases=chosen.bases, correlations=chosen.correlations)
     place = context_of(context).settings.archive_place

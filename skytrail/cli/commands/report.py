@@ -13,7 +13,7 @@ from ingest.schema.errors import ConfigError
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_object, emit_rows, say
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.recording import account, recorded
 from skytrail.reports.files import files_of, read, write
 from skytrail.reports.gathering import Asked, all_kinds, kind_named, make
@@ -69,7 +69,8 @@ def report_make(
     chosen = kind_named(kind)
     settings = context_of(context).connected()
     now = dt.datetime.now(dt.UTC)
-    window = moment(start, now), moment(end, now) or now
+    since, until = stretch(start, end or "now", now)
+    window = since, until or now
     made = asyncio.run(made_report(settings, kind, namespace, *window, now))
     pair = KeyRing(settings.keys_file).newest(now)
     origin = origin_of(settings.ledger.organisation)

@@ -31,7 +31,7 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
 from skytrail.cli.rule_choice import chosen_rules
 from skytrail.cli.scan_progress import Display
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.data_keys import data_keys
 from skytrail.recording import recorded
 from skytrail.scan import outcome
@@ -91,9 +91,7 @@ def rules_backtest(
     chosen = chosen_rules(context, rule)
     test = Backtest(chosen.telling, keeps_alerts=bool(save or expect))
     now = dt.datetime.now(dt.UTC)
-    task = Task(
-        chosen.rules, moment(start, now), moment(end, now), bases=chosen.bases, correlations=chosen.correlations
-    )
+    task = Task(chosen.rules, *stretch(start, end, now), bases=chosen.bases, correlations=chosen.correlations)
     given = [*(paths or ()), *([context_of(context).settings.archive_place] if archive else ())]
     began = time.monotonic()
     tally = run_test(test, task, given, format_name, jobs, lambda: data_keys(context_of(context).settings))

@@ -57,8 +57,15 @@ def rules_coverage(
     emit_rows(map(_row, shown), output, columns=_COLUMNS)
     if navigator:
         layer = navigator_layer(found, name="Skytrail rules", products=products, version=book.version)
-        navigator.write_text(json.dumps(layer, indent=2) + "\n", "utf-8")
+        _write(navigator, json.dumps(layer, indent=2) + "\n")
     say(_summary(found, products))
+
+
+def _write(file: Path, layer: str) -> None:
+    try:
+        file.write_text(layer, "utf-8")
+    except OSError as exc:
+        raise ConfigError(f"writing the layer: {exc.strerror}", where=str(file), mend="name another file") from exc
 
 
 def _products(asked: list[str] | None) -> list[str]:

@@ -14,7 +14,7 @@ from skytrail.cli.commands.rules import group
 from skytrail.cli.context import context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from streams.evaluations import Seen
 from streams.seen import read_ledger, read_spans, since, topics_of
 
@@ -54,7 +54,7 @@ def rules_seen(
             f"looking for rule {rule!r}: no rule set that was ever evaluated has it",
             mend="`skytrail rules list` shows the ids; the role detect must have run with it",
         )
-    spans = asyncio.run(read_spans(kafka, topics_of(sources), moment(start, now), moment(end, now)))
+    spans = asyncio.run(read_spans(kafka, topics_of(sources), *stretch(start, end, now)))
     parts = ledger.seen(rule, spans)
     begun = since(ledger.seen(rule, {place: (0, span[1]) for place, span in spans.items()}))
     verdict = _verdict(parts)

@@ -24,7 +24,7 @@ from skytrail.cli.output import chosen, quiet_stdout, say
 from skytrail.cli.rule_choice import load_rules, usable
 from skytrail.cli.scan_output import ScanOutput, emit_hits
 from skytrail.cli.scan_progress import Display, summary_line
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.data_keys import data_keys
 from skytrail.scan.correlating import from_level
 from skytrail.scan.evaluate import Task
@@ -98,7 +98,7 @@ def scan(
     if format_name != AUTO:
         format_named(format_name)
     now = dt.datetime.now(dt.UTC)
-    since, until = moment(start, now), moment(end, now)
+    since, until = stretch(start, end, now)
     sources = find(paths)
     wanted = output or ScanOutput(chosen(None).value)
     book = usable(load_rules(context, rules, prove=strict), strict=strict)

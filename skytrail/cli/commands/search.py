@@ -13,7 +13,7 @@ from elasticsearch import AsyncElasticsearch
 
 from skytrail.cli.context import context_of
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.recording import recorded
 from storage.index.client import connect
 from storage.index.search import Hit, Query, count
@@ -55,7 +55,7 @@ def search(
     found = context_of(context)
     settings = found.connected(kafka=False).elasticsearch
     now = dt.datetime.now(dt.UTC)
-    asked = Query(query, namespace, dataset, moment(start, now), moment(end, now))
+    asked = Query(query, namespace, dataset, *stretch(start, end, now))
     if only_count:
         emit_object({"count": asyncio.run(_count(settings, asked))}, output)
         return

@@ -21,7 +21,7 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, progress, say
 from skytrail.cli.pins import AuthorityOption, KeyOption, WitnessOption, read_pins
 from skytrail.cli.places import opened
-from skytrail.cli.times import moment
+from skytrail.cli.times import stretch
 from skytrail.own_keys import own_keys
 from skytrail.recording import recorded
 from storage.archive.opening import archive_at, open_archive
@@ -100,7 +100,7 @@ def verify(
     """
     now, summary = dt.datetime.now(dt.UTC), Summary()
     pins = read_pins(key or [], witness or [], authority or [], checkpoint or [])
-    since, until = moment(start, now), moment(end, now)
+    since, until = stretch(start, end, now)
     scope = Scope(since=since, until=until, jobs=jobs or os.cpu_count() or 1, pins=pins, now=now)
     parts: list[Part] = []
     if archive or index or not source:

@@ -12,7 +12,7 @@ import pytest
 from ingest.schema.errors import ConfigError, IntegrityError, MalformedBody, Refused, SourceRefused, TransientError
 from skytrail.cli.exits import Exit, exit_of
 from skytrail.cli.output import Output, emit_object, emit_rows, say, shown
-from skytrail.cli.times import moment
+from skytrail.cli.times import moment, stretch
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 HOSTILE = [
@@ -102,3 +102,21 @@ def test_a_time_is_a_date_or_an_age(text: str, expected: dt.datetime) -> None:
 def test_no_time_is_refused() -> None:
     with pytest.raises(ConfigError, match="ISO 8601"):
         moment("yesterday", NOW)
+
+
+@pytest.mark.parametrize("age", ["99999999999d", "9999999999999999999999s"])
+def test_an_age_before_all_times_is_refused(age: str) -> None:
+    with pytest.raises(ConfigError, match="before all times"):
+        moment(age, NOW)
+
+
+@pytest.mark.parametrize(("start", "end"), [("2026-03-05", "2026-03-01"), ("1h", "2h"), ("now", "now")])
+def test_times_with_nothing_between_them_are_refused(start: str, end: str) -> None:
+    with pytest.raises(ConfigError, match="no time lies between"):
+        stretch(start, end, NOW)
+
+
+def test_a_time_may_be_open_at_either_end() -> None:
+    assert stretch("2h", "1h", NOW) == (NOW - dt.timedelta(hours=2), NOW - dt.timedelta(hours=1))
+    assert stretch("2h", None, NOW) == (NOW - dt.timedelta(hours=2), None)
+    assert stretch(None, "2h", NOW) == (None, NOW - dt.timedelta(hours=2))
