@@ -16,6 +16,7 @@ from mode import CrashingSupervisor
 
 from ingest.kafka_client import client_options
 from ingest.settings import KafkaSettings
+from streams.rules_awaited import Abandoned
 from streams.settings import WorkerSettings
 
 log = structlog.get_logger("skytrail.worker")
@@ -36,8 +37,12 @@ class StoppingApp(faust.App):
     """
 
     stop_grace_s: float = 30.0
+    on_revoking: Sequence[Callable[[], None]] = ()
+    """Called before partitions are given away: what only waits shall not keep the group waiting."""
 
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
+        for hurry in self.on_revoking:
+            hurry()
         if not self.should_stop:  # a rebalance: whoever gets the partitions would do the same work twice
             await super()._consumer_wait_empty(consumer, logger)
             return
@@ -48,7 +53,7 @@ class StoppingApp(faust.App):
             log.warning("stopping with work unfinished; it comes again at the next start", grace_s=self.stop_grace_s)
 
 
-def build_app(role: str, kafka: KafkaSettings, worker: WorkerSettings, *, buffer: int, data_dir: Path) -> faust.App:
+def build_app(role: str, kafka: KafkaSettings, worker: WorkerSettings, *, buffer: int, data_dir: Path) -> StoppingApp:
     """An app of its own consumer group `skytrail-<role>`.
 
     Args:
@@ -105,6 +110,9 @@ def attach(app: faust.App, name: str, topics: Sequence[str], handler: Handler, *
 
     async def agent(stream: Any) -> None:
         async for batch in stream.noack().noack_take(size, within=wait_s):
-            await handler(batch)
+            try:
+                await handler(batch)
+            except Abandoned:  # Faust waits for what is unacknowledged before it gives the partitions away
+                app.consumer.unacked.difference_update(event.message for event in batch)
 
     app.agent(channel, name=name, concurrency=1)(agent)

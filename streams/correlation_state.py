@@ -198,15 +198,25 @@ class CorrelationStates:
 
         Raises:
             IntegrityError: What is kept can't be read: going on would lose or double alerts.
+            Abandoned: The partitions are taken away while a rule set is waited for.
         """
         for partition in first.keys() - self._parts.keys():
             part, makers = await self._restore(partition, first[partition])
-            while await self._come(makers):  # what was read without the set that it was made for is read again
-                part.correlator.leave()
+            while await self._came_for(part, makers):
                 await self._adopt()
                 part, makers = await self._restore(partition, first[partition])
             part.correlator.notes.clear()  # counted when they were read first
             self._parts[partition] = part
+
+    async def _came_for(self, part: _Part, makers: Collection[Maker]) -> bool:
+        """Whether a set came for a partition: what was read without the set that it was made for is read again."""
+        came = True  # also where the wait is abandoned
+        try:
+            came = await self._come(makers)
+        finally:
+            if came:
+                part.correlator.leave()
+        return came
 
     async def _restore(self, partition: int, until: int) -> tuple[_Part, set[Maker]]:
         """A partition as it was before a message, and who had a newer rule set for it."""

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-import faust
-
 from detectors import equivocation
 from detectors.rulebook import Rulebook, load
 from detectors.sigma.engine import Engine, InterpretedEngine, applies
@@ -37,7 +35,7 @@ from streams.agents.resolve import ResolveAgent
 from streams.agents.rotate import RotateAgent, Rounds
 from streams.agents.seal import SealAgent
 from streams.anchoring import keep_anchored
-from streams.app import attach, build_app
+from streams.app import StoppingApp, attach, build_app
 from streams.correlation_state import CorrelationStates
 from streams.garbage import collect_seldom
 from streams.keep_out import keep_out
@@ -110,7 +108,7 @@ class Composed:
         ready: Says what is missing, for /readyz.
     """
 
-    app: faust.App
+    app: StoppingApp
     runtime: Runtime
     ruleset: str = ""
     on_assigned: list[Callable[[], None]] = field(default_factory=list)
@@ -222,7 +220,8 @@ def compose_detect(parts: Parts) -> Composed:
     )
     correlator = CorrelateAgent(runtime, runtime.accounts("correlate"), states)
     attach(composed.app, "correlate", [SIGNALS], correlator.handle, size=8 * size, wait_s=wait_s)
-    composed.on_assigned += [detector.forget, alerter.forget, correlator.forget]
+    composed.on_assigned += [detector.forget, alerter.forget, correlator.forget, awaited.stay]
+    composed.app.on_revoking = [awaited.leave]
     composed.close.append(client.close)
 
     def use(changed: Rulebook, rules: Rules) -> None:

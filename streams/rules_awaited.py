@@ -3,8 +3,11 @@
 Workers look for changed rules each by itself, so a signal of a correlation that was just added may reach one that does
 not have it yet. It is not acknowledged, and nothing of its batch is judged, until this worker has taken the set, too. A
 set that does not come in time (other files on this machine, a set that was refused here) is given up, loudly, and not
-waited for again. Nor is one that was evaluated before the one here: a worker that starts anew knows that from the
-evaluation ledger.
+waited for again until it has been in force here. Nor is one waited for that was evaluated before the one here: a worker
+that starts anew knows that from the evaluation ledger.
+
+The time is that of the set: it goes on while others come, and over rebalances. When one begins the wait ends and the
+batch is given back (`Abandoned`): the whole group would stand still for it, and then go on without this worker.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ LOOK_S = 0.25
 ReadTopic = Callable[[str], Awaitable[list[tuple[bytes, bytes]]]]
 
 log = structlog.get_logger("skytrail.correlate")
+
+
+class Abandoned(Exception):
+    """Nothing was done with a batch, and whoever gets its partitions next takes it."""
 
 
 class RulesAwaited:
@@ -56,10 +63,21 @@ class RulesAwaited:
         self._sleep = sleep
         self._monotonic = monotonic
         self._next: Router | None = None
+        self._until: dict[str, float] = {}
+        self._leaving = False
 
     def offer(self, router: Router) -> None:
         """A set comes into force; between two batches, or while one waits for it."""
         self._next = router
+        self.given_up.discard(router.succession.maker.version)
+
+    def leave(self) -> None:
+        """The partitions are taken away, or the worker stops: whoever waits gives its batch back."""
+        self._leaving = True
+
+    def stay(self) -> None:
+        """Partitions were given: it may be waited again."""
+        self._leaving = False
 
     def newest(self) -> Router | None:
         """The set that came into force since this was last asked."""
@@ -81,10 +99,18 @@ class RulesAwaited:
         return {version: seen[version] > own for version in wanted if version in seen}
 
     async def come(self, makers: Iterable[Maker]) -> bool:
-        """Wait for the sets of some makers: True as soon as any set was offered, False when they are given up."""
+        """Wait for the sets of some makers: True as soon as any set was offered, False when they are given up.
+
+        Raises:
+            Abandoned: The partitions are taken away.
+        """
         wanted = {maker.version for maker in makers} - self.given_up
-        until = self._monotonic() + self._patience_s
+        now = self._monotonic()
+        self._until = {version: self._until.get(version, now + self._patience_s) for version in wanted}
+        until = max(self._until.values(), default=now)
         while wanted and self._next is None:
+            if self._leaving:
+                raise Abandoned
             left = until - self._monotonic()
             if left <= 0:
                 self.given_up |= wanted

@@ -51,8 +51,9 @@ class DetectionSettings(BaseModel, extra="forbid", frozen=True):
     reload_patience_s: float = Field(
         default=120.0,
         ge=0,
+        le=3600,
         description="Seconds that correlations wait for a rule set that another worker has taken and this one not yet; "
-        "longer than two looks.",
+        "longer than two looks, at most 3600.",
     )
     placeholders: dict[str, tuple[str, ...]] = Field(
         default={}, description="Values for Sigma's %placeholders% (modifier `expand`)."

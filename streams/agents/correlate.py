@@ -49,6 +49,9 @@ class CorrelateAgent:
         """Step through a batch of signals, write what followed, acknowledge.
 
         Where another worker has newer rules, the batch waits until they are taken here, too.
+
+        Raises:
+            Abandoned: A rebalance began while it waited; nothing was done.
         """
         letters: list[DeadLetter] = []
         messages = [(event, self._read(event, letters)) for event in batch]

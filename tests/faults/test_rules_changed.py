@@ -17,6 +17,7 @@ from detectors.correlation.signals import Router
 from detectors.correlation.wire import Signals, decode
 from detectors.rulebook import Rulebook, load
 from ingest.formats.registry import all_formats
+from streams.brokers import _groups
 from streams.seen import read_ledger, read_spans
 from streams.status import wait_until_caught_up
 from streams.topics import SIGNALS, raw_topic
@@ -27,7 +28,10 @@ from tests.faults.road import Road, feeding, wait_for
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 NAMESPACE = "reloaded"
 ADDED = "added"
+JOINED = "joined"
 HOSTILE = "[StopLogging, DeactivateMFADevice, DeleteDetector]"
+KICKED_S = 60.0
+"""Whoever does not join a rebalance in this time is put out of the group, and all stand still for so long."""
 AWAITED = "Rules of another worker are not here yet"
 WAIT_S = 240.0
 
@@ -130,7 +134,13 @@ async def flowing_until(condition: Callable[[], bool], what: str) -> None:
         await asyncio.sleep(0.2)
 
 
-async def counts_of_signals(road: Road, book: Rulebook) -> list[int]:
+async def at_rest(road: Road, *, workers: int) -> bool:
+    """Whether so many workers of the role detect are in their group, and all have their partitions."""
+    (group,) = (await asyncio.to_thread(_groups, road.settings.kafka, ["skytrail-detect"])).values()
+    return len(group["members"]) == workers and "Stable" in group.values()
+
+
+async def counts_of_signals(road: Road, book: Rulebook, namespace: str = ADDED) -> list[int]:
     """The counts of the alerts that all signals in Kafka add up to, judged by one process with these rules."""
     signals = [
         signal
@@ -138,7 +148,7 @@ async def counts_of_signals(road: Road, book: Rulebook) -> list[int]:
         for message in map(decode, values.values())
         if isinstance(message, Signals)
         for signal in message.signals
-        if signal.namespace == ADDED
+        if signal.namespace == namespace
     ]
     alone = Alone(Router(book.correlations))
     found = [*alone.follow(sorted(signals, key=lambda signal: signal.at)), *alone.finish()]
@@ -184,3 +194,41 @@ async def test_an_added_correlation_loses_nothing_at_a_worker_that_reloads_late_
     assert sorted(n for (of, _), counts in alerts.items() if of.startswith("test-many-") for n in counts) == expected
     for worker in (early, late, last):
         assert not worker.said("signals left out"), worker.tail()
+
+
+async def test_a_rebalance_does_not_wait_for_a_worker_that_waits_for_rules(road: Road, tmp_path: Path) -> None:
+    directories = [tmp_path / "one", tmp_path / "two"]
+    for directory in directories:
+        directory.mkdir()
+        (directory / "first.yml").write_text(rule("test-first", HOSTILE), "utf-8")
+    for running in road.roles["detect"][:]:
+        road.end("detect", running)
+    common = {"shipped_rules": False, "reload_interval_s": 1, "reload_patience_s": 3600}
+    early, late = (road.start("detect", detection={"rules": [str(each)], **common}) for each in directories)
+    for worker in (early, late):
+        wait_for(functools.partial(worker.said, "worker started"), "both workers are up")
+    async with feeding(road, JOINED, 23):
+        await advanced(road)
+        (directories[0] / "many.yml").write_text(CORRELATIONS, "utf-8")
+        wait_for(lambda: early.said("rules reloaded"), "the first worker has the correlation")
+        await flowing_until(lambda: late.said(AWAITED), "signals reach the one without it")
+        third = road.start("detect", detection={"rules": [str(directories[0])], **common})
+        await flowing_until(lambda: third.said("worker started"), "a third worker is up")
+        begun = time.monotonic()
+        while not await at_rest(road, workers=3):
+            assert time.monotonic() - begun < WAIT_S, third.tail()
+            await asyncio.sleep(0.5)
+        took = time.monotonic() - begun
+        assert not late.said("rules reloaded")
+        (directories[1] / "many.yml").write_text(CORRELATIONS, "utf-8")
+        await flowing_until(lambda: late.said("rules reloaded"), "the late worker has the correlation")
+    status = await wait_until_caught_up(road.settings.kafka, list(all_formats()), timeout_s=240, namespace=JOINED)
+    assert status.caught_up, dict(status.lag)
+    expected = await counts_of_signals(road, load([directories[0]]), JOINED)
+    assert expected
+    alerts = await told_alerts(road, JOINED)
+    assert sorted(n for (of, _), counts in alerts.items() if of.startswith("test-many-") for n in counts) == expected
+    for worker in (early, late, third):
+        assert worker.process.poll() is None, worker.tail()
+        assert not worker.said("signals left out"), worker.tail()
+    assert took < KICKED_S, "the group stood still until the one that waited was put out of it"

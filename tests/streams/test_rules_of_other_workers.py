@@ -18,7 +18,7 @@ from streams.accounting import Account, Run
 from streams.agents.correlate import CorrelateAgent
 from streams.correlation_state import CorrelationStates
 from streams.evaluations import encode_run
-from streams.rules_awaited import LOOK_S, RulesAwaited
+from streams.rules_awaited import LOOK_S, Abandoned, RulesAwaited
 from streams.signal_messages import place_signals
 from streams.topics import CORRELATION_STATE, EVALUATIONS, SIGNALS
 from tests.detectors.correlation.building import chain, correlation, draft, signal
@@ -156,6 +156,84 @@ async def test_a_set_that_does_not_come_is_given_up_once_loudly_and_counted() ->
     (told,) = [each for each in logs if each["event"] == "rule sets of other workers did not come"]
     assert (told["versions"], told["log_level"]) == (["new"], "error")
     assert told["mend"]
+
+
+async def test_sets_that_are_not_the_one_waited_for_do_not_prolong_the_wait() -> None:
+    one = correlation(condition={"gte": 2})
+    brokers = Brokers()
+    behind = Worker(brokers, rule_set("old"), range(PARTITIONS))
+    for number in range(1, 40):  # somebody edits a file here every ten seconds
+        behind.coming[10.0 * number] = rule_set(f"edit {number}", taken=number)
+    await publish(brokers, [made(rule_set("new", one, taken=100), one, at) for at in (0, 10)])
+    await behind.work()
+    assert behind.waited <= PATIENCE_S + LOOK_S
+    assert behind.left_out("unknown") == 2
+
+
+async def test_a_set_that_was_given_up_and_came_after_all_is_waited_for_like_any_other() -> None:
+    one = correlation(condition={"gte": 2})
+    new = rule_set("new", one, taken=100)
+    brokers = Brokers()
+    behind = Worker(brokers, rule_set("old"), range(PARTITIONS))
+    await publish(brokers, [made(new, one, 0)])
+    await behind.work()
+    assert behind.waited == PATIENCE_S
+    for offered in (rule_set("new", one, taken=170), rule_set("without", taken=200)):
+        behind.rules.offer(offered)
+        await behind.agent._states.ready([])
+    behind.coming[behind.waited + 5] = rule_set("new", one, taken=305)
+    await publish(brokers, [made(rule_set("new", one, taken=300), one, at) for at in (300, 310)])
+    await behind.work()
+    assert list(members(detections(brokers)).values()) == [{"a300", "a310"}]
+
+
+async def test_a_wait_long_ago_does_not_shorten_the_next_one() -> None:
+    one, two = correlation(condition={"gte": 2}), chain(draft("two", condition={"gte": 2}))[0]
+    new = rule_set("new", one, two, taken=100)
+    brokers = Brokers()
+    behind = Worker(brokers, rule_set("old"), range(PARTITIONS))
+    behind.coming[50.0] = rule_set("first half", one, taken=150)
+    behind.coming[PATIENCE_S + 40.0] = rule_set("both", one, two, taken=200)
+    await publish(brokers, [made(new, one, at) for at in (0, 10)])
+    await behind.work()
+    await publish(brokers, [made(new, two, at) for at in (0, 10)])
+    await behind.work()
+    assert {found.rule_id for found in detections(brokers)} == {one.id, two.id}
+
+
+@pytest.mark.parametrize("restoring", [False, True])
+async def test_a_rebalance_ends_the_wait_and_whoever_has_the_partitions_next_loses_nothing(*, restoring: bool) -> None:
+    one = correlation(condition={"gte": 3})
+    old, new = rule_set("old"), rule_set("new", one, taken=100)
+    brokers = Brokers()
+    await publish(brokers, [made(new, one, at) for at in (0, 10)])
+    if restoring:  # it waits for the set of a snapshot, not of the batch
+        await Worker(brokers, new, range(PARTITIONS)).work()
+        await publish(brokers, [made(new, one, 20)])
+    behind = Worker(brokers, old, range(PARTITIONS))
+    written, committed = {place: list(log) for place, log in brokers.topics.items()}, dict(brokers.committed)
+    taken_away = behind._sleep
+
+    async def sleep(seconds: float) -> None:
+        await taken_away(seconds)
+        if behind.waited >= 3:
+            behind.rules.leave()
+
+    behind.rules._sleep = sleep
+    with pytest.raises(Abandoned):
+        await behind.work()
+    assert behind.waited <= 3 + LOOK_S
+    assert (brokers.topics, brokers.committed) == (written, committed), "nothing was done with the batch"
+    behind.agent.forget()
+    assert behind.agent._states._budget.holders == 0, "what was read in vain holds no memory"
+    behind.rules.stay()
+    behind.rules._sleep = taken_away
+    behind.coming[behind.waited + 2] = rule_set("new", one, taken=105)
+    if not restoring:
+        await publish(brokers, [made(new, one, 20)])
+    await behind.work()
+    assert list(members(detections(brokers)).values()) == [{"a0", "a10", "a20"}]
+    assert behind.left_out("unknown") == 0
 
 
 def evaluated(brokers: Brokers, version: str, since_ms: int, partition: int = 0) -> None:
