@@ -203,8 +203,11 @@ def _bodies(
 
 
 def _overlaps(manifest: Manifest, since: dt.datetime | None, until: dt.datetime | None) -> bool:
-    """Whether a segment can hold records of the time range; a segment with headerless messages always can."""
-    if manifest.received is None or sum(origin.records for origin in manifest.sources.origins) < manifest.n:
+    """Whether a segment can hold records of the time range; one of headerless messages always can.
+
+    Those are of a namespace (`unreadable`) or a topic (dead letters) of their own, so no segment has both kinds.
+    """
+    if manifest.received is None:
         return True
     return not (
         (since is not None and manifest.received.max < instant(since))

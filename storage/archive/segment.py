@@ -44,7 +44,7 @@ from storage.archive.subjects import SubjectOf
 
 HEADERS_CODEC = "jsonl+zstd"
 LEAVES_CODEC = "sha256"
-MAX_ORIGINS_BYTES = 16 * 1024  # a manifest must stay below 64 KiB to be an entry of the coming ledger
+MAX_ORIGINS_BYTES = 768  # each proof of a record has the manifest in it, and must stay below 6 KB
 Promise = Callable[[str, dt.datetime], Retention | None]
 """(namespace, when its newest record was received, or when it is sealed if that is later) → its stamp."""
 BUILDER = Builder(product="skytrail", version=importlib.metadata.version("skytrail"))

@@ -132,3 +132,20 @@ def test_a_changed_encrypted_object_is_refused_and_found(tmp_path: Path):
     with pytest.raises(IntegrityError):
         get_object(store, key, keys)
     assert [finding.kind for finding in check(tmp_path / "archive")] == [Kind.ALTERED]
+
+
+def test_a_segment_of_many_sources_that_is_out_of_the_asked_time_is_not_opened(tmp_path: Path):
+    store = open_store(tmp_path)
+    one = sealer(store)
+    for offset in range(30):
+        one.add(offset, message("acme", b"r%d" % offset, second=offset, locator=f"bucket/{offset:0100}"))
+    one.seal()
+    one.add(30, message("acme", b"last", second=7200))
+    one.seal()
+    reader = ArchiveReader(store)
+    body = tmp_path / next(key for key in store.keys("acme/") if key.endswith(".ndz"))
+    body.chmod(0o600)
+    body.write_bytes(b"whoever reads this body fails")
+    assert [record.body for record in reader.records("acme", since=START + dt.timedelta(hours=1))] == [b"last"]
+    with pytest.raises(IntegrityError):
+        list(reader.records("acme", since=START))

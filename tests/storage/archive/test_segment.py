@@ -106,8 +106,8 @@ def test_a_manifest_stays_small_however_many_sources_there_are():
     assert files.manifest.sources.count == 1500
     assert files.manifest.sources.origins == []
     assert len(files.body) < 65_536
-    few = build(dict(list(messages.items())[:20]))
-    assert sum(source.records for source in few.manifest.sources.origins) == 20
+    few = build(dict(list(messages.items())[:2]))
+    assert sum(source.records for source in few.manifest.sources.origins) == 2
     assert len(canonical(few.manifest.sources.origins)) <= MAX_ORIGINS_BYTES
 
 
