@@ -24,6 +24,7 @@ ON_GOOGLE: Mapping[tuple[str, str], str] = {
     ("kubernetes-files-copied-from-pod", "a copy out of a pod fires"): NO_QUERY,
     ("kubernetes-token-read-in-pod", "a token that is read fires"): NO_QUERY,
     ("kubernetes-node-proxy-used", "statistics do not fire"): NO_STATISTICS,
+    ("kubernetes-node-proxy-used", "statistics of containers do not fire"): NO_STATISTICS,
     ("kubernetes-system-masters-used", "the installer credential fires"): NO_GROUPS,
     ("kubernetes-impersonation-of-administrator", "acting as the controller manager fires"): NO_IMPERSONATION,
     ("kubernetes-impersonation-of-administrator", "acting in the group of administrators fires"): NO_IMPERSONATION,
