@@ -68,7 +68,9 @@ async def test_a_collector_killed_again_and_again_delivers_every_record(road: Ro
         await asyncio.to_thread(wait_for, lambda: way.progress()[1] == 0, "every body is acknowledged")
         collector.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(collector.wait, STOP_TIMEOUT_S) == 0
-        assert [fault for fault in proxy.faults if fault.times] == []
+        # A message is held longer only where its object is long in work: on a quick machine that may never be asked.
+        met = [fault for fault in proxy.faults if fault.asks != "ChangeMessageVisibilityBatch"]
+        assert [fault for fault in met if fault.times] == []
     expected, status = await settled(road, namespace)
     assert expected.uids == sent
     assert status.totals["duplicate"] > 0

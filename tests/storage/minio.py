@@ -38,7 +38,7 @@ def running(root: Path) -> Iterator[str]:
         command, env={**os.environ, **secrets}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait(f"{url}/minio/health/live", process)
+        _wait(f"{url}/minio/health/cluster", process)
         yield url
     finally:
         process.terminate()
