@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import datetime as dt
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 from elasticsearch import AsyncElasticsearch
 
 from ingest.pseudonyms.key_file import open_where_possible
 from ingest.pseudonyms.pseudonyms import Pseudonyms
 from ingest.pseudonyms.tokens import TOKEN
 from ingest.schema.envelope import Position
-from ingest.schema.errors import ConfigError
+from ingest.schema.errors import ConfigError, Refused
 from skytrail.data_keys import data_keys
 from skytrail.retaining import Retaining, open_retaining
 from skytrail.settings import Settings
+from storage.archive.chain import Chain
+from storage.archive.manifest import Manifest
 from storage.archive.people import records_of_people
 from storage.datakeys.keys import DataKeys
 from storage.index.client import connect
 from storage.index.erasing import Place, delete, documents_of, mentions
+from storage.index.names import ALERT_DATASET
 from storage.index.visibility import make_visible
 from storage.ledger.key_history import Shred
 from storage.retention.erasing import ErasurePlan, plan_erasure
+from storage.retention.holding import spans
 from storage.retention.record import Record
+from storage.retention.verdict import Subject, bounds_of
+from streams.naming import dataset_of
 from streams.pseudonyms import NO_PSEUDONYMS
-
-_OPEN = frozenset({"later", "held", "kept"})
 
 
 @dataclass(slots=True)
@@ -39,6 +45,7 @@ class Hot:
         unkeyed: Events that were sealed without a key of their own: they go with their month.
         alerts: About the person.
         mentions: How many documents of others name the person.
+        alerts_kept: Why alerts must stay, whatever becomes of the events.
     """
 
     going: list[Place]
@@ -46,6 +53,7 @@ class Hot:
     unkeyed: int
     alerts: list[Place]
     mentions: int
+    alerts_kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,58 @@ class Erasing:
         found = [each for subject in self.subjects for each in self.keys.of_subject(self.namespace, subject)]
         wanted = sorted({*found, *(entry.keys if entry else ())})
         belongings = records_of_people(self.retaining.store, self.namespace, wanted, self.keys)
-        return plan_erasure(self.namespace, wanted, belongings, self.record.now(), self.now, self.keys.in_use)
+        return plan_erasure(
+            self.namespace,
+            wanted,
+            belongings,
+            self.record.now(),
+            self.now,
+            in_use=self.keys.in_use,
+            present=lambda key: self.keys.has_subject_key(self.namespace, key),
+            dataset_of=dataset_of,
+        )
+
+    def refuse_others(self, keys: Sequence[str], where: str) -> None:
+        """Raise `Refused` unless each subject has one of these keys: nobody agreed to anything about others."""
+        for subject in self.subjects:
+            if not any(self.keys.is_of_subject(self.namespace, key, subject) for key in keys):
+                raise Refused(
+                    f"erasing: none of these keys is of {subject}",
+                    where=where,
+                    mend="leave the subject out: `skytrail erase plan` says what there is of each",
+                )
+
+    def sealed_without(self) -> int:
+        """Records of the namespace that are sealed without keys of people and can be read: some may be the person's."""
+        gone = self.record.now().destroyed()
+        total = sum(1 for _ in self.retaining.store.keys(f"{self.namespace}/obj/"))
+        for topic in self.retaining.store.folders(f"{self.namespace}/seg/"):
+            for number in self.retaining.store.folders(f"{self.namespace}/seg/{topic}/"):
+                chain = Chain(self.retaining.store, self.namespace, topic, int(number))
+                chain.restore()
+                for seq in range(chain.last.seq + 1 if chain.last else 0):
+                    manifest = chain.manifest(seq)
+                    if not manifest.grouped and seq not in gone.get((topic, int(number)), ()):
+                        total += manifest.n if self._is_readable(manifest) else 0
+        return total
+
+    def _is_readable(self, manifest: Manifest) -> bool:
+        encryption = manifest.encryption
+        return encryption is msgspec.UNSET or self.keys.opened(self.namespace, encryption.key) is not None
+
+    def alerts_kept(self) -> str:
+        """Why alerts must stay, in words; empty where nothing keeps them. They are in Elasticsearch alone."""
+        state = self.record.now()
+        for hold in state.open_holds():
+            if spans(hold, ALERT_DATASET, None, self.now):
+                return f"the legal hold {hold.id} covers alerts"
+        subject = Subject(namespace=self.namespace, dataset=ALERT_DATASET, event=self.now, received=self.now)
+        floors = [
+            limit.because
+            for kind, limit in bounds_of("cold", subject, state.policies, self.now)
+            if kind == "floor" and limit.at > self.now
+        ]
+        return f"{floors[0]} keeps alerts" if floors else ""
 
     def destroy(self, keys: Sequence[str]) -> None:
         """Destroy the keys, for ever."""
@@ -110,7 +169,7 @@ class Erasing:
         gone = {each.key for each in plan.keys if each.fate == "gone"}
         leaving: set[Position] = set().union(*(plan.places.get(key, set()) for key in {*going, *gone}))
         known: set[Position] = set().union(*plan.places.values())
-        found = Hot([], 0, 0, [], await mentions(client, self.namespace, self.spelled))
+        found = Hot([], 0, 0, [], await mentions(client, self.namespace, self.spelled), self.alerts_kept())
         async for each in documents_of(client, self.namespace, self.spelled):
             if each.position in leaving:
                 found.going.append(each)
@@ -130,9 +189,16 @@ class Erasing:
             await client.close()
 
 
-def alerts_may_go(plan: ErasurePlan, hot: Hot) -> bool:
-    """Whether nothing of the person stays: until then alerts about it are evidence that must not be cut."""
-    return not any(each.fate in _OPEN for each in plan.keys) and not hot.staying and not hot.unkeyed
+def alerts_may_go(plan: ErasurePlan, hot: Hot, going: Sequence[str] = ()) -> bool:
+    """Whether nothing of the person stays: until then alerts about it are evidence that must not be cut.
+
+    Args:
+        plan: Of all keys.
+        hot: What Elasticsearch has.
+        going: Ids of the keys that go now.
+    """
+    open_ = any(each.fate != "gone" and each.key not in going for each in plan.keys)
+    return not open_ and not hot.staying and not hot.unkeyed and not hot.alerts_kept
 
 
 def open_erasing(settings: Settings, namespace: str, subjects: Sequence[str]) -> Erasing:
@@ -158,6 +224,12 @@ def open_erasing(settings: Settings, namespace: str, subjects: Sequence[str]) ->
             mend="set archive.encryption.provider and archive.encryption.subjects: docs/retention.md",
         )
     pseudonyms = open_where_possible(settings.pseudonyms, settings.state_dir, settings.archive_dir)
+    if any(fnmatch.fnmatchcase(namespace, each) for each in settings.pseudonyms.namespaces) and not pseudonyms.keys:
+        raise ConfigError(
+            "erasing: documents of this namespace are under pseudonyms, and their key is not here",
+            where="pseudonyms.key_file",
+            mend="run it where the key file is: without it no document of the person is found",
+        )
     known = tuple(dict.fromkeys(_as_recorded(pseudonyms, namespace, each) for each in subjects))
     return Erasing(settings, retaining, keys, namespace, known, now, pseudonyms)
 

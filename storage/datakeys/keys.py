@@ -109,6 +109,16 @@ class DataKeys:
         months = [self.opened(namespace, entry.id) for entry in self.table.entries(namespace)]
         return [key_id for month in months if month for key_id in self.subjects.of(namespace, month, subject)]
 
+    def is_of_subject(self, namespace: str, key_id: str, subject: str) -> bool:
+        """Whether a key, present or destroyed, is a subject's; False where the key of its month is gone."""
+        month_key = month_key_of(key_id)
+        month = self.opened(namespace, month_key) if month_key else None
+        return self.subjects is not None and month is not None and key_id.startswith(self.subjects.stem(month, subject))
+
+    def has_subject_key(self, namespace: str, key_id: str) -> bool:
+        """Whether a subject's key is there."""
+        return self.subjects is not None and self.subjects.has(namespace, key_id)
+
     def check(self) -> None:
         """Open the newest key of each namespace: a lost wrapping key is known before anything is sealed anew.
 

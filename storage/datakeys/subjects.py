@@ -81,6 +81,10 @@ class SubjectKeys:
         stem = _place(namespace, month.id, f"{month.id}-{_tag(month, subject)}-")
         return [key.rpartition("/")[2] for key in self._store.keys(stem)]
 
+    def stem(self, month: DataKey, subject: str) -> str:
+        """How the ids of a subject's keys under a month's key begin, whether there are any or not."""
+        return f"{month.id}-{_tag(month, subject)}-"
+
     def count(self, namespace: str, month_key: str) -> int:
         """How many keys there are under a month's key."""
         return sum(1 for _ in self._store.keys(f"{namespace}/{month_key}/"))

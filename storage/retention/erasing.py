@@ -97,7 +97,10 @@ def plan_erasure(
     belongings: Iterator[Belonging],
     state: State,
     now: dt.datetime,
+    *,
     in_use: Callable[[str], bool],
+    present: Callable[[str], bool],
+    dataset_of: Callable[[str], str],
 ) -> ErasurePlan:
     """Decide about every key of a person.
 
@@ -108,11 +111,15 @@ def plan_erasure(
         state: What is in force.
         now: The present.
         in_use: Whether something may still be sealed under a key.
+        present: Whether a key is still in its table.
+        dataset_of: The data set of what a topic carries.
     """
     seen = {key: _Seen() for key in keys}
     holds, floors = state.open_holds(), _Floors(namespace, state, now)
     for each in belongings:
-        _take(seen[each.key], each, holds, floors)
+        _take(seen[each.key], each, holds, floors, dataset_of(each.position.topic))
+    for key, each_seen in seen.items():
+        each_seen.gone = each_seen.gone or not present(key)
     return ErasurePlan(
         namespace,
         [_fate(key, seen[key], running=in_use(key)) for key in sorted(seen)],
@@ -123,30 +130,34 @@ def plan_erasure(
 
 
 class _Floors:
-    """Legal minimums, one look per segment and data set."""
+    """Legal minimums, remembered for what happened and came in at the same time."""
 
     def __init__(self, namespace: str, state: State, now: dt.datetime) -> None:
         self._namespace = namespace
         self._state = state
         self._now = now
-        self._known: dict[tuple[str, dt.datetime], tuple[dt.datetime, str] | None] = {}
+        self._known: dict[tuple[str, dt.datetime, dt.datetime], tuple[dt.datetime, str] | None] = {}
 
-    def of(self, dataset: str, at: dt.datetime) -> tuple[dt.datetime, str] | None:
-        """The minimum that keeps longest what was received then; None where none does."""
-        day = at.replace(hour=23, minute=59, second=59, microsecond=0)
-        if (dataset, day) not in self._known:
-            subject = Subject(namespace=self._namespace, dataset=dataset, event=day, received=day)
+    def of(self, dataset: str, event: dt.datetime, received: dt.datetime) -> tuple[dt.datetime, str] | None:
+        """The minimum that keeps longest what happened and was received then; None where none does."""
+        when = (dataset, event, received)
+        if when not in self._known:
+            subject = Subject(namespace=self._namespace, dataset=dataset, event=event, received=received)
             found = [
                 (limit.at, limit.because)
                 for kind, limit in (bounds_of("cold", subject, self._state.policies, self._now))
                 if kind == "floor" and limit.at > self._now
             ]
-            self._known[dataset, day] = max(found, default=None)
-        return self._known[dataset, day]
+            self._known[when] = max(found, default=None)
+        return self._known[when]
 
 
-def _take(seen: _Seen, one: Belonging, holds: Sequence[Hold], floors: _Floors) -> None:
-    """Add one record to what is known of its key."""
+def _take(seen: _Seen, one: Belonging, holds: Sequence[Hold], floors: _Floors, carried: str) -> None:
+    """Add one record to what is known of its key.
+
+    Args:
+        carried: The data set of its topic: a dead letter is of that, too, and not of its record's alone.
+    """
     seen.records += 1
     seen.places.add(one.position)
     seen.segments.add((one.position.topic, one.position.partition, one.manifest.seq))
@@ -156,21 +167,22 @@ def _take(seen: _Seen, one: Belonging, holds: Sequence[Hold], floors: _Floors) -
     dataset, document, event, received = _document(one, one.body)
     seen.first = min(received, seen.first or received)
     seen.last = max(received, seen.last or received)
-    floor = floors.of(dataset, max(received, event))
-    if floor is not None and (seen.floor is None or floor > seen.floor):
-        seen.floor = floor
-    for hold in holds:
-        if document is None:
-            covered = spans(hold, dataset, None, received)
-        else:
-            covered = names_document(hold, document, dataset, event)
-        seen.held = hold.id if covered else seen.held
+    for name in {dataset, carried}:
+        floor = floors.of(name, event, received)
+        if floor is not None and (seen.floor is None or floor > seen.floor):
+            seen.floor = floor
+        for hold in holds:
+            if document is None:
+                covered = spans(hold, name, None, received)
+            else:
+                covered = names_document(hold, document, name, event)
+            seen.held = hold.id if covered else seen.held
 
 
 def _document(one: Belonging, body: bytes) -> tuple[str, dict[str, object] | None, dt.datetime, dt.datetime]:
     """Data set, document, time of the event and of its receipt; no document where this build can't make one any more.
 
-    A dead letter counts as the record in it: what a policy says of the letters themselves is less than a legal minimum.
+    Of a dead letter those of the record in it.
     """
     header, record = as_received(one.header, body)
     if header is None:

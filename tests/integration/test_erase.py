@@ -342,3 +342,32 @@ def test_a_token_of_another_key_is_not_taken_for_a_person(hidden: Scene) -> None
     add_key(hidden.root / "pseudonyms" / "keys.json", hidden.root / "archive", START, new=True)
     with pytest.raises(ConfigError, match="a token of a key or a namespace that is not here"):
         hidden.run("erase", "plan", token, "-n", hidden.namespace)
+
+
+def test_a_hold_that_comes_between_the_entry_and_the_keys_keeps_them(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = scene.request("bob")
+
+    def dies(*_: object) -> None:
+        raise IndexUnavailable("the command was stopped here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("skytrail.erasing.Erasing.destroy", dies)
+        with pytest.raises(IndexUnavailable):
+            scene.run("erase", "apply", request, ANN, "-n", scene.namespace)
+    scene.run("hold", "place", "case-9", "-n", scene.namespace, "--reason", "claim", "--by", "alice")
+    again = scene.run("erase", "apply", request, ANN, "-n", scene.namespace, "-o", "json")
+    assert again.exit_code == 5
+    assert states(json.loads(again.stdout))["key"] == ("held", 12)
+    assert len(scene.keys().of_subject(scene.namespace, ANN)) == 1
+    assert asyncio.run(scene.documents())[ANN] == 13
+
+
+def test_a_request_that_was_carried_out_is_good_for_nobody_else(scene: Scene) -> None:
+    request = scene.request("bob")
+    assert scene.run("erase", "apply", request, ANN, "-n", scene.namespace).exit_code == 0
+    for subjects in ((BOB,), (ANN, BOB)):
+        with pytest.raises(Refused, match="none of these keys is of aws:bob"):
+            scene.run("erase", "apply", request, *subjects, "-n", scene.namespace)
+    assert asyncio.run(scene.documents())[BOB] == 6

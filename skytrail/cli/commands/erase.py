@@ -91,7 +91,7 @@ def erase_plan(
     erasing = _opened(context, namespace, subject)
     plan = erasing.plan()
     hot = asyncio.run(erasing.hot(plan, plan.going))
-    emit_rows(_rows(plan, hot), output, columns=COLUMNS)
+    emit_rows(_rows(plan, hot, erasing.sealed_without()), output, columns=COLUMNS)
     if plan.going:
         say(f"{len(plan.going)} of {len(plan.keys)} keys can go now. Next: skytrail erase request, same subjects")
     else:
@@ -119,6 +119,7 @@ def erase_request(
     plan = erasing.plan()
     if not plan.going:
         raise Refused("asking for an erasure: nothing can go now", mend="`skytrail erase plan` says why")
+    erasing.refuse_others(plan.going, str(out))
     policy = erasing.record.now().policy
     request = Request(
         action="erasure",
@@ -151,24 +152,28 @@ def erase_apply(
     erasing = _opened(context, namespace, subject)
     raw = _read(request, namespace)
     before = entered(erasing.retaining.store, erasing.record, raw)
-    plan = erasing.plan(before)
-    going = list(before.keys) if before else plan.going
-    if not going:
-        raise Refused("erasing: nothing can go now", where=str(request), mend="`skytrail erase plan` says why")
+    plan, where = erasing.plan(before), str(request)
+    agreed = list(before.keys) if before else plan.going
+    if not agreed:
+        raise Refused("erasing: nothing can go now", where=where, mend="`skytrail erase plan` says why")
+    erasing.refuse_others(agreed, where)
     if before is None:
-        where = str(request)
         enter_erasure(erasing.retaining.store, erasing.record, plan, raw, erasing.now, basis=basis, where=where)
+        plan = erasing.plan(entered(erasing.retaining.store, erasing.record, raw))
+    # What came in since it was agreed to, a hold or a record that must stay, keeps the key all the same.
+    going = [each for each in plan.going if each in agreed]
     erasing.destroy(going)
     hot = asyncio.run(erasing.hot(plan, going))
-    places = [*hot.going, *(hot.alerts if alerts_may_go(plan, hot) else ())]
+    places = [*hot.going, *(hot.alerts if alerts_may_go(plan, hot, going) else ())]
     deleted = asyncio.run(erasing.delete(places))
     after = erasing.plan(entered(erasing.retaining.store, erasing.record, raw))
     left = asyncio.run(erasing.hot(after, []))
     left.mentions = hot.mentions  # by names that only the deleted documents told
-    emit_rows(_rows(after, left), output, columns=COLUMNS)
+    unkeyed = erasing.sealed_without()
+    emit_rows(_rows(after, left, unkeyed), output, columns=COLUMNS)
     say(f"Destroyed {len(going)} keys and deleted {deleted:,} documents of {namespace}; the ledger says so")
     say("Next: skytrail erase certificate FILE, and clear what the rows call yours")
-    if not alerts_may_go(after, left) or left.going or left.alerts:
+    if not alerts_may_go(after, left) or left.going or left.alerts or unkeyed:
         raise typer.Exit(Exit.INCOMPLETE)
 
 
@@ -213,7 +218,7 @@ def _read(request: Path, namespace: str) -> bytes:
     return raw
 
 
-def _rows(plan: ErasurePlan, hot: Hot) -> Iterator[dict[str, Any]]:
+def _rows(plan: ErasurePlan, hot: Hot, unkeyed: int) -> Iterator[dict[str, Any]]:
     for key in plan.keys:
         because = key.because + (f" until {key.until[:10]}" if key.until else "")
         yield _row(f"key {key.key}", key.fate, key.records, because, key.first, key.last)
@@ -223,8 +228,12 @@ def _rows(plan: ErasurePlan, hot: Hot) -> Iterator[dict[str, Any]]:
     if hot.unkeyed:
         told = "sealed without a key of their own: they go with their month, or by `retention apply`"
         yield _row("documents", "stays", hot.unkeyed, told)
-    go = alerts_may_go(plan, hot)
-    yield _row("alerts", "erase" if go else "stays", len(hot.alerts), "" if go else "something of the person stays")
+    if unkeyed:
+        told = "sealed without keys of people, and whole objects: some may be the person's, and go with their month"
+        yield _row("records of anybody", "stays", unkeyed, told)
+    go = alerts_may_go(plan, hot, plan.going)
+    why = hot.alerts_kept or "something of the person stays"
+    yield _row("alerts", "erase" if go else "stays", len(hot.alerts), "" if go else why)
     yield _row("documents of others that name the person", "stays", hot.mentions, "they are theirs, too")
     for what, because in BEYOND:
         yield _row(what, "yours", None, because)
