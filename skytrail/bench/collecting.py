@@ -44,6 +44,11 @@ class Load:
     per_body: int
     kafka: KafkaSettings | None
 
+    @property
+    def size(self) -> int:
+        """Bytes of all lines."""
+        return sum(map(len, self.lines))
+
     def bodies(self) -> Iterator[bytes]:
         """Bodies of several lines."""
         for start in range(0, len(self.lines), self.per_body):
@@ -166,7 +171,7 @@ async def _measured(name: str, source: Source, load: Load, rounds: int, tell: Te
         name,
         source.sdk,
         count,
-        round(sum(map(len, load.lines)) / 1e6, 1),
+        round(load.size / 1e6, 1),
         round(best["transport"] / count * 1e6, 1),
         round(best["alone"] / count * 1e6, 1),
         round(median(ratios), 2),

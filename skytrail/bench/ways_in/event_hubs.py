@@ -56,7 +56,7 @@ async def opened(load: Load) -> AsyncIterator[Partition]:
             connection.write_text(f"Endpoint=sb://127.0.0.1:{port};{key};UseDevelopmentEmulator=true")
             double = (sys.executable, "-m", "tests.doubles.event_hubs", _HUB, str(port), str(events))
             async with listening(double, port, directory=_CLONE):
-                yield Partition(account, connection, sum(map(len, load.lines)))
+                yield Partition(account, connection, load.size)
 
 
 class Partition:

@@ -53,7 +53,7 @@ class Topic:
         self._name = name
         self._password_file = directory / "password"
         self._password_file.write_text(kafka.password.get_secret_value())
-        self.size = sum(map(len, load.lines))
+        self.size = load.size
 
     async def put(self, load: Load) -> None:
         """Put the records once."""

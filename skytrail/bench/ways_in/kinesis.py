@@ -32,7 +32,7 @@ class Stream:
         self._client = client("kinesis", address)
         self._lines = load.lines
         self._number = 0
-        self.size = sum(map(len, load.lines))
+        self.size = load.size
 
     @property
     def _name(self) -> str:

@@ -38,7 +38,7 @@ def bench_collect(
 
     CPU time of this process, from opening to closing. Servers are processes of their own: moto for AWS, Azurite and the
     tests' double of Event Hubs for Azure, fake-gcs-server for Google, for Kafka the brokers of `skytrail up` or the
-    settings, a sender that posts. What is not at hand is skipped by name, with what installs it.
+    settings, for endpoints and syslog a sender. What is not at hand is skipped by name, with what installs it.
 
     Examples:  skytrail bench collect   |   skytrail bench collect --transport s3_sqs --records 50000 -o json
     """

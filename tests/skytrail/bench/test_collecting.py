@@ -5,22 +5,28 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from ingest.schema.errors import ConfigError, EngineError
 from ingest.transports.contract import Place, Transport
 from ingest.transports.registry import all_transports
 from skytrail.bench import collecting
 from skytrail.bench.collecting import Load, Row, measure, ways
+from skytrail.bench.posted import SECRET
+from skytrail.bench.posting import signed
 from skytrail.bench.samples import SEED, everyday
+from skytrail.bench.ways_in import firehose, kubernetes_webhook, signed_webhook
 from skytrail.bench.ways_in.files import Directory
 from skytrail.bench.ways_in.files import opened as files
 from tests.ingest.transports.google_cloud.servers import built_fake_gcs
 
 RECORDS = 200
+ENDPOINTS = ("firehose", "kubernetes_webhook", "signed_webhook", "syslog")
 
 
 def load() -> Load:
@@ -35,8 +41,7 @@ async def measured(name: str, rounds: int = 1) -> Row:
 
 def test_every_way_is_named_as_its_transport() -> None:
     assert set(ways()) <= set(all_transports())
-    named = {"azure_blob", "event_hubs", "files", "gcs_listing", "kafka", "kinesis", "kubernetes_webhook", "s3_listing"}
-    assert named | {"s3_sqs"} == set(ways())
+    assert set(all_transports()) - set(ways()) == {"pubsub", "gcs_pubsub"}
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def cloud_servers(azurite_program: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
 
-@pytest.mark.parametrize("name", ["files", "kubernetes_webhook", "s3_listing", "s3_sqs", "kinesis"])
+@pytest.mark.parametrize("name", ["files", *ENDPOINTS, "s3_listing", "s3_sqs", "kinesis"])
 async def test_transport_and_sdk_take_the_same_and_both_have_a_cost(name: str) -> None:
     row = await measured(name)
     assert (row.transport, row.records, row.skipped) == (name, RECORDS, "")
@@ -136,3 +141,26 @@ async def test_a_contender_that_took_less_is_an_error_and_no_figure(monkeypatch:
     monkeypatch.setattr(collecting, "ways", lambda: {"counting": Way(lost=1)})
     with pytest.raises(EngineError, match="alone took"):
         await measured("counting")
+
+
+class Request:
+    """What a bare server looks at."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self.headers = headers
+
+
+@pytest.mark.parametrize(
+    ("bare", "headers", "status"),
+    [
+        (kubernetes_webhook._bare, {"Authorization": "Bearer another-token-than-ours"}, 401),
+        (firehose._bare, {"X-Amz-Firehose-Access-Key": "another-key-than-ours"}, 401),
+        (signed_webhook._bare, signed("another-secret-than-ours", b"{}"), 403),
+        (signed_webhook._bare, signed(SECRET, b"{}") | {"X-Timestamp": "1700000000"}, 403),
+    ],
+)
+def test_the_bare_servers_refuse_whoever_the_transports_refuse(
+    bare: Callable[[Any, bytes], tuple[int, web.Response]], headers: dict[str, str], status: int
+) -> None:
+    brought, answer = bare(Request(headers), b"{}")
+    assert (brought, answer.status) == (0, status)
