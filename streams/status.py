@@ -21,6 +21,7 @@ from streams.accounting import Account, merge_latest
 from streams.accounts import read_compacted
 from streams.topics import ACCOUNTING, CONFLICTS, DEAD_LETTERS, DETECTIONS, SIGNALS, raw_topic
 
+_NAMED = 3  # topics that a message lists
 ROLES = ("seal", "detect", "index")
 
 
@@ -167,9 +168,9 @@ async def ends_of(kafka: KafkaSettings, topics: Sequence[str]) -> dict[tuple[str
         await admin.close()
     missing = [row["topic"] for row in rows if row["error_code"]]
     if missing:
-        raise BrokerUnavailable(
-            f"reading offsets: no topic {', '.join(missing)}", mend="create the topics: `skytrail topics`"
-        )
+        more = f" and {len(missing) - _NAMED} others" if len(missing) > _NAMED else ""
+        told = f"reading offsets: no topic {', '.join(sorted(missing)[:_NAMED])}{more}"
+        raise BrokerUnavailable(told, mend="create the topics: `skytrail topics`")
     partitions = [TopicPartition(row["topic"], p["partition"]) for row in rows for p in row["partitions"]]
     consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
     await consumer.start()

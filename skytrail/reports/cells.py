@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from skytrail.reports.report import Section
+from skytrail.reports.report import Report, Section, Verdict
 
+MEANINGS = {
+    Verdict.PASS: "measured, and as it should be",
+    Verdict.FAIL: "measured, and not as it should be",
+    Verdict.NOT_MEASURED: "nobody can say",
+    Verdict.FACTS: "figures that judge nothing",
+}
+"""What the verdicts mean, for who reads a report and nothing else."""
 LONG = 24
 """A word of more letters than this may be parted after a mark within it, such as the dots of a topic's name."""
 _UNBROKEN = 32
 _MARKS = re.compile(r"(?<=[._/:@=,;|+-])(?=[^._/:@=,;|+-])")
 _WORDS = re.compile(r"(\s+)")
+_COMMAND = re.compile(r"`([^`]+)`")
 
 
 def shown(value: Any) -> str:
@@ -29,6 +38,38 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else " " if each == "\n" else f"U+{ord(each):04X}" for each in text)
+
+
+def quoted(text: str) -> str:
+    """A text of ours with what stands between backticks in quotation marks, where there is no other face for it."""
+    return _COMMAND.sub(r"“\1”", text)
+
+
+def moment(time: dt.datetime) -> str:
+    """A time as people write it, in UTC."""
+    return f"{time.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def head(report: Report) -> Iterator[tuple[str, str]]:
+    """What stands at the top of a report besides its title: name and value."""
+    start = moment(report.start) if report.start else "the beginning"
+    yield "Scope", report.scope
+    yield "Period", f"{start} to {moment(report.end)}"
+    yield "Made", f"{moment(report.made_at)} by {report.made_by}, {report.product}"
+
+
+def meanings(report: Report) -> str:
+    """What the verdicts of this report mean."""
+    there = {section.verdict for section in report.sections} | {report.verdict}
+    return "; ".join(f"{verdict.value}: {told}" for verdict, told in MEANINGS.items() if verdict in there)
+
+
+def middle_cut(text: str, letters: int) -> str:
+    """A text with its middle left out if it is longer: labels differ at their ends as often as at their starts."""
+    if len(text) <= letters:
+        return text
+    half = (letters - 1) // 2
+    return f"{text[: letters - 1 - half]}…{text[-half:]}"
 
 
 def numeric(section: Section) -> tuple[bool, ...]:

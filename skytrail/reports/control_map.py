@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from ingest.schema.errors import ConfigError
+from skytrail.reports.cells import quoted
 from skytrail.reports.facts import Fact
 from skytrail.reports.report import Section, Verdict, worst
 from storage.retention.regimes import read_toml
@@ -98,7 +99,7 @@ def section_of(framework: Framework, facts: Mapping[str, Fact]) -> Section:
         text=f"{told}. {framework.note} Text: {framework.source_url}".replace("  ", " "),
         columns=("control", "asks for", "status", "evidence", "beyond measurement"),
         rows=tuple(
-            (control.id, control.asks, status.value, _evidence(control, facts), control.beyond)
+            (control.id, control.asks, status.value, _evidence(control, facts), quoted(control.beyond))
             for control, status in judged
         ),
     )
@@ -131,7 +132,7 @@ def _verdict(control: Control, status: Status, facts: Mapping[str, Fact]) -> Ver
 
 def _evidence(control: Control, facts: Mapping[str, Fact]) -> str:
     words = {True: "holds", False: "does not hold", None: "unknown"}
-    return "; ".join(f"{name} {words[facts[name].holds]}: {facts[name].told}" for name in control.facts)
+    return "; ".join(f"{name} {words[facts[name].holds]}: {quoted(facts[name].told)}" for name in control.facts)
 
 
 def _framework(path: Path, known: Collection[str]) -> Framework:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from skytrail.reports.cells import may_break, numeric, parts, shown, visible, words
+from skytrail.reports.cells import head, may_break, meanings, middle_cut, numeric, parts, shown, visible, words
 from skytrail.reports.report import Report, Section
 
 _BARS = 20
@@ -31,7 +31,7 @@ def spoken(text: str) -> Markup:
     return Markup("").join(_CODE.format(each) if at % 2 else Markup.escape(each) for at, each in enumerate(between))
 
 
-_pages.filters.update(visible=visible, spoken=spoken)
+_pages.filters.update(visible=visible, spoken=spoken, shown=shown, middle_cut=middle_cut)
 
 
 def html(report: Report, digest: str) -> bytes:
@@ -42,11 +42,14 @@ def html(report: Report, digest: str) -> bytes:
         digest: Hex SHA-256 of its JSON, printed on the page.
     """
     bars = {section.name: list(bars_of(section)) for section in report.sections}
+    captions = {section.name: caption(section) for section in report.sections if section.chart}
     tables = {
         section.name: (numeric(section), [list(map(_marked, row)) for row in section.rows])
         for section in report.sections
     }
-    return _pages.get_template("report.html.j2").render(report=report, digest=digest, bars=bars, tables=tables).encode()
+    shared = {"report": report, "digest": digest, "head": list(head(report)), "meanings": meanings(report)}
+    page = _pages.get_template("report.html.j2")
+    return page.render(**shared, bars=bars, captions=captions, tables=tables).encode()
 
 
 def _marked(value: Any) -> Markup:
@@ -59,13 +62,25 @@ def _part(text: str) -> Markup:
 
 
 def bars_of(section: Section) -> Iterator[tuple[str, Any, float]]:
-    """(Label, number, share of the largest) of the rows with the largest numbers, at most 20."""
+    """(Label, number, share of the largest) of the labels with the largest numbers, at most 20."""
     if not section.chart:
         return
     at = section.columns.index(section.chart)
-    rows = sorted((row for row in section.rows if row[at]), key=lambda row: -row[at])[:_BARS]
-    for row in rows:
-        yield " ".join(str(cell) for cell in row[: min(at, 3)]), row[at], row[at] / rows[0][at]
+    beside = [section.columns.index(name) for name in section.labels or section.columns[: min(at, 3)]]
+    counts: dict[str, Any] = {}
+    for row in section.rows:
+        label = " · ".join(shown(row[each]) for each in beside)
+        counts[label] = counts.get(label, 0) + (row[at] or 0)
+    largest = max(counts.values(), default=0)
+    for label, number in sorted(counts.items(), key=lambda each: -each[1])[: _BARS if largest else 0]:
+        yield label, number, number / largest
+
+
+def caption(section: Section) -> str:
+    """What the bars of a section show."""
+    beside = section.labels or section.columns[: min(section.columns.index(section.chart), 3)]
+    more = f", the largest {_BARS}" if len(section.rows) > _BARS else ""
+    return f"{section.chart}, per {', '.join(beside)}{more}"
 
 
 def table(section: Section) -> bytes:

@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from skytrail.reports.cells import numeric, shown
-from skytrail.reports.page import bars_of
+from skytrail.reports.cells import head, meanings, middle_cut, numeric, quoted, shown
+from skytrail.reports.page import bars_of, caption
 from skytrail.reports.report import Report, Section, Verdict
 from skytrail.reports.sheet import FULL, MARGIN, ROOM, Sheet, drawn
 from skytrail.reports.typesetting import Face, Letters, column_widths, lines
@@ -23,6 +23,7 @@ _TEXT, _STRONG = Face("Regular", 9, 12.5), Face("Bold", 9, 12.5)
 _CELL, _COLUMN = Face("Regular", 7, 9.2), Face("Bold", 7, 9.2)
 _COLOURS = {Verdict.PASS: "#17803d", Verdict.FAIL: "#c0262d", Verdict.NOT_MEASURED: "#a15c00", Verdict.FACTS: "#666666"}
 _SHADE, _RULE, _BAR = "#e8ecf1", "#c4c9d0", "#3b76c4"
+_VERDICTS = 100.0  # room for a verdict before the title of its section
 _GAP = 4.0  # between a column and its neighbour, on each side
 _ABOVE, _BELOW = 2.0, 3.0  # within a row of a table
 _LABELS, _NUMBERS, _STEP = 250.0, 80.0, 14.0  # of bars: room for labels and numbers, height of each
@@ -43,29 +44,42 @@ def pdf(report: Report, digest: str) -> bytes:
 def laid_out(report: Report) -> Sheet:
     """What stands on which page."""
     sheet, letters = Sheet(), Letters()
-    start = report.start.isoformat(timespec="seconds") if report.start else "the beginning"
     sheet.line(letters.shown(report.title), _TITLE)
     sheet.line(report.verdict.value, _STRONG, colour=_COLOURS[report.verdict])
+    sheet.y -= 4
     for name, value in (
-        ("Scope", report.scope),
-        ("Period", f"{start} to {report.end.isoformat(timespec='seconds')}"),
-        ("Made", f"{report.made_at.isoformat(timespec='seconds')} by {report.made_by}, {report.product}"),
+        *head(report),
         ("Signature", "report.note; check it with: skytrail report verify DIRECTORY --key VKEY"),
+        ("Verdicts", meanings(report)),
     ):
         top = sheet.y
         sheet.line(name, _STRONG)
         sheet.y = top
         _paragraph(sheet, letters.shown(value), MARGIN + 60)
+    _summary(sheet, report.sections, letters)
     for section in report.sections:
         _section(sheet, section, letters)
     _replaced(sheet, letters)
     return sheet
 
 
+def _summary(sheet: Sheet, sections: Sequence[Section], letters: Letters) -> None:
+    """Which sections there are, and what each comes to."""
+    if len(sections) > 1:
+        sheet.y -= 8
+    for section in sections if len(sections) > 1 else ():
+        sheet.need(_TEXT.leading)
+        sheet.words(section.verdict.value, _STRONG, MARGIN, sheet.y - _STRONG.size, _COLOURS[section.verdict])
+        _paragraph(sheet, letters.shown(section.title), MARGIN + _VERDICTS)
+
+
 def _section(sheet: Sheet, section: Section, letters: Letters) -> None:
     _heading(sheet, letters.shown(section.title), section.verdict)
-    _paragraph(sheet, letters.shown(section.text))
-    _bars(sheet, list(bars_of(section)), letters)
+    _paragraph(sheet, letters.shown(quoted(section.text)))
+    sheet.y -= 3
+    if bars := list(bars_of(section)):
+        _paragraph(sheet, letters.shown(caption(section)), face=_CELL)
+        _bars(sheet, bars, letters)
     if section.columns and not section.rows:
         _paragraph(sheet, "None.")
     elif section.columns:
@@ -82,22 +96,23 @@ def _heading(sheet: Sheet, title: str, verdict: Verdict | None = None) -> None:
     sheet.line(title, _HEAD)
 
 
-def _paragraph(sheet: Sheet, text: str, x: float = MARGIN) -> None:
-    for line in lines(text, _TEXT, ROOM - (x - MARGIN)):
-        sheet.line(line, _TEXT, x=x)
+def _paragraph(sheet: Sheet, text: str, x: float = MARGIN, face: Face = _TEXT) -> None:
+    for line in lines(text, face, ROOM - (x - MARGIN)):
+        sheet.line(line, face, x=x)
 
 
 def _bars(sheet: Sheet, bars: Sequence[tuple[str, Any, float]], letters: Letters) -> None:
     for label, number, share in bars:
         sheet.need(_STEP)
         bottom, length = sheet.y - _STEP, max(share * (ROOM - _LABELS - _NUMBERS), 1)
-        first, *more = lines(letters.shown(label), _CELL, _LABELS - 20)
-        told = f"{first} …" if more else first
+        told = letters.shown(middle_cut(label, 200))
+        while _CELL.width(told) > _LABELS - 10:
+            told = middle_cut(told, len(told) - 1)
         sheet.words(told, _CELL, MARGIN + _LABELS - 6 - _CELL.width(told), bottom + 4)
         sheet.box(MARGIN + _LABELS, bottom + 2, length, _STEP - 4, _BAR)
         sheet.words(shown(number), _CELL, MARGIN + _LABELS + length + 4, bottom + 4)
         sheet.y = bottom
-    sheet.y -= 6 if bars else 0
+    sheet.y -= 6
 
 
 class _Columns:

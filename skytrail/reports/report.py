@@ -32,7 +32,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
         text: What was measured, how, and what it means.
         columns: Of the table; empty for none.
         rows: Values per row, in the order of the columns: text, numbers, true or false, null.
-        chart: Column of numbers that is drawn as bars beside the first column; empty for none.
+        chart: Column of numbers that is drawn as bars; empty for none.
+        labels: Columns whose values stand beside the bars; rows with the same ones are one bar.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()
     chart: str = ""
+    labels: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import uuid
@@ -16,10 +17,10 @@ from ingest.document import Receipt, complete
 from ingest.formats.contract import Format
 from ingest.formats.registry import format_named
 from ingest.schema.action import Action, encode
-from ingest.settings import AuditSettings
+from ingest.settings import AuditSettings, KafkaSettings
 from skytrail.reports.gathering import Asked
 from skytrail.reports.kinds import access, completeness
-from skytrail.reports.report import Verdict
+from skytrail.reports.report import Section, Verdict
 from skytrail.settings import Settings
 from storage.index.bulk import BulkItem
 from storage.index.client import connect
@@ -93,11 +94,35 @@ def _item(format_: Format, record: bytes, namespace: str) -> BulkItem:
     return BulkItem(index_name(format_.dataset, namespace, when), made.id, serialise(made.document))
 
 
+async def days(asked: Asked) -> Section:
+    found = await completeness.daily(asked), await completeness.known_before(asked)
+    return completeness.days_section(*found, completeness.covered_until(asked))
+
+
 async def test_days_without_events_between_the_first_and_the_last_are_a_gap(asked: Asked) -> None:
-    section = completeness.days_section(await completeness.daily(asked))
+    section = await days(asked)
     assert section.verdict is Verdict.FAIL
     expected = ("aws.cloudtrail", "111122223333", "trail", 6, "2026-11-20T03:04:00.000Z", "2026-11-23T03:04:02.000Z")
     assert section.rows == ((*expected, 2, 2),)
+
+
+async def test_a_source_that_fell_silent_has_a_gap_up_to_the_end_and_is_told_though_the_period_has_nothing_of_it(
+    asked: Asked,
+) -> None:
+    later = dataclasses.replace(asked, end=NOW + dt.timedelta(days=6), now=NOW + dt.timedelta(days=9))
+    assert [row[-2:] for row in (await days(later)).rows] == [(2, 8)]  # 21, 22, and 24 to 29
+    silent = await days(dataclasses.replace(later, start=dt.datetime(2026, 11, 25, tzinfo=dt.UTC)))
+    assert silent.verdict is Verdict.FAIL
+    source, last = ("aws.cloudtrail", "111122223333", "trail"), "2026-11-23T03:04:02.000Z"
+    assert silent.rows == ((*source, 0, "", last, 0, 5),)
+    assert (await days(dataclasses.replace(later, start=NOW + dt.timedelta(days=400)))).verdict is Verdict.NOT_MEASURED
+
+
+async def test_without_kafka_the_accounts_are_not_measured_and_the_days_are(asked: Asked) -> None:
+    away = asked.settings.model_copy(update={"kafka": KafkaSettings(bootstrap_servers="127.0.0.1:1")})
+    accounts, found = await completeness.gather(dataclasses.replace(asked, settings=away))
+    assert (accounts.verdict, found.verdict) == (Verdict.NOT_MEASURED, Verdict.FAIL)
+    assert "127.0.0.1:1" in accounts.text
 
 
 async def test_who_did_what_is_counted_and_changes_are_listed(asked: Asked) -> None:

@@ -8,7 +8,7 @@ from typing import get_args
 
 from ingest.formats.registry import all_formats
 from skytrail.reports.facts import Fact, Ground, Measure
-from skytrail.reports.kinds.completeness import daily, days_section
+from skytrail.reports.kinds.completeness import covered_until, daily, days_section, known_before
 from skytrail.reports.report import Verdict
 from storage.index.client import Identity, connect
 from storage.index.duties import excess_rights
@@ -41,8 +41,9 @@ async def accounts_balance(ground: Ground, _: str) -> Fact:
 
 
 async def days_covered(ground: Ground, _: str) -> Fact:
-    """No source has a day without events between its first and its last."""
-    section = days_section(await daily(ground.asked))
+    """No source has a day without events since its first one, or since the start of the period."""
+    asked = ground.asked
+    section = days_section(await daily(asked), await known_before(asked), covered_until(asked))
     days, gaps = sum(row[-2] for row in section.rows), sum(row[-1] for row in section.rows)
     return Fact(_VERDICTS.get(section.verdict), f"{len(section.rows)} sources, {days} days with events, {gaps} without")
 

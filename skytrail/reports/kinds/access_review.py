@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from ingest.schema.errors import SkytrailError
+from skytrail.reports.cells import quoted
 from skytrail.reports.evidence.archive import states
 from skytrail.reports.evidence.people import REVIEWED_WITHIN, access_reviews, start_of
 from skytrail.reports.facts import Ground
@@ -67,7 +68,7 @@ async def _identity(asked: Asked, identity: Identity) -> tuple[Verdict, tuple[st
     try:
         held, excess = await own_rights(client, identity), await excess_rights(client, identity)
     except SkytrailError as exc:  # the report tells it; the other identities are asked all the same
-        return Verdict.NOT_MEASURED, (*_UNTOLD, f"not measured: {exc}")
+        return Verdict.NOT_MEASURED, (*_UNTOLD, quoted(f"not measured: {exc}"))
     finally:
         await client.close()
     excess += [f"act as {user}" for user in held.run_as]

@@ -78,6 +78,7 @@ def _statistics(rules: dict[str, _Rule]) -> Section:
         columns=("rule", "title", "alerts", "actions", "open", *_KNOWN, "precision", "median seconds to acknowledge"),
         rows=tuple((name, *_row(rule)) for name, rule in sorted(rules.items(), key=lambda each: -each[1].alerts)),
         chart="alerts",
+        labels=("title",),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from skytrail.reports.cells import quoted
 from skytrail.reports.control_map import frameworks, overview, section_of
 from skytrail.reports.facts import Ground, all_facts, measured
 from skytrail.reports.gathering import Asked
@@ -28,6 +29,6 @@ async def gather(asked: Asked) -> Sequence[Section]:
         title="Facts that were measured",
         text="Each was measured while this report was made; docs/reports.md says how.",
         columns=("fact", "result", "figures"),
-        rows=tuple((name, words[fact.holds], fact.told) for name, fact in sorted(facts.items())),
+        rows=tuple((name, words[fact.holds], quoted(fact.told)) for name, fact in sorted(facts.items())),
     )
     return [overview(chosen, facts), *(section_of(each, facts) for each in chosen), measured_facts]

@@ -148,3 +148,20 @@ def test_nothing_stands_beyond_the_margins() -> None:
 def test_the_verdict_of_each_section_stands_beside_its_title() -> None:
     found = pages(table(("a",), ("x",), verdict=Verdict.NOT_MEASURED))[0]
     assert "NOT MEASURED" in found
+
+
+def test_commands_stand_in_quotation_marks_and_every_section_in_the_summary() -> None:
+    told = Section(name="checked", title="What was checked", verdict=Verdict.PASS, text="As `skytrail verify` does.")
+    found = " ".join(" ".join(pages(told, table(("a",), ("`x`",)))).split())
+    assert "As “skytrail verify” does." in found
+    assert "`x`" in found  # what logs brought stands as it came
+    assert found.count("What was checked") == 2
+    assert "PASS: measured, and as it should be; FACTS: figures that judge nothing" in found
+
+
+def test_bars_keep_both_ends_of_labels_that_are_too_long() -> None:
+    section = table(("index", "records"), ("first" + "x" * 300 + "last", 1), chart="records")
+    found = " ".join(pages(section)[0].split())
+    assert "firstx" in found
+    assert "xlast" in found
+    assert "records, per index" in found

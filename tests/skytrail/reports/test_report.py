@@ -199,3 +199,11 @@ def test_letters_that_nobody_sees_are_told_on_the_page() -> None:
     assert "U+202Etext" in page
     assert "userU+200B name" in page
     assert not {"\u202e", "\u200b"} & set(page)
+
+
+def test_rows_with_the_same_labels_are_one_bar_and_one_without_a_number_has_none() -> None:
+    columns = ("place", "because", "records")
+    rows = (("hot", "a", 3), ("cold", "a", 4), ("hot", "b", 2), ("gone", "a", 0), ("new", "a", None))
+    section = Section(name="kept", title="", text="", columns=columns, rows=rows, chart="records", labels=("place",))
+    assert list(bars_of(section)) == [("hot", 5, 1.0), ("cold", 4, 0.8), ("gone", 0, 0.0), ("new", 0, 0.0)]
+    assert list(bars_of(Section(name="x", title="", text="", columns=columns, rows=rows[3:], chart="records"))) == []
