@@ -155,7 +155,7 @@ def unpack(body: bytes, format_: Format | None, limit: int, before: str = "") ->
     context: Context = ()
     try:
         if format_ is None and (is_json(inflated) or not inflated.strip()):
-            _split(found, split_objects(inflated, list_keys()))
+            _split(found, split_objects(inflated, list_keys(), lambda value: bool(formats_of(value))))
             found.runs = _runs(found.records, inflated)
         else:
             format_ = format_ or _of_lines(inflated, before)

@@ -120,7 +120,8 @@ class Format(Protocol):
         A blank body gives none. Records before a fault are still delivered.
 
         Raises:
-            MalformedBody: At the first byte that can't be split, naming it.
+            MalformedBody: At the first byte that can't be split, naming it; or behind the last record, if something
+                stood beside the records that is in none of them.
         """
         ...
 

@@ -33,12 +33,16 @@ class Scan:
         end: The byte after it, or where the fault is.
         records: Begin and end of its records: the elements of its lists of records, else itself.
         listed: Whether it holds a list of records.
+        names: Names of an object's members, as they are written.
+        lists: Those of them that are lists of records.
         fault: Why it can't be scanned beyond `end`; empty when it could.
     """
 
     end: int
     records: list[tuple[int, int]] = field(default_factory=list)
     listed: bool = False
+    names: list[bytes] = field(default_factory=list)
+    lists: list[bytes] = field(default_factory=list)
     fault: str = ""
 
 
@@ -160,6 +164,7 @@ class _Container:
         ):
             self.records_at = depth + 1
             self.scan.listed = True
+            self.scan.lists.append(self.key)
         self.stack.append(opening)
 
     def _note_record(self, at: int) -> None:
@@ -176,6 +181,7 @@ class _Container:
             raise _Fault(at, "a key in quotes is expected")
         if len(self.stack) == 1:
             self.key = bytes(key.group()[1:-1])
+            self.scan.names.append(self.key)
         at = skip_blank(self.text, key.end())
         if self._byte(at) != _COLON:
             raise _Fault(at, "a colon is expected")

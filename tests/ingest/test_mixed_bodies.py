@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from ingest.collector import Collector, Identity
+from ingest.formats.recognition import list_keys
 from ingest.formats.registry import all_formats, format_named
 from ingest.schema.envelope import MAX_RECORD_BYTES
 from ingest.transports.contract import Transport
@@ -146,3 +147,31 @@ async def test_golden_bodies_of_every_format_through_one_collector_arrive_as_if_
                 if one not in letters
             ]
             assert documents == wanted, case
+
+
+async def test_an_event_with_a_list_under_the_key_of_a_wrapper_is_one_event_with_all_it_says() -> None:
+    for key in list_keys():
+        event = json.loads(ACTIVITY) | {key: [{"x": 1}, {"y": 2}]}
+        whole = json.dumps(event).encode()
+        publisher = MemoryPublisher()
+        counts = await collector(MemoryTransport(whole), publisher).run()
+        assert [each.records for each in publisher.envelopes] == [(whole,)], key
+        assert counts.dead_lettered == 0
+
+
+async def test_what_nobody_knows_with_such_a_list_is_one_dead_letter_with_all_its_bytes() -> None:
+    whole = b'{"metric":"cpu","value":[1,2,3],"host":"a"}'
+    publisher = MemoryPublisher()
+    await collector(MemoryTransport(whole), publisher).run()
+    assert [letter.body for letter in publisher.letters] == [whole]
+
+
+async def test_records_beside_which_a_wrapper_says_something_unknown_go_on_and_the_body_is_kept() -> None:
+    body = b'{"records":[' + ACTIVITY + b"," + SIGN_IN + b'],"tenantNote":"x"}'
+    publisher = MemoryPublisher()
+    counts = await collector(MemoryTransport(body), publisher).run()
+    assert [each.records for each in publisher.envelopes] == [(ACTIVITY,), (SIGN_IN,)]
+    (letter,) = publisher.letters
+    assert letter.body == body
+    assert "tenantNote" in letter.message
+    assert counts.published == 2

@@ -88,7 +88,7 @@ class AwsCloudWatch(Format):
         Raises:
             MalformedBody: At the first byte that can't be split; the records before it are delivered.
         """
-        return split_objects(body, LIST_KEYS)
+        return split_objects(body, LIST_KEYS, self.claims)
 
     def context(self, body: bytes) -> Context:
         """Owner, log group and stream of a subscription."""

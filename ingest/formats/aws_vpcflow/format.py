@@ -99,7 +99,7 @@ class AwsVpcFlow(Format):
         Raises:
             MalformedBody: A second line of names, or JSON that can't be split; the records before are delivered.
         """
-        return split(body)
+        return split(body, self.claims)
 
     def context(self, body: bytes) -> Context:
         """The names of the fields at the head of a file; owner, log group and stream of a subscription."""
@@ -132,9 +132,9 @@ class AwsVpcFlow(Format):
         try:
             if not is_json(sample):
                 layout = header_in(sample)
-                first = next(split(sample[: sample.rfind(b"\n") + 1] or sample), None)
+                first = next(split(sample[: sample.rfind(b"\n") + 1] or sample, self.claims), None)
                 return layout is not None if first is None else bool(open_record(first, layout).fields)
-            record = next(split_objects(sample, LIST_KEYS), None)
+            record = next(split_objects(sample, LIST_KEYS, self.claims), None)
             return record is not None and self.claims(record)
         except RejectedRecord:
             return False

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ingest.formats.aws_records.log_groups import LIST_KEYS, LogEvent, log_event_of
 from ingest.formats.aws_vpcflow.layouts import Layout, field_named, header_of, layout_of
 from ingest.parsing.json_scan import BLANK
-from ingest.parsing.json_slices import is_json, split_objects
+from ingest.parsing.json_slices import Claims, is_json, split_objects
 from ingest.parsing.json_value import parse_object
 from ingest.parsing.scalars import NOTHING, text_of
 from ingest.schema.envelope import Context
@@ -41,14 +41,18 @@ class Flow(NamedTuple):
     logged: LogEvent | None = None
 
 
-def split(body: bytes) -> Iterator[bytes]:
+def split(body: bytes, claims: Claims) -> Iterator[bytes]:
     """The records of a body: its lines without the line of names and blank ones, or the elements of JSON.
+
+    Args:
+        body: The inflated bytes.
+        claims: Whether a JSON value is a record.
 
     Raises:
         MalformedBody: A second line of names differs from the first, or JSON that can't be split.
     """
     if is_json(body):
-        yield from split_objects(body, LIST_KEYS)
+        yield from split_objects(body, LIST_KEYS, claims)
         return
     first: Layout | None = None
     at = 0

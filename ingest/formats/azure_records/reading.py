@@ -95,7 +95,7 @@ class AzureFormat(Format):
         Raises:
             MalformedBody: At the first byte that can't be split; the records before it are delivered.
         """
-        return split_objects(body, LIST_KEYS)
+        return split_objects(body, LIST_KEYS, self.claims)
 
     def read(self, record: bytes) -> Reading:
         """Take secrets out, parse, and bring the record into the shape of the resource log schema.

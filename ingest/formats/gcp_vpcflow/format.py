@@ -104,7 +104,7 @@ class GcpVpcFlow(Format):
         Raises:
             MalformedBody: At the first byte that can't be split; the records before it are delivered.
         """
-        return split_objects(body, LIST_KEYS)
+        return split_objects(body, LIST_KEYS, self.claims)
 
     def read(self, record: bytes) -> Reading:
         """Take a record out of its wrapper.

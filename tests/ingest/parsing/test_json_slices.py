@@ -211,7 +211,8 @@ def test_the_fast_way_and_the_scanner_agree(value: Any, indent: int | None) -> N
     assert scan.fault == ""
     assert skip_blank(text, scan.end) == len(text)
     if plain is not None and b"\\" not in text:
-        assert plain == [text[start:stop] for start, stop in scan.records]
+        lines = json_slices._Lines(text, KEYS, lambda _value: False)
+        assert plain == list(lines._values(0, len(text)))
 
 
 def test_a_slice_is_a_copy_and_keeps_no_body_alive() -> None:
@@ -275,3 +276,51 @@ def test_an_object_whose_lists_are_empty_and_that_says_something_else_does_not_v
 def test_an_answer_that_found_nothing_has_no_record(value: bytes, spaced: bool) -> None:  # noqa: FBT001
     value = value.replace(b",", b" ,\n ").replace(b"[]", b"[ ]") if spaced else value
     assert [each for each in split_objects(value, KEYS) if each != b"{}"] == []
+
+
+@pytest.mark.parametrize("spaced", [False, True])
+@pytest.mark.parametrize(
+    ("value", "records", "left"),
+    [
+        (b'{"items":[{"a":1},{"a":2}],"odd":3}', [b'{"a":1}', b'{"a":2}'], "'odd'"),
+        (b'{"b":1,"items":[{"c":1}],"Records":[{"a":2}]}', [b'{"c":1}', b'{"a":2}'], "'b'"),
+        (b'{"items":[{"b":1}],"Records":{"x":1}}', [b'{"items":[{"b":1}],"Records":{"x":1}}'], ""),
+        (b'{"a":1,"items":[{"a":2}]}', [b'{"a":1,"items":[{"a":2}]}'], ""),
+        (b'{"items":["x","y"],"b":1}', [b'{"items":["x","y"],"b":1}'], ""),
+        (b'{"kind":"EventList","metadata":{"k":1},"items":[{"a":1}],"nextToken":"t"}', [b'{"a":1}'], ""),
+    ],
+)
+def test_what_stands_beside_a_list_of_records_is_never_left_behind_unseen(
+    value: bytes,
+    records: list[bytes],
+    left: str,
+    spaced: bool,  # noqa: FBT001
+) -> None:
+    if spaced:
+        value = value.replace(b'"items":', b'"items": ')
+        records = [each.replace(b'"items":', b'"items": ') for each in records]
+
+    def claims(candidate: bytes) -> bool:
+        return "a" in json.loads(candidate)
+
+    found: list[bytes] = []
+    told = ""
+    try:
+        for record in split_objects(value + b'\n{"a":9}', KEYS, claims):
+            found.append(record)  # noqa: PERF402 - what comes before a fault is kept
+    except MalformedBody as fault:
+        told = str(fault)
+    assert found == [*records, b'{"a":9}']
+    assert (left in told) if left else not told
+
+
+@given(st.dictionaries(st.text(max_size=4) | st.sampled_from(KEYS), JSON, max_size=4), st.booleans())
+def test_each_member_of_an_object_is_in_a_record_or_told(
+    value: dict[str, Any],
+    indented: bool,  # noqa: FBT001
+) -> None:
+    text = json.dumps(value, indent=1 if indented else None, separators=(",", ":")).encode()
+    records, fault = split(text)
+    lists = [key for key in value if key in KEYS and isinstance(value[key], list)]
+    if records != [text] and any(value[key] for key in lists):
+        assert fault is not None or set(lists) == set(value)
