@@ -20,7 +20,7 @@ from skytrail.retaining import Retaining, open_retaining
 from skytrail.settings import Settings
 from storage.archive.chain import Chain
 from storage.archive.manifest import Manifest
-from storage.archive.people import records_of_people
+from storage.archive.people import records_of_people, segments_of
 from storage.datakeys.keys import DataKeys
 from storage.index.client import connect
 from storage.index.erasing import Place, delete, documents_of, mentions
@@ -29,10 +29,13 @@ from storage.index.visibility import make_visible
 from storage.ledger.key_history import Shred
 from storage.retention.erasing import ErasurePlan, plan_erasure
 from storage.retention.holding import spans
+from storage.retention.late import behind, end_of_month
 from storage.retention.record import Record
 from storage.retention.verdict import Subject, bounds_of
 from streams.naming import dataset_of
 from streams.pseudonyms import NO_PSEUDONYMS
+
+NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 @dataclass(slots=True)
@@ -92,6 +95,7 @@ class Erasing:
         """What becomes of each key, those of an entry that was made before included."""
         found = [each for subject in self.subjects for each in self.keys.of_subject(self.namespace, subject)]
         wanted = sorted({*found, *(entry.keys if entry else ())})
+        segments = segments_of(self.retaining.store, self.namespace)
         belongings = records_of_people(self.retaining.store, self.namespace, wanted, self.keys)
         return plan_erasure(
             self.namespace,
@@ -99,10 +103,26 @@ class Erasing:
             belongings,
             self.record.now(),
             self.now,
-            in_use=self.keys.in_use,
+            in_use=self._running,
+            segments=segments,
             present=lambda key: self.keys.has_subject_key(self.namespace, key),
             dataset_of=dataset_of,
         )
+
+    def _running(self, key: str) -> str:
+        """Why something may still be sealed under a key; empty: nothing may."""
+        if self.keys.in_use(key):
+            return "its month is not over for a day, so records are still sealed under it"
+        for manifest in self.keys.noted(self.namespace, key):
+            if self.retaining.store.get(manifest) is None:
+                return f"a sealer is about to publish {manifest} under it: once that is there, run it again"
+        return ""
+
+    def behind(self, plan: ErasurePlan) -> list[str]:
+        """Chains that may still have records of a month that goes or is gone to seal, in words."""
+        months = [end_of_month(each.key) for each in plan.keys if each.fate in ("erase", "gone")]
+        late = behind(self.retaining.store, self.namespace, self.record.log.state().tips, max(months, default=NEVER))
+        return [f"{topic}, partition {partition}, up to {reached[:16]}" for topic, partition, reached in late]
 
     def refuse_others(self, keys: Sequence[str], where: str) -> None:
         """Raise `Refused` unless each subject has one of these keys: nobody agreed to anything about others."""
@@ -145,6 +165,11 @@ class Erasing:
             if kind == "floor" and limit.at > self.now
         ]
         return f"{floors[0]} keeps alerts" if floors else ""
+
+    def close(self, keys: Sequence[str]) -> None:
+        """From now on no sealer begins to use these keys; what one began before is told by the next plan."""
+        for each in keys:
+            self.keys.close(self.namespace, each)
 
     def destroy(self, keys: Sequence[str]) -> None:
         """Destroy the keys, for ever."""
@@ -230,12 +255,12 @@ def open_erasing(settings: Settings, namespace: str, subjects: Sequence[str]) ->
             where="pseudonyms.key_file",
             mend="run it where the key file is: without it no document of the person is found",
         )
-    known = tuple(dict.fromkeys(_as_recorded(pseudonyms, namespace, each) for each in subjects))
+    known = tuple(dict.fromkeys(as_recorded(pseudonyms, namespace, each) for each in subjects))
     return Erasing(settings, retaining, keys, namespace, known, now, pseudonyms)
 
 
-def _as_recorded(pseudonyms: Pseudonyms, namespace: str, subject: str) -> str:
-    """A subject as records have it.
+def as_recorded(pseudonyms: Pseudonyms, namespace: str, subject: str) -> str:
+    """A subject as records have it, whichever way it is told.
 
     Raises:
         ConfigError: It is a token of a key that is not here.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
@@ -54,16 +54,41 @@ def records_of_people(
         ConfigError: A key can't be opened.
     """
     months = {month_key_of(each) for each in wanted}
+    for chain in _chains(store, namespace):
+        for seq in range(chain.last.seq + 1 if chain.last else 0):
+            manifest = chain.manifest(seq)
+            # What has a tombstone is gone with its body, and nobody has to erase it.
+            concerned = manifest.grouped and _month(manifest) in months
+            if concerned and store.get(manifest.body.key) is not None:
+                yield from _of_segment(chain, manifest, wanted, keys)
+
+
+def segments_of(store: ArchiveStore, namespace: str) -> dict[tuple[str, int], int]:
+    """How many segments each chain of a namespace has, by topic and partition. Raises as `records_of_people`."""
+    return {(chain.topic, chain.partition): chain.last.seq + 1 for chain in _chains(store, namespace) if chain.last}
+
+
+def sealed_since(
+    store: ArchiveStore, namespace: str, seen: Mapping[tuple[str, int], int], months: Collection[str]
+) -> Manifest | None:
+    """A segment with keys of people of some months that was sealed after `segments_of` had said this; None: none was.
+
+    Raises as `records_of_people`.
+    """
+    for chain in _chains(store, namespace):
+        for seq in range(seen.get((chain.topic, chain.partition), 0), chain.last.seq + 1 if chain.last else 0):
+            manifest = chain.manifest(seq)
+            if manifest.grouped and _month(manifest) in months:
+                return manifest
+    return None
+
+
+def _chains(store: ArchiveStore, namespace: str) -> Iterator[Chain]:
     for topic in store.folders(f"{namespace}/seg/"):
         for partition in sorted(map(int, store.folders(f"{namespace}/seg/{topic}/"))):
             chain = Chain(store, namespace, topic, partition)
             chain.restore()
-            for seq in range(chain.last.seq + 1 if chain.last else 0):
-                manifest = chain.manifest(seq)
-                # What has a tombstone is gone with its body, and nobody has to erase it.
-                concerned = manifest.grouped and _month(manifest) in months
-                if concerned and store.get(manifest.body.key) is not None:
-                    yield from _of_segment(chain, manifest, wanted, keys)
+            yield chain
 
 
 def _of_segment(chain: Chain, manifest: Manifest, wanted: Collection[str], keys: DataKeys) -> Iterator[Belonging]:

@@ -9,13 +9,15 @@ rebalance, finds its number taken, reads the chains anew (the same function as a
 | before a manifest | nothing is sealed; Kafka delivers again; the parts are orphans and harmless |
 | between the manifests of a batch | the sealed namespaces know their offsets, the others are sealed now |
 | before the offset is committed | Kafka delivers again; what comes is compared with what is sealed and skipped |
+
+A record may come long after its month, when the key that it was encrypted under is being destroyed. So before anything
+is written the sealer says what it will publish and looks whether the keys may still be used; see `datakeys.closing`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -26,6 +28,7 @@ from storage.archive.chain import Chain
 from storage.archive.contents import Content, RecordsOf, of_envelope
 from storage.archive.encryption import Cipher
 from storage.archive.manifest import Batch, Partition, digest, stream_prefix
+from storage.archive.progress import bounded, progress
 from storage.archive.segment import Promise, SegmentBuilder, SegmentFiles
 from storage.archive.store import ArchiveStore
 from storage.archive.subjects import principal_of
@@ -34,7 +37,6 @@ from storage.datakeys.keys import DataKeys
 from storage.settings import ArchiveSettings
 
 MAX_MESSAGES = 1500  # of a batch: keeps the positions, and so the manifest, small
-MAX_GAPS = 256  # beyond, the two oldest are merged into one
 _ATTEMPTS = 3
 
 
@@ -166,7 +168,7 @@ class PartitionSealer:
                 if chain.last is not None:
                     chains[namespace] = chain
             self._chains = chains
-            self._through, self._partition = _progress(chains)
+            self._through, self._partition = progress(chains)
             self._restored = True
 
     def add(self, offset: int, value: bytes | None) -> None:
@@ -216,6 +218,9 @@ class PartitionSealer:
                 self.restore()
             if self._plan is None:
                 self._plan = self._make_plan()
+            if not self._announced(self._plan):
+                self._restored = False  # a key was destroyed meanwhile: built anew, it is sealed under another
+                continue
             try:
                 self._write(self._plan)
             except AlreadyExists:
@@ -223,7 +228,7 @@ class PartitionSealer:
                 continue
             return self._finish(self._plan)
         raise IntegrityError(
-            "sealing: other bytes lie under the keys of this segment, again and again",
+            "sealing: other bytes lie under the keys of this segment, or its data keys vanish, again and again",
             where=self._where(min(self._buffer)),
             mend="make sure that only one group of seal workers writes to archive.directory; do not delete anything",
         )
@@ -233,7 +238,7 @@ class PartitionSealer:
         offsets = sorted(self._buffer)
         partition = self._partition or Partition(start=offsets[0], gaps=[])
         gaps = self._missing(offsets)
-        partition = Partition(start=partition.start, gaps=_bounded([*partition.gaps, *gaps]))
+        partition = Partition(start=partition.start, gaps=bounded([*partition.gaps, *gaps]))
         builders: dict[str, SegmentBuilder] = {}
         messages: list[SealedMessage] = []
         first_new = offsets[-1] + 1
@@ -294,10 +299,18 @@ class PartitionSealer:
 
     def _people(self, namespace: str, month: DataKey | None) -> Callable[[str], Cipher] | None:
         """The ciphers of people, where they have keys of their own."""
-        keys = self._keys.subjects if self._keys is not None and self._keys.by_subject else None
+        keys = self._keys if self._keys is not None and self._keys.by_subject else None
         if month is None or keys is None:
             return None
-        return lambda subject: Cipher(keys.for_sealing(namespace, month, subject))
+        return lambda subject: Cipher(keys.of_person(namespace, month, subject))
+
+    def _announced(self, plan: _Plan) -> bool:
+        """Say what is about to be published; False where a data key must not be used any more."""
+        keys = self._keys
+        if keys is None:
+            return True
+        each = [keys.announce(files.manifest.namespace, files.sealed_under, files.key) for files in plan.files]
+        return all(each)
 
     def _write(self, plan: _Plan) -> None:
         """Write a plan; every step can be done again."""
@@ -308,6 +321,8 @@ class PartitionSealer:
             self._store.put(files.key, files.body, files.until)
         for files in plan.files:
             self._chains[files.manifest.namespace].advance(files)
+            if self._keys is not None:
+                self._keys.published(files.manifest.namespace, files.sealed_under, files.key)
 
     def _finish(self, plan: _Plan) -> SealReport:
         """Forget what is sealed; what came while the plan waited for the store stays buffered."""
@@ -347,29 +362,6 @@ class PartitionSealer:
 
     def _where(self, offset: int) -> str:
         return f"{stream_prefix('*', self._topic, self._number)} offset {offset}"
-
-
-def _progress(chains: dict[str, Chain]) -> tuple[int | None, Partition | None]:
-    """Up to where the partition is sealed, and what is known of it, from the ends of its chains.
-
-    A batch cut in the middle counts only up to where it began; see `Batch`.
-    """
-    tips = [chain.last for chain in chains.values() if chain.last is not None]
-    if not tips:
-        return None, None
-    written = Counter((tip.batch, tip.sealed_at) for tip in tips)
-    through = max(
-        tip.batch.last_offset if written[tip.batch, tip.sealed_at] >= tip.batch.parts else tip.batch.first_offset - 1
-        for tip in tips
-    )
-    newest = max(tips, key=lambda tip: (tip.covers.last_offset, tip.sealed_at))
-    return through, newest.partition
-
-
-def _bounded(gaps: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    while len(gaps) > MAX_GAPS:
-        gaps[:2] = [(gaps[0][0], gaps[1][1])]
-    return gaps
 
 
 def _sealed(offset: int, content: Content, *, known: bool) -> SealedMessage:

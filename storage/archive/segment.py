@@ -75,12 +75,17 @@ class Tip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SegmentFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment ready to be written: first `objects`, then the manifest under `key`."""
+    """A segment ready to be written: first `objects`, then the manifest under `key`.
+
+    Attributes:
+        sealed_under: Ids of the data keys that open it: the month's and those of people.
+    """
 
     manifest: Manifest
     key: str
     body: bytes
     objects: tuple[tuple[str, bytes], ...]
+    sealed_under: tuple[str, ...] = ()
 
     @property
     def until(self) -> dt.datetime | None:
@@ -188,6 +193,7 @@ class SegmentBuilder:
             key=manifest_key(prefix, tip.seq),
             body=canonical(manifest),
             objects=tuple((part.key, stored) for stored, part in (body, leaves, headers)),
+            sealed_under=tuple(sorted({each.key_id for each in (cipher, *(ciphers or ())) if each is not None})),
         )
 
     def _parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
@@ -115,6 +115,49 @@ class DataKeys:
         month = self.opened(namespace, month_key) if month_key else None
         return self.subjects is not None and month is not None and key_id.startswith(self.subjects.stem(month, subject))
 
+    def of_person(self, namespace: str, month: DataKey, subject: str) -> DataKey:
+        """The key to seal under what a subject did; see `SubjectKeys.for_sealing`.
+
+        Raises:
+            ConfigError: People have no keys of their own here.
+        """
+        if self.subjects is None:
+            raise ConfigError("sealing under keys of people: there is no table of them")
+        return self.subjects.for_sealing(namespace, month, subject, late=self._is_late(month.id))
+
+    def announce(self, namespace: str, key_ids: Collection[str], manifest: str) -> bool:
+        """Note that a manifest is about to be published under keys; False: one of them must not be used any more.
+
+        Only keys of a month that is over can be destroyed, so of others nothing is noted; see `closing`.
+
+        Args:
+            namespace: Whose they are.
+            key_ids: Of a month, and of people.
+            manifest: Its key in the archive.
+        """
+        late = [each for each in key_ids if self._is_late(each)]
+        people = [each for each in late if month_key_of(each) is not None]
+        if self.subjects is not None:
+            for each in people:
+                self.subjects.closing.note(namespace, each, manifest)
+        return all(self._may_seal(namespace, each) for each in late)
+
+    def published(self, namespace: str, key_ids: Collection[str], manifest: str) -> None:
+        """Take back what `announce` noted: the manifest is there."""
+        for each in key_ids:
+            if self.subjects is not None and month_key_of(each) is not None and self._is_late(each):
+                self.subjects.closing.withdraw(namespace, each, manifest)
+
+    def close(self, namespace: str, key_id: str) -> None:
+        """From now on no sealer begins to use a person's key. Raises as `destroy`."""
+        self.refuse_in_use(namespace, key_id)
+        if self.subjects is not None:
+            self.subjects.closing.close(namespace, key_id)
+
+    def noted(self, namespace: str, key_id: str) -> list[str]:
+        """Keys of the manifests that a sealer is about to publish under a person's key, or has published."""
+        return [] if self.subjects is None else list(self.subjects.closing.noted(namespace, key_id))
+
     def has_subject_key(self, namespace: str, key_id: str) -> bool:
         """Whether a subject's key is there."""
         return self.subjects is not None and self.subjects.has(namespace, key_id)
@@ -170,6 +213,15 @@ class DataKeys:
     def in_use(self, key_id: str) -> bool:
         """Whether records may still be sealed under a key: its month is not over for a day."""
         return key_id[:7] >= f"{self._clock() - dt.timedelta(days=1):%Y-%m}"
+
+    def _is_late(self, key_id: str) -> bool:
+        """Whether a key is of a month that is over: a day earlier than anybody destroys it, whose clock may differ."""
+        return key_id[:7] < f"{self._clock():%Y-%m}"
+
+    def _may_seal(self, namespace: str, key_id: str) -> bool:
+        if self.subjects is None or month_key_of(key_id) is None:
+            return self.table.get(namespace, key_id) is not None
+        return self.subjects.has(namespace, key_id) and not self.subjects.closing.is_closed(namespace, key_id)
 
     def refuse_in_use(self, namespace: str, key_id: str) -> None:
         """Raise `Refused` while records may still be sealed under a key."""

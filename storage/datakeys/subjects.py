@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ingest.schema.errors import IntegrityError
 from storage.archive.manifest import canonical
 from storage.archive.store import ArchiveStore
+from storage.datakeys.closing import Closing
 from storage.datakeys.key import KEY_BYTES, DataKey
 
 _ID = re.compile(r"(.+)-([0-9a-f]{24})-[0-9a-f]{8}")
@@ -54,27 +55,44 @@ def month_key_of(key_id: str) -> str | None:
     return match[1] if match else None
 
 
+def person_of(key_id: str) -> str:
+    """What the ids of all keys of one person in one month begin with; the id itself where it is no subject's key."""
+    return key_id.rpartition("-")[0] if month_key_of(key_id) else key_id
+
+
 class SubjectKeys:
-    """The table of the subjects' keys. Every method raises `StoreUnavailable` when its store does not answer."""
+    """The table of the subjects' keys. Every method raises `StoreUnavailable` when its store does not answer.
+
+    Attributes:
+        closing: Which of them are closed, and what is being sealed under them.
+    """
 
     def __init__(self, store: ArchiveStore) -> None:
+        self.closing = Closing(store)
         self._store = store
         self._known: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
-    def for_sealing(self, namespace: str, month: DataKey, subject: str) -> DataKey:
+    def for_sealing(self, namespace: str, month: DataKey, subject: str, *, late: bool = False) -> DataKey:
         """The key for what a subject did in the month of a data key; made when it is first seen.
 
         Two workers that meet somebody together may make one each: both are good, and erasure destroys both.
+
+        Args:
+            late: The month is over, so a key of it may be closed; then another is taken.
         """
         who = (namespace, month.id, _tag(month, subject))
         known = self._known.get(who)
-        if known is not None and (key := self.opened(namespace, month, known)) is not None:
+        if known is not None and (key := self._usable(namespace, month, known, late=late)) is not None:
             self._known.move_to_end(who)
             return key
         for key_id in self.of(namespace, month, subject):
-            if (key := self.opened(namespace, month, key_id)) is not None:
+            if (key := self._usable(namespace, month, key_id, late=late)) is not None:
                 return self._remembered(who, key)
         return self._remembered(who, self._made(namespace, month, who[2]))
+
+    def _usable(self, namespace: str, month: DataKey, key_id: str, *, late: bool) -> DataKey | None:
+        closed = late and self.closing.is_closed(namespace, key_id)
+        return None if closed else self.opened(namespace, month, key_id)
 
     def of(self, namespace: str, month: DataKey, subject: str) -> list[str]:
         """The ids of a subject's keys under a month's key."""
@@ -119,6 +137,7 @@ class SubjectKeys:
     def remove(self, namespace: str, key_id: str) -> None:
         """Destroy a key; none is fine."""
         self._store.delete(_place(namespace, month_key_of(key_id) or "none", key_id))
+        self.closing.forget(namespace, key_id)
 
     def _made(self, namespace: str, month: DataKey, tag: str) -> DataKey:
         key = DataKey(f"{month.id}-{tag}-{secrets.token_hex(4)}", secrets.token_bytes(KEY_BYTES))

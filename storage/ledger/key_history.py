@@ -75,6 +75,18 @@ def shreds(store: ArchiveStore, prefix: str) -> list[Shred]:
     return [each for each in (msgspec.json.decode(entry, type=Shred) for entry in marked) if each.type == "shred"]
 
 
+def shreds_anywhere(store: ArchiveStore, namespace: str) -> list[Shred]:
+    """The same of all logs of a namespace, those of earlier epochs as well. Raises as above."""
+    folder = f"{namespace}/log/"
+    epochs = sorted(int(name) for name in store.folders(folder) if name.isdecimal())
+    return [each for epoch in epochs for each in shreds(store, f"{folder}{epoch}/")]
+
+
+def shredded_anywhere(store: ArchiveStore, namespace: str) -> set[str]:
+    """Ids of the data keys that any log of a namespace says to be destroyed. Raises as above."""
+    return {key for each in shreds_anywhere(store, namespace) for key in each.keys}
+
+
 def _marked(store: ArchiveStore, prefix: str, published: bytes, mark: bytes) -> Iterator[bytes]:
     """The entries that have a mark; it may stand in a text of theirs, too."""
     size = head_of(published).size

@@ -7,7 +7,7 @@ promised itself gives way to it. A key opens all that its person did in a month,
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -25,7 +25,7 @@ from storage.retention.record import State
 from storage.retention.verdict import Subject, bounds_of
 
 Fate = Literal["erase", "later", "held", "kept", "gone"]
-"""It goes; its month still runs; a hold, a legal minimum keeps it; it is gone already."""
+"""It goes; something may still be sealed under it; a hold, a legal minimum keeps it; it is gone already."""
 
 
 class KeyFate(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +56,7 @@ class ErasurePlan:
     Attributes:
         places: Where the records of each key are.
         holds: Ids of the holds that it was compared with, and how many policies.
+        segments: How many of each chain had been sealed before anything was read.
     """
 
     namespace: str
@@ -63,6 +64,7 @@ class ErasurePlan:
     places: dict[str, set[Position]]
     holds: frozenset[str]
     policies: int
+    segments: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     @property
     def going(self) -> list[str]:
@@ -98,7 +100,8 @@ def plan_erasure(
     state: State,
     now: dt.datetime,
     *,
-    in_use: Callable[[str], bool],
+    in_use: Callable[[str], str],
+    segments: Mapping[tuple[str, int], int],
     present: Callable[[str], bool],
     dataset_of: Callable[[str], str],
 ) -> ErasurePlan:
@@ -110,11 +113,13 @@ def plan_erasure(
         belongings: What is sealed under them.
         state: What is in force.
         now: The present.
-        in_use: Whether something may still be sealed under a key.
+        in_use: Why something may still be sealed under a key, in words; empty: nothing may. It is asked before anything
+            is read, so what was sealed until then is among the records.
+        segments: How many each chain had, counted before as well.
         present: Whether a key is still in its table.
         dataset_of: The data set of what a topic carries.
     """
-    seen = {key: _Seen() for key in keys}
+    seen, running = {key: _Seen() for key in keys}, {key: in_use(key) for key in keys}
     holds, floors = state.open_holds(), _Floors(namespace, state, now)
     for each in belongings:
         _take(seen[each.key], each, holds, floors, dataset_of(each.position.topic))
@@ -122,10 +127,11 @@ def plan_erasure(
         each_seen.gone = each_seen.gone or not present(key)
     return ErasurePlan(
         namespace,
-        [_fate(key, seen[key], running=in_use(key)) for key in sorted(seen)],
+        [_fate(key, seen[key], running[key]) for key in sorted(seen)],
         {key: each.places for key, each in seen.items()},
         frozenset(hold.id for hold in holds),
         len(state.policies),
+        segments,
     )
 
 
@@ -200,7 +206,7 @@ def _document(one: Belonging, body: bytes) -> tuple[str, dict[str, object] | Non
         return form.dataset, None, received, received
 
 
-def _fate(key: str, seen: _Seen, *, running: bool) -> KeyFate:
+def _fate(key: str, seen: _Seen, running: str) -> KeyFate:
     fate: Fate = "erase"
     because = until = ""
     if seen.gone:
@@ -210,7 +216,7 @@ def _fate(key: str, seen: _Seen, *, running: bool) -> KeyFate:
     elif seen.floor is not None:
         fate, because, until = "kept", f"{seen.floor[1]} keeps one of its records", instant(seen.floor[0])
     elif running:
-        fate, because = "later", "its month is not over for a day, so records are still sealed under it"
+        fate, because = "later", running
     return KeyFate(
         key=key,
         fate=fate,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 
 from ingest.schema.errors import Refused
+from storage.archive.people import sealed_since
 from storage.archive.store import ArchiveStore
+from storage.datakeys.subjects import month_key_of
 from storage.ledger.entries import shred
 from storage.ledger.key_history import Shred, shreds
 from storage.retention.approval import Request, check
@@ -44,7 +46,7 @@ def enter_erasure(
         where: Of the request, for errors.
 
     Raises:
-        Refused: Too few agreed, or a hold or a policy came in since the plan was made.
+        Refused: Too few agreed, or a hold, a policy or a record of such a month came in since the plan was made.
         ConfigError: The request is about something else.
         StoreUnavailable: It may have been entered or not: call it again.
     """
@@ -54,6 +56,12 @@ def enter_erasure(
             return []
         if not plan.unchanged(state):
             raise Refused("erasing: a hold or a policy came in meanwhile", where=where, mend="run it again")
+        late = sealed_since(store, plan.namespace, plan.segments, {month_key_of(each) or "" for each in plan.going})
+        if late is not None:
+            told = (
+                f"erasing: records of a month that goes were sealed meanwhile: {late.stream.topic}, segment {late.seq}"
+            )
+            raise Refused(told, where=where, mend="run it again")
         if state.policy is None:
             raise Refused(
                 "erasing: no policy says who may ask for it and agree",

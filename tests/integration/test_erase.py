@@ -74,6 +74,7 @@ class Scene:
         told = {
             "state_dir": str(root),
             "archive": {"encryption": {"provider": "file", "subjects": True}},
+            "ledger": {"heartbeat_interval_s": 10**9},  # months pass here between two entries, and that is no gap
             "elasticsearch": {"url": engines.elasticsearch_url, **logins},
         }
         self.file = root / "skytrail.toml"
@@ -102,17 +103,22 @@ class Scene:
         assert found is not None
         return found
 
-    def seal(self) -> None:
+    def seal(self, messages: range = range(6), *, idle: bool = True) -> None:
+        """Seal messages and enter them; `idle`: a heartbeat says that there is nothing more to seal."""
         store = open_store(self.root / "archive", allow_delete=True)
         one = sealer(store, Clock(START), keys=self.keys())
-        for offset, value in of_people(6, self.namespace).items():
-            one.add(offset, value)
+        for offset, value in of_people(messages.stop, self.namespace).items():
+            if offset in messages:
+                one.add(offset, value)
         one.seal()
         ledger, ring = self.settings.ledger, KeyRing(self.settings.keys_file)
         ready_keys(store, ring, dt.datetime.now(dt.UTC), 30)
         settings = told_settings(ledger, self.settings.archive)
         notary = Notary(store, ring, ledger, settings, lambda: dt.datetime.now(dt.UTC), lambda _: None)
         notary.record(one.chains())
+        if idle:
+            often = ledger.model_copy(update={"heartbeat_interval_s": 60})
+            Notary(store, ring, often, settings, lambda: dt.datetime.now(dt.UTC)).tell_idle(one.chains())
 
     async def index(self) -> None:
         bootstrap = connect(self.settings.elasticsearch, "bootstrap")
@@ -371,3 +377,23 @@ def test_a_request_that_was_carried_out_is_good_for_nobody_else(scene: Scene) ->
         with pytest.raises(Refused, match="none of these keys is of aws:bob"):
             scene.run("erase", "apply", request, *subjects, "-n", scene.namespace)
     assert asyncio.run(scene.documents())[BOB] == 6
+
+
+def test_records_of_that_month_that_are_sealed_after_the_erasure_are_told_and_erased_by_a_new_request(
+    scene: Scene,
+) -> None:
+    assert scene.run("erase", "apply", scene.request("bob"), ANN, "-n", scene.namespace).exit_code == 0
+    assert scene.rows("erase", "find", ANN) == []
+    scene.seal(range(6, 8), idle=False)
+    (found,) = scene.rows("erase", "find", ANN)
+    assert (found["documents"], found["keys"], found["after_erasure"]) == (0, 1, 1)
+    planned = states(scene.rows("erase", "plan", ANN))
+    assert planned["key"] == ("erase", 4)
+    result = scene.run("erase", "apply", scene.request("carol"), ANN, "-n", scene.namespace, "-o", "json")
+    assert result.exit_code == 5  # the seal role is not known to have got past March
+    told = [row for row in json.loads(result.stdout) if row["what"].startswith("records beyond")]
+    assert [(row["what"], row["state"]) for row in told] == [
+        ("records beyond skytrail.raw.aws.cloudtrail.v1, partition 0, up to 2026-03-01T12:00", "later")
+    ]
+    assert scene.keys().of_subject(scene.namespace, ANN) == []
+    assert scene.verified() == (0, {"ERASED"})

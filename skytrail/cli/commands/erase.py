@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from ingest.pseudonyms.key_file import open_where_possible
 from ingest.schema.errors import ConfigError, IntegrityError, Refused
 from skytrail.cli.approving import KeyFileOption, signing
 from skytrail.cli.context import context_of
@@ -19,10 +18,9 @@ from skytrail.cli.exits import Exit
 from skytrail.cli.output import OutputOption, emit_rows, say
 from skytrail.cli.places import opened
 from skytrail.erasing import Erasing, Hot, alerts_may_go, open_erasing
+from skytrail.erasing_found import find
 from skytrail.recording import recorded
 from storage.archive.manifest import instant
-from storage.index.client import connect
-from storage.index.erasing import Known, known_as
 from storage.retention.approval import Request, ask, read
 from storage.retention.erasing import ErasurePlan, subject_of_request
 from storage.retention.erasure_entry import enter_erasure, entered, needed_of
@@ -30,7 +28,7 @@ from storage.verify.proof.certificate import make_erasure_certificate
 from storage.verify.proof.making import Unprovable
 
 COLUMNS = ("what", "state", "records", "first", "last", "because")
-FOUND = ("subject", "display", "documents", "first", "last")
+FOUND = ("subject", "display", "documents", "first", "last", "keys", "after_erasure")
 NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Whose logs.")]
 SubjectArgument = Annotated[
     list[str], typer.Argument(metavar="SUBJECT…", help="Keys of who acted, as `skytrail erase find` lists them.")
@@ -62,19 +60,15 @@ def erase_find(
 ) -> None:
     """List under which keys somebody acted, by the documents that Elasticsearch has.
 
+    `keys`: how many data keys there are of theirs. `after_erasure`: how many of these were made after an erasure, for
+    records of an old month that were sealed late.
+
     Examples:  skytrail erase find alice@example.com -n acme
     """
-    settings = context_of(context).connected(kafka=False)
-    pseudonyms = open_where_possible(settings.pseudonyms, settings.state_dir, settings.archive_dir)
-
-    async def found() -> list[Known]:
-        client = connect(settings.elasticsearch, "reader")
-        try:
-            return await known_as(client, namespace, pseudonyms.asked(namespace, name))
-        finally:
-            await client.close()
-
-    emit_rows(map(msgspec.to_builtins, asyncio.run(found())), output, columns=FOUND)
+    found = asyncio.run(find(context_of(context).connected(kafka=False), namespace, name))
+    emit_rows(map(msgspec.to_builtins, found), output, columns=FOUND)
+    if late := sum(each.after_erasure or 0 for each in found):
+        say(f"{late} keys were made after an erasure, for records that were sealed late: they need a new request")
     say("Next: skytrail erase plan SUBJECT… -n NAMESPACE; what is in the archive alone is found by the same keys")
 
 
@@ -91,7 +85,7 @@ def erase_plan(
     erasing = _opened(context, namespace, subject)
     plan = erasing.plan()
     hot = asyncio.run(erasing.hot(plan, plan.going))
-    emit_rows(_rows(plan, hot, erasing.sealed_without()), output, columns=COLUMNS)
+    emit_rows(_rows(plan, hot, erasing.sealed_without(), erasing.behind(plan)), output, columns=COLUMNS)
     if plan.going:
         say(f"{len(plan.going)} of {len(plan.keys)} keys can go now. Next: skytrail erase request, same subjects")
     else:
@@ -159,8 +153,10 @@ def erase_apply(
     erasing.refuse_others(agreed, where)
     if before is None:
         enter_erasure(erasing.retaining.store, erasing.record, plan, raw, erasing.now, basis=basis, where=where)
-        plan = erasing.plan(entered(erasing.retaining.store, erasing.record, raw))
-    # What came in since it was agreed to, a hold or a record that must stay, keeps the key all the same.
+    erasing.close([each for each in plan.going if each in agreed])
+    plan = erasing.plan(entered(erasing.retaining.store, erasing.record, raw))
+    # What came in since it was agreed to, a hold or a record that must stay, keeps the key all the same; and what was
+    # sealed until the keys were closed is among the records.
     going = [each for each in plan.going if each in agreed]
     erasing.destroy(going)
     hot = asyncio.run(erasing.hot(plan, going))
@@ -169,11 +165,11 @@ def erase_apply(
     after = erasing.plan(entered(erasing.retaining.store, erasing.record, raw))
     left = asyncio.run(erasing.hot(after, []))
     left.mentions = hot.mentions  # by names that only the deleted documents told
-    unkeyed = erasing.sealed_without()
-    emit_rows(_rows(after, left, unkeyed), output, columns=COLUMNS)
+    unkeyed, behind = erasing.sealed_without(), erasing.behind(after)
+    emit_rows(_rows(after, left, unkeyed, behind), output, columns=COLUMNS)
     say(f"Destroyed {len(going)} keys and deleted {deleted:,} documents of {namespace}; the ledger says so")
     say("Next: skytrail erase certificate FILE, and clear what the rows call yours")
-    if not alerts_may_go(after, left) or left.going or left.alerts or unkeyed:
+    if not alerts_may_go(after, left) or left.going or left.alerts or unkeyed or behind:
         raise typer.Exit(Exit.INCOMPLETE)
 
 
@@ -218,7 +214,7 @@ def _read(request: Path, namespace: str) -> bytes:
     return raw
 
 
-def _rows(plan: ErasurePlan, hot: Hot, unkeyed: int) -> Iterator[dict[str, Any]]:
+def _rows(plan: ErasurePlan, hot: Hot, unkeyed: int, behind: list[str]) -> Iterator[dict[str, Any]]:
     for key in plan.keys:
         because = key.because + (f" until {key.until[:10]}" if key.until else "")
         yield _row(f"key {key.key}", key.fate, key.records, because, key.first, key.last)
@@ -231,6 +227,9 @@ def _rows(plan: ErasurePlan, hot: Hot, unkeyed: int) -> Iterator[dict[str, Any]]
     if unkeyed:
         told = "sealed without keys of people, and whole objects: some may be the person's, and go with their month"
         yield _row("records of anybody", "stays", unkeyed, told)
+    for each in behind:
+        told = "of such a month and not sealed yet, there may be: they get a new key, and `erase find` tells of it"
+        yield _row(f"records beyond {each}", "later", None, told)
     go = alerts_may_go(plan, hot, plan.going)
     why = hot.alerts_kept or "something of the person stays"
     yield _row("alerts", "erase" if go else "stays", len(hot.alerts), "" if go else why)

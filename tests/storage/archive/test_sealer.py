@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.schema.errors import IntegrityError
 from storage.archive.manifest import manifest_key, parse, stream_prefix
-from storage.archive.sealer import MAX_GAPS, PartitionSealer, SealReport, _bounded
+from storage.archive.progress import MAX_GAPS, bounded
+from storage.archive.sealer import PartitionSealer, SealReport
 from storage.settings import ArchiveSettings
 from storage.verify.archive import check
 from storage.verify.findings import Kind
@@ -151,7 +152,7 @@ def test_offsets_that_kafka_never_delivered_are_stated_and_found(tmp_path: Path)
 
 
 def test_many_gaps_stay_bounded_without_hiding_one():
-    gaps = _bounded([(10 * i, 10 * i + 1) for i in range(MAX_GAPS + 5)])
+    gaps = bounded([(10 * i, 10 * i + 1) for i in range(MAX_GAPS + 5)])
     assert len(gaps) == MAX_GAPS
     assert gaps[0] == (0, 51)
     assert gaps[-1] == (10 * (MAX_GAPS + 4), 10 * (MAX_GAPS + 4) + 1)

@@ -9,7 +9,7 @@ import pytest
 
 from ingest.schema.dead_letter import DeadLetter, encode
 from storage.archive.contents import of_letter
-from storage.archive.people import records_of_people
+from storage.archive.people import records_of_people, segments_of
 from storage.archive.sealer import PartitionSealer
 from storage.datakeys.keys import DataKeys
 from storage.retention.entries import Hold, Selector
@@ -43,14 +43,16 @@ def keys(tmp_path: Path) -> DataKeys:
 
 def planned(root: Path, keys: DataKeys, state: State) -> ErasurePlan:
     wanted = keys.of_subject("acme", ANN)
-    found = records_of_people(open_store(root / "archive"), "acme", wanted, keys)
+    store = open_store(root / "archive")
+    found = records_of_people(store, "acme", wanted, keys)
     return plan_erasure(
         "acme",
         wanted,
         found,
         state,
         LATER,
-        in_use=keys.in_use,
+        in_use=lambda key: "it runs" if keys.in_use(key) else "",
+        segments=segments_of(store, "acme"),
         present=lambda key: keys.has_subject_key("acme", key),
         dataset_of=dataset_of,
     )
@@ -108,7 +110,8 @@ def test_a_key_that_is_gone_is_gone_even_without_a_record_that_is_left(keys: Dat
         iter(()),
         State(),
         LATER,
-        in_use=keys.in_use,
+        in_use=lambda _: "",
+        segments={},
         present=lambda each: keys.has_subject_key("acme", each),
         dataset_of=dataset_of,
     )
