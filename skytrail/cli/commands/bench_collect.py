@@ -37,8 +37,9 @@ def bench_collect(
     """Records per second and core of the transports, each beside its SDK alone, in turns.
 
     CPU time of this process, from opening to closing. Servers are processes of their own: moto for AWS, Azurite and the
-    tests' double of Event Hubs for Azure, fake-gcs-server for Google, for Kafka the brokers of `skytrail up` or the
-    settings, for endpoints and syslog a sender. What is not at hand is skipped by name, with what installs it.
+    tests' double of Event Hubs for Azure, fake-gcs-server and a quick Pub/Sub server of ours for Google, for Kafka the
+    brokers of `skytrail up` or the settings, for endpoints and syslog a sender. What is not at hand is skipped by name,
+    with what installs it.
 
     Examples:  skytrail bench collect   |   skytrail bench collect --transport s3_sqs --records 50000 -o json
     """
