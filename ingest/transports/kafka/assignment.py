@@ -66,6 +66,12 @@ class Assignment(ConsumerRebalanceListener):  # type: ignore[misc]
 
         return settled
 
+    async def begin(self, partition: TopicPartition, offset: int) -> None:
+        """Commit where a partition begins, before anything of it is read."""
+        if partition in self._partitions:
+            self._due[partition] = offset
+        await self.commit()
+
     async def commit(self) -> None:
         """Commit what is acknowledged without a gap. A failure is told, and tried again at the next call."""
         async with self._committing:

@@ -34,6 +34,7 @@ from ingest.schema.envelope import Origin
 from ingest.schema.errors import SkytrailError, SourceRefused, SourceUnavailable
 from ingest.transports.contract import Place
 from ingest.transports.kafka.assignment import Assignment
+from ingest.transports.kafka.beginning import Beginnings, left_out
 from ingest.transports.kafka.client import diagnose, meaning, new_consumer, options_of
 from ingest.transports.kafka.settings import KafkaSourceSettings
 from ingest.transports.messages.delivery import MessageDelivery
@@ -84,6 +85,7 @@ class KafkaSource:
         self._assignment = Assignment(
             settings.session_timeout_s / 3, on_lost=self._lose, warn=place.warn, error_of=self._error
         )
+        self._beginnings = Beginnings()
         self._consumer: AIOKafkaConsumer | None = None
         self._password_stamp: tuple[int, int] | None = None
         self._reading: asyncio.Task[list[Run]] | None = None
@@ -236,8 +238,15 @@ class KafkaSource:
             await self._assignment.commit()
 
     async def _begin(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
-        seek = consumer.seek_to_beginning if self._settings.start_at == "earliest" else consumer.seek_to_end
-        await seek(partition)
+        if self._settings.start_at == "earliest" or await self._beginnings.is_new(consumer, partition):
+            await consumer.seek_to_beginning(partition)
+            return
+        first = (await consumer.beginning_offsets([partition]))[partition]
+        end = (await consumer.end_offsets([partition]))[partition]
+        if end > first:
+            self._place.warn(left_out(partition, first, end))
+        consumer.seek(partition, end)
+        await self._assignment.begin(partition, end)
 
     async def _skip_lost(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
         first = (await consumer.beginning_offsets([partition]))[partition]

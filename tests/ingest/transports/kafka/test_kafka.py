@@ -101,6 +101,49 @@ async def test_a_group_without_an_offset_may_begin_at_the_end(topic: Topic) -> N
     await source.close()
 
 
+async def began(source: KafkaSource, topic: Topic, partitions: int) -> None:
+    """Wait until every partition was begun; nothing may have come of them."""
+    pulling = asyncio.ensure_future(anext(source.deliveries()))
+    async with asyncio.timeout(20):
+        while len(await topic.committed()) < partitions:
+            await asyncio.sleep(0.1)
+    assert not pulling.done()
+    pulling.cancel()
+    await asyncio.wait({pulling})
+    await source.close()
+
+
+async def test_a_start_at_the_end_leaves_out_nothing_that_comes_after_it_though_it_stops_before(
+    engines: EngineState, tmp_path: Path
+) -> None:
+    topic = Topic(engines, tmp_path, {"start_at": "latest"}, partitions=2)
+    await topic.create()
+    await topic.send(numbered(0, 2), partition=0)
+    await began(await topic.open(), topic, 2)
+    (warning,) = topic.told.warnings
+    assert "begins at the end and leaves 2 messages out" in str(warning)
+    assert warning.where == f"{topic.name}/0/2"
+    await topic.send(numbered(2, 1), partition=0)
+    await topic.send(numbered(3, 1), partition=1)  # of which nothing was read before
+    async with opened(topic) as (_, iterator):
+        found = sorted(each.body for each in await pull(iterator, 2))
+    assert found == numbered(2, 2)
+    assert topic.told.warnings == [warning]
+    await topic.drop()
+
+
+async def test_a_partition_that_is_added_later_is_read_from_its_first_message_though_others_began_at_the_end(
+    topic: Topic,
+) -> None:
+    topic.options["start_at"] = "latest"
+    await began(await topic.open(), topic, 1)
+    await topic.add_partitions(2)
+    await topic.send(numbered(0, 2), partition=1)
+    async with opened(topic) as (_, iterator):
+        assert [each.body for each in await pull(iterator, 1)] == [b'{"n":0}\n{"n":1}\n']
+    assert topic.told.warnings == []
+
+
 async def test_when_another_joins_and_leaves_every_message_is_acknowledged_by_someone(
     engines: EngineState, tmp_path: Path
 ) -> None:

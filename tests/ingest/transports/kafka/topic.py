@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
 from ingest.transports.kafka.client import options_of
@@ -67,6 +67,10 @@ class Topic(Harness):
         async with self.admin() as admin:
             options = {"max.message.bytes": str(_LARGEST)}
             await admin.create_topics([NewTopic(self.name, self.partitions, 1, topic_configs=options)])
+
+    async def add_partitions(self, total: int) -> None:
+        async with self.admin() as admin:
+            await admin.create_partitions({self.name: NewPartitions(total)})
 
     async def delete_before(self, offset: int) -> None:
         """Let the topic forget what lies before an offset, as its retention does."""
