@@ -7,6 +7,7 @@ each get half of the events, and neither would notice.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,8 @@ from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.storage.blob.aio import ContainerClient
 
 from ingest.schema.errors import SourceRefused
+
+_MADE_AT = "madeat"  # metadata of the claim; Azure takes letters and digits
 
 
 class Checkpoints(BlobCheckpointStore):
@@ -63,17 +66,29 @@ class Checkpoints(BlobCheckpointStore):
         return any(each["partition_id"] == partition and each["owner_id"] == self.owner for each in owned)
 
 
-async def claim_group(container: ContainerClient, place: tuple[str, str, str], collector: str) -> None:
+class Claim(enum.Enum):
+    """How the claim of a consumer group was found."""
+
+    FIRST = enum.auto()
+    OURS = enum.auto()
+    OTHER_HUB = enum.auto()
+    """Ours, and of a hub that was there before this one."""
+
+
+async def claim_group(container: ContainerClient, place: tuple[str, str, str], collector: str, made_at: str) -> Claim:
     """Claim a consumer group for a collector, for good.
+
+    Args:
+        made_at: When the hub was made, as it says.
 
     Raises:
         SourceRefused: Another collector has it.
         AzureError: The container can't be asked.
     """
-    host, hub, group = place
-    blob = container.get_blob_client(f"{host}/{hub}/{group}/collector".lower())
+    _, hub, group = place
+    blob = container.get_blob_client(_claim_of(place))
     try:
-        await blob.upload_blob(collector.encode(), overwrite=False)
+        await blob.upload_blob(collector.encode(), overwrite=False, metadata={_MADE_AT: made_at})
     except ResourceExistsError:
         stream = await blob.download_blob()
         other = (await stream.readall()).decode("utf-8", "replace")
@@ -85,3 +100,24 @@ async def claim_group(container: ContainerClient, place: tuple[str, str, str], c
                 mend=f"give {collector!r} a consumer group of its own; if it is {other!r} renamed, delete the blob "
                 f"{blob.blob_name}",
             ) from None
+        known = (stream.properties.metadata or {}).get(_MADE_AT)
+        if known is None:  # claimed before this was noted
+            await blob.set_blob_metadata({_MADE_AT: made_at})
+        return Claim.OURS if known in (None, made_at) else Claim.OTHER_HUB
+    return Claim.FIRST
+
+
+async def forget_progress(container: ContainerClient, place: tuple[str, str, str], made_at: str) -> None:
+    """Delete the checkpoints of a group: its hub was made anew.
+
+    Raises:
+        AzureError: The container can't be asked.
+    """
+    prefix = "/".join([*place, "checkpoint", ""]).lower()
+    async for blob in container.list_blobs(name_starts_with=prefix):
+        await container.delete_blob(blob.name)
+    await container.get_blob_client(_claim_of(place)).set_blob_metadata({_MADE_AT: made_at})
+
+
+def _claim_of(place: tuple[str, str, str]) -> str:
+    return "/".join([*place, "collector"]).lower()

@@ -36,7 +36,7 @@ class EventHubsSettings(BaseModel, extra="forbid", frozen=True):
     )
     start: Literal["earliest", "latest"] = Field(
         default="earliest",
-        description="Where a partition without a checkpoint begins; latest leaves out the past.",
+        description="Where the first start begins; latest leaves out what was there before it, and nothing later.",
     )
     prefetch: int = Field(
         default=100, ge=1, le=2000, description="Events fetched ahead for each partition; an event has at most 1 MiB."

@@ -7,7 +7,8 @@ Delivery: at least once. A checkpoint (in Blob Storage, every `checkpoint_interv
 Sharing:  Processes of one collector share the partitions of a consumer group; the SDK balances them by leases in the
           container. Another collector with the same group and container is refused; a reader with checkpoints elsewhere
           that takes our partitions ends this collector with `SourceRefused`.
-Gaps:     Numbers of events are consecutive in a partition: when some are gone (the hub's retention), it is told.
+Gaps:     Numbers of events are consecutive in a partition: when some are gone (the hub's retention), it is told. So is
+          a hub that was deleted and made anew; it is read from its beginning.
 Bounds:   At most `max_in_flight` events and `max_in_flight_bytes` are taken over; beyond them no credit is given, and
           per partition up to twice `prefetch` events wait in the SDK.
 https://learn.microsoft.com/azure/event-hubs/event-processor-balance-partition-load
@@ -31,8 +32,8 @@ from ingest.backoff import Backoff
 from ingest.schema.envelope import Origin
 from ingest.schema.errors import SkytrailError, SourceRefused
 from ingest.transports.contract import Place
-from ingest.transports.event_hubs.checkpoints import claim_group
 from ingest.transports.event_hubs.client import Hub, open_hub
+from ingest.transports.event_hubs.opening import Opening, made_anew
 from ingest.transports.event_hubs.partition import Partition
 from ingest.transports.event_hubs.settings import EventHubsSettings
 from ingest.transports.event_hubs.troubles import Refusals, is_theft, lost, named, store_trouble, taken
@@ -69,6 +70,12 @@ class _Run:
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.open = True
+        self.attached = False
+
+    def is_of_another_hub(self, first: int) -> bool:
+        """Whether an event lies before the checkpoint though it is the first that is given behind it."""
+        attached, self.attached = self.attached, False
+        return attached and self.partition.saved is not None and first <= self.partition.saved
 
 
 class _Waiting(NamedTuple):
@@ -99,6 +106,7 @@ class EventHubs:
         self._told = Told()
         self._saving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: list[asyncio.Task[None]] = []
+        self._opening = Opening(hub, place.name, at_end=settings.start == "latest", warn=place.warn)
 
     async def start(self) -> None:
         """Begin to read.
@@ -143,8 +151,7 @@ class EventHubs:
     async def _look(self) -> None:
         """Ask the hub and the container whether they will have us."""
         try:
-            await self._hub.client.get_eventhub_properties()
-            await claim_group(self._hub.container, self._hub.place, self._place.name)
+            await self._opening.open()
         except (SkytrailError, asyncio.CancelledError):
             raise
         except Exception as exc:
@@ -153,6 +160,8 @@ class EventHubs:
     def attached(self, partition: str) -> None:
         """See `Watcher.attached`."""
         self._refusals.clear(partition)
+        if run := self._runs.get(partition):
+            run.attached = True
 
     async def refused(self, partition: str, error: Exception) -> None:
         """See `Watcher.refused`; a refusal that goes on ends the collector."""
@@ -164,13 +173,12 @@ class EventHubs:
             self._tell(trouble)
 
     async def _read(self) -> None:
-        start = "-1" if self._settings.start == "earliest" else "@latest"
         try:
             await self._hub.client.receive_batch(
                 self._take,
                 max_batch_size=self._settings.prefetch,
                 prefetch=self._settings.prefetch,
-                starting_position=start,
+                starting_position="-1",  # of a partition without a checkpoint: it is new, or all of it is wanted
                 on_error=self._on_error,
                 on_partition_initialize=self._on_open,
                 on_partition_close=self._on_close,
@@ -191,7 +199,11 @@ class EventHubs:
     async def _take(self, context: PartitionContext, events: list[EventData]) -> None:
         """Events of a partition; returns when there is room for more. Raises nothing: the SDK would repeat for ever."""
         run = self._runs[context.partition_id]
-        for places in run.partition.new_runs([event.sequence_number or 0 for event in events]):
+        sequences = [event.sequence_number or 0 for event in events]
+        if sequences and run.is_of_another_hub(sequences[0]):
+            self._end(made_anew(f"{self._hub.name}/{context.partition_id}"))  # the next start begins with it anew
+            return
+        for places in run.partition.new_runs(sequences):
             bodies = [_bytes_of(events[place]) for place in places]
             for cut in cut_runs(bodies, self._settings.batch_events, self._settings.batch_bytes):
                 part = [events[place] for place in places[cut]]

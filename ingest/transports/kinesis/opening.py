@@ -13,6 +13,9 @@ from ingest.transports.contract import Place
 from ingest.transports.kinesis.checkpoint import Checkpoint, Stream
 from ingest.transports.kinesis.settings import KinesisSettings
 
+_KEEP_LONGER = (
+    "it is lost at the source if there was any: let the stream keep records for longer than an outage lasts"
+)
 _SKEW = dt.timedelta(seconds=5)  # our clock may be ahead of AWS's, which refuses to begin at a time to come
 
 
@@ -85,5 +88,13 @@ def _tell_expired(checkpoint: Checkpoint, opened: Opened, place: Place, now: dt.
             f"opening stream: {len(behind)} shards were last read to their end before the {hours:g} hours that it "
             f"keeps records; what arrived from {oldest:%Y-%m-%dT%H:%M:%SZ} to {horizon:%Y-%m-%dT%H:%M:%SZ} is gone"
         )
-        mend = "it is lost at the source if there was any: let the stream keep records for longer than an outage lasts"
-        place.warn(SourceUnavailable(what, where=opened.stream.arn, mend=mend))
+        place.warn(SourceUnavailable(what, where=opened.stream.arn, mend=_KEEP_LONGER))
+
+
+def overtaken(reached_at: dt.datetime, horizon: dt.datetime, where: str) -> SourceUnavailable:
+    """Records of a shard expired while it was not read."""
+    what = (
+        f"reading shard: nothing was read of it for so long that what arrived from {reached_at:%Y-%m-%dT%H:%M:%SZ} to "
+        f"{horizon:%Y-%m-%dT%H:%M:%SZ} is gone"
+    )
+    return SourceUnavailable(what, where=where, mend=_KEEP_LONGER)

@@ -34,7 +34,7 @@ from ingest.transports.aws.saving import Saving
 from ingest.transports.contract import Place
 from ingest.transports.kinesis.checkpoint import Checkpoint, Mark
 from ingest.transports.kinesis.lineage import Shard, readable, shard_of
-from ingest.transports.kinesis.opening import Opened, describe, resume
+from ingest.transports.kinesis.opening import Opened, describe, overtaken, resume
 from ingest.transports.kinesis.settings import KinesisSettings
 from ingest.transports.kinesis.shard import Batch, Record, ShardReader
 from ingest.transports.messages.delivery import MessageDelivery
@@ -79,6 +79,7 @@ class _Reading:
         held: Their bytes.
         ended: It is read to its end.
         told_behind: People know that it lags.
+        reached_at: All that arrived before this time was read, or is told to be gone; None before the first read.
     """
 
     shard: str
@@ -87,6 +88,7 @@ class _Reading:
     held: int = 0
     ended: bool = False
     told_behind: bool = False
+    reached_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ class Kinesis:
             await self._wait_for_room(reading)
             began, asked_at = loop.time(), self._place.clock()
             batch = await self._patience.forever(reader.next)
+            self._tell_overtaken(reading, batch)
             self._take(reading, batch, asked_at)
             pause = _READ_INTERVAL_S if batch.behind_s else self._settings.poll_interval_s
             await asyncio.sleep(0 if batch.last else began + pause - loop.time())
@@ -240,6 +243,14 @@ class Kinesis:
         if mark is None or now - mark.reached_at >= _NOTE_REST_EVERY:
             mark = mark or Mark(reached_at=now)
             self._checkpoint.put(reading.shard, msgspec.structs.replace(mark, reached_at=now))
+
+    def _tell_overtaken(self, reading: _Reading, batch: Batch) -> None:
+        """Perhaps the shard was not read for so long (our brokers or AWS were away) that records expired meanwhile."""
+        now = self._place.clock()
+        horizon = now - self._opened.retention
+        if reading.reached_at is not None and reading.reached_at < horizon:
+            self._place.warn(overtaken(reading.reached_at, horizon, self._where(reading.shard)))
+        reading.reached_at = now - dt.timedelta(seconds=batch.behind_s)
 
     def _tell_behind(self, reading: _Reading, behind: dt.timedelta) -> None:
         if behind > self._opened.retention / 2 and not reading.told_behind:

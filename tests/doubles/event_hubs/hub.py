@@ -75,6 +75,8 @@ class Hub:
         held: Epoch of a reader that is not ours, by (group, partition).
         tokens: How many tokens were put.
         attached: How many receivers were attached.
+        made_ms: When it was made.
+        first_offset: Of each partition.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Hub:
     held: dict[tuple[str, str], int] = field(default_factory=dict)
     tokens: int = 0
     attached: int = 0
+    made_ms: int = 0
+    first_offset: int = 4096
     partitions: dict[str, list[Event]] = field(default_factory=dict)
     next_sequence: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _readers: dict[tuple[str, str], list[Reader]] = field(default_factory=lambda: defaultdict(list))
@@ -109,13 +113,20 @@ class Hub:
         """Enqueue an event."""
         sequence = self.next_sequence[partition]
         self.next_sequence[partition] += 1
-        event = Event(sequence, str(4096 + sequence * 128), int(time.time() * 1000), body, key)
+        event = Event(sequence, str(self.first_offset + sequence * 128), int(time.time() * 1000), body, key)
         self.partitions[partition].append(event)
         for (_, where), readers in self._readers.items():
             if where == partition:
                 for reader in readers:
                     reader.pump()
         return event
+
+    def make_anew(self) -> None:
+        """Delete the hub and make another one with its name; whoever reads it is detached."""
+        self.made_ms += 3_600_000
+        self.partitions = {partition: [] for partition in self.partitions}
+        self.next_sequence.clear()
+        self.detach_all(NOT_FOUND, "The messaging entity was deleted.")
 
     def expire(self, partition: str, before: int) -> None:
         """Forget the events before a sequence number, as the retention of the hub does."""

@@ -130,7 +130,7 @@ class Requesting(_Incoming):
             told = {
                 "name": string(hub.name),
                 "type": string("com.microsoft:eventhub"),
-                "created_at": timestamp(0),
+                "created_at": timestamp(hub.made_ms),
                 "partition_count": b"\x71" + len(hub.partitions).to_bytes(4, "big"),
                 "partition_ids": strings(hub.partitions),
             }

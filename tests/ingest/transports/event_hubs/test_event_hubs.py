@@ -114,6 +114,55 @@ async def test_a_collector_with_latest_leaves_out_what_was_there_before_its_firs
     assert reader.bodies == [b"new"]
 
 
+async def test_a_start_at_the_end_leaves_out_nothing_that_comes_after_it_though_it_stops_before(there: Site) -> None:
+    there.server.hub.put(b"old", "1")
+    async with reading(there, start="latest") as (_, reader):
+        await until(lambda: len(there.server.hub.readers()) == 4, "all partitions are read")
+    assert reader.bodies == []
+    there.server.hub.put(b"one", "1")
+    there.server.hub.put(b"two", "2")  # of which nothing was read before
+    async with reading(there, start="latest") as (_, reader):
+        await until(lambda: len(reader.bodies) == 2, "what came meanwhile")
+    assert sorted(reader.bodies) == [b"one", b"two"]
+    assert there.warned == []
+
+
+async def test_a_hub_that_was_made_anew_is_told_and_read_from_its_beginning(there: Site) -> None:
+    for number in range(5):
+        there.server.hub.put(b"old %d" % number)
+    async with reading(there) as (_, reader):
+        await until(lambda: len(reader.bodies) == 5, "five events")
+    there.server.hub.make_anew()
+    for number in range(8):
+        there.server.hub.put(b"new %d" % number)
+    async with reading(there) as (_, reader):
+        await until(lambda: len(reader.bodies) == 8, "eight events")
+    (warning,) = there.warned
+    assert "made anew" in str(warning)
+    assert await there.checkpoints() == {"0": 7}
+    async with reading(there) as (_, reader):
+        there.server.hub.put(b"last")
+        await until(lambda: bool(reader.bodies), "the last event")
+    assert reader.bodies == [b"last"]
+    assert there.warned == [warning]
+
+
+async def test_a_hub_that_is_made_anew_while_it_is_read_ends_the_collector(there: Site) -> None:
+    there.server.hub.put(b"long before")
+    there.server.hub.put(b"before")
+    transport = await there.open()
+    iterator = transport.deliveries()
+    for each in await pull(iterator, 2):
+        await each.acknowledge()
+    await until(lambda: transport._runs["0"].partition.saved == 1, "the checkpoint")
+    there.server.hub.make_anew()
+    there.server.hub.first_offset = 1_000_000  # its first event lies behind the checkpoint's offset
+    there.server.hub.put(b"after")
+    with pytest.raises(SourceUnavailable, match="made anew"):
+        await asyncio.wait_for(anext(iterator), 30)
+    await transport.close()
+
+
 async def test_no_more_events_are_taken_over_than_the_limit_until_some_are_acknowledged(there: Site) -> None:
     for number in range(200):
         there.server.hub.put(b"%d" % number)

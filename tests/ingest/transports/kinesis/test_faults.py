@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+from dataclasses import replace
 
 import pytest
 
 from ingest.schema.errors import SourceRefused, SourceUnavailable
-from tests.ingest.fakes import until
+from tests.ingest.fakes import NOW, until
 from tests.ingest.transports.aws.faulty import Fault, Faulty
 from tests.ingest.transports.contract import asking, nothing_more, opened, pull
 from tests.ingest.transports.kinesis.source import Source
@@ -92,6 +94,28 @@ async def test_a_reader_that_lags_by_half_the_retention_says_so_once(source: Sou
     told = [each for each in source.told.warnings if "behind" in each.what]
     assert len(told) == 1
     assert "13:53:20 behind, and the stream keeps records for 24 hours" in told[0].what
+
+
+async def test_records_that_expired_while_the_cloud_could_not_be_read_are_told(source: Source, proxy: Faulty) -> None:
+    now = NOW
+    source.place = replace(source.told.place, clock=lambda: now)
+    await source.send(BODIES[:1])
+    async with opened(source) as (_, iterator):
+        await (await pull(iterator, 1))[0].acknowledge()
+        async with asking(iterator):
+            asked = proxy.asked("GetRecords")
+            await until(lambda: proxy.asked("GetRecords") > asked + 1)  # it was read to its end
+            proxy.faults.append(Fault("GetRecords", 1000))
+            await until(lambda: proxy.faults[0].times < 1000)
+            now += dt.timedelta(hours=25)
+            assert source.told.warnings == []
+            proxy.faults[0].times = 0
+            await until(lambda: source.told.warnings)
+            asked = proxy.asked("GetRecords")
+            await until(lambda: proxy.asked("GetRecords") > asked + 1)
+    (told,) = source.told.warnings
+    assert "2026-11-22T08:00:00Z to 2026-11-22T09:00:00Z is gone" in told.what
+    assert told.where == f"stream {source.name} shardId-000000000000"
 
 
 async def test_a_cloud_that_is_away_at_the_start_is_told(source: Source) -> None:
