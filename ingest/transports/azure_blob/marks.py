@@ -43,6 +43,11 @@ class Mark(Located, frozen=True, kw_only=True):
     size: int
     modified: float
 
+    @property
+    def unread(self) -> int:
+        """Bytes that were there and are not acknowledged."""
+        return 0 if self.whole else max(0, self.size - self.offset)
+
     def holds(self, tail: bytes) -> bool:
         """Whether these bytes are those before `offset`."""
         return fingerprint(tail) == self.tail
@@ -59,6 +64,7 @@ class Marks(MarkTable[Mark]):
     def __init__(self, file: Path) -> None:
         super().__init__(file, Mark, "blobs", _TABLE)
 
-    def written_after(self, modified: float, prefix: str) -> list[Mark]:
-        """Marks of blobs with this prefix that were last written after a time."""
-        return self.where("modified > ? AND substr(locator, 1, ?) = ?", (modified, len(prefix), prefix))
+    def watched(self, modified: float, prefix: str) -> list[Mark]:
+        """Marks of blobs with this prefix that were last written after a time, or have unread bytes."""
+        watched = "(modified > ? OR (whole = 0 AND size > offset)) AND substr(locator, 1, ?) = ?"
+        return self.where(watched, (modified, len(prefix), prefix))

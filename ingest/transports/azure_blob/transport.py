@@ -87,6 +87,7 @@ class AzureBlob:
         self._since = _seconds(settings.since)
         self._tracks: dict[str, Track] = {}
         self._aside: dict[str, _Aside] = {}
+        self._seen: set[str] = set()
         self._work: set[asyncio.Future[Any]] = set()
         self._looks: Looks[MessageDelivery] = Looks(place.warn, self._save)
         self._notes: Notes[Mark] = Notes(marks, place.clock, self._looks.tell, self._release)
@@ -122,16 +123,15 @@ class AzureBlob:
             SourceRefused: The container refuses us.
         """
         now = self._place.clock().timestamp()
-        seen: set[str] = set()
+        self._seen.clear()
         async with contextlib.aclosing(self._container.pages()) as pages:
             while (page := await self._done(anext(pages, None))) is not None:
-                seen.update(blob.locator for blob in page if blob.modified > now - _WATCHED_S)
                 async for delivery in self._read(self._due(page, now), now):
                     yield delivery
                     for again in self._looks.handed_back():
                         yield again
         if not self._looks.closing:
-            self._notice_gone(seen, now)
+            self._notice_gone(now)
             self._notes.looked()
 
     def _due(self, page: list[Listed], now: float) -> list[Listed]:
@@ -141,6 +141,8 @@ class AzureBlob:
         for blob in page:
             track = self._tracks.get(blob.locator)
             last = track.last if track else marks.get(blob.locator)
+            if blob.modified > now - _WATCHED_S or (last and last.unread):
+                self._seen.add(blob.locator)
             if self._is_due(blob, last, now):
                 self._aside.pop(blob.locator, None)
                 self._tracks.setdefault(blob.locator, Track(last)).reading = True
@@ -216,14 +218,14 @@ class AzureBlob:
         last = self._tracks[blob.locator].last
         self._tracks[blob.locator] = Track(reading=True)
         self._notes.drop([blob.locator])
-        if last and (blob.appended or blob.size < last.offset):
+        if last and (blob.appended or blob.size < last.offset or last.unread):
             self._place.warn(replaced(blob, last))
 
-    def _notice_gone(self, seen: set[str], now: float) -> None:
-        """Tell of blobs that were written to lately and are not listed any longer."""
+    def _notice_gone(self, now: float) -> None:
+        """Tell of blobs that were written to lately, or have unread bytes, and are not listed any longer."""
         self._notes.save()
-        for mark in self._marks.written_after(now - _WATCHED_S, self._container.prefix):
-            if mark.locator in seen:
+        for mark in self._marks.watched(now - _WATCHED_S, self._container.prefix):
+            if mark.locator in self._seen:
                 continue
             self._place.warn(vanished(mark))
             self._notes.drop([mark.locator])
@@ -240,6 +242,8 @@ class AzureBlob:
             first_ordinal=0 if found.whole else track.ordinal,
         )
         reach = track.advance(blob, found)
+        if track.last and track.last.unread:
+            self._seen.add(blob.locator)
 
         def settled() -> None:
             mark = track.settle(reach)

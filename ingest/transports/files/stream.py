@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from ingest.parsing.body_shape import Shape, shape_of, whole_lines
 from ingest.transports.files.reading import CHUNK_BYTES
@@ -14,16 +14,33 @@ _READ_BYTES = 1024 * 1024
 _IDLE_S = 0.25  # without new bytes for so long, complete lines go on their way
 
 
-async def stream_bodies(descriptor: int, closing: asyncio.Event, limit: int) -> AsyncIterator[bytes]:
+async def stream_bodies(
+    descriptor: int, closing: asyncio.Event, limit: int, on_left: Callable[[int], None]
+) -> AsyncIterator[bytes]:
     """Cut a stream into bodies until it ends or `closing` is set.
+
+    Args:
+        descriptor: Of the stream.
+        closing: Set when nothing more is wanted.
+        limit: The most bytes of a body.
+        on_left: Called with the bytes that were read and are in no body when it ends early.
 
     A stream can't be left unread like a file, so what is larger than `limit` without a place to cut it comes as it is,
     in pieces: inflating or splitting refuses them, and their bytes are kept as dead letters.
     """
     buffer = bytearray()
+    try:
+        async for body in _cut(descriptor, closing, limit, buffer):
+            yield body
+    finally:
+        if buffer:
+            on_left(len(buffer))
+
+
+async def _cut(descriptor: int, closing: asyncio.Event, limit: int, buffer: bytearray) -> AsyncIterator[bytes]:
     shape = Shape.UNDECIDED
     while not closing.is_set():
-        data = await asyncio.to_thread(_read, descriptor)
+        data = await _next(descriptor, buffer)
         if data == b"":
             break
         if data:
@@ -35,10 +52,23 @@ async def stream_bodies(descriptor: int, closing: asyncio.Event, limit: int) -> 
         if len(buffer) > limit and not end:
             end = len(buffer)
         if end:
-            yield bytes(buffer[:end])
+            body = bytes(buffer[:end])
             del buffer[:end]
+            yield body
     if buffer and not closing.is_set():
-        yield bytes(buffer)
+        body = bytes(buffer)
+        buffer.clear()
+        yield body
+
+
+async def _next(descriptor: int, buffer: bytearray) -> bytes | None:
+    """As `_read`; what a read brings that is interrupted by the end stays in the buffer, so that it is known."""
+    reading = asyncio.ensure_future(asyncio.to_thread(_read, descriptor))
+    try:
+        return await asyncio.shield(reading)
+    except asyncio.CancelledError:
+        buffer += await reading or b""
+        raise
 
 
 def _read(descriptor: int) -> bytes | None:

@@ -38,6 +38,11 @@ class Track:
     changed_at: float = 0.0
     _progress: Progress[Mark] = field(default_factory=Progress)
 
+    @property
+    def unread(self) -> int:
+        """Bytes that were seen and not read."""
+        return max(0, self.seen.size - self.offset) if self.seen else 0
+
     def note(self, found: Look, now: float) -> float:
         """Note a look; seconds since the file was seen to change, 0 when it changed since the last look."""
         if self.seen != found:
@@ -46,10 +51,10 @@ class Track:
         return now - self.changed_at
 
     @classmethod
-    def resumed(cls, key: Key, path: Path, mark: Mark) -> Track:
-        """Go on where a mark ends."""
+    def resumed(cls, key: Key, mark: Mark) -> Track:
+        """Go on where a mark ends; `path` is where the file was then."""
         seen = Look(key, mark.offset, mark.mtime_ns, regular=True)
-        return cls(key, path, mark.offset, mark.ordinal, seen, mark.whole, last=mark)
+        return cls(key, Path(mark.path), mark.offset, mark.ordinal, seen, mark.whole, last=mark)
 
     def advance(self, chunk: Chunk, now: float) -> Reach[Mark]:
         """Note that a body is delivered; what it returns is settled when the body is."""

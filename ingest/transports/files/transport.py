@@ -6,8 +6,10 @@ Delivery: at least once. With a checkpoint a restart goes on where the last ackn
 Cutting:  Files of lines come in bodies of about 4 MiB cut at line ends; gzip (known by its first bytes, not its name)
           and documents that span lines come whole, up to the limit for inflated bodies.
 Follow:   New files, appended lines and rotated files are seen at each look. A file is known by device, inode and
-          fingerprints: renamed it is not read again, truncated or replaced it is read from the start. An unfinished
-          last line waits for its end; a document until it is finished and did not change between two looks.
+          fingerprints: renamed it is not read again, truncated or replaced it is read from the start, and that is
+          told; so is one that vanishes before all that was seen of it is read. An unfinished last line waits for its
+          end; a document until it is finished and did not change between two looks.
+Streams:  What can't be read twice (standard input, pipes) and was read and not settled at a stop is told.
 Known:    A log rotated by copying (`copytruncate`) leaves a copy that is read as a new file, and lines written between
           the last look and the truncation are lost with it at the source: rotate by renaming.
 Tests:    tests/ingest/transports/test_files*.py
@@ -33,6 +35,7 @@ from ingest.transports.files.reading import Chunk, Key, Look, look, read_chunk
 from ingest.transports.files.settings import FilesSettings
 from ingest.transports.files.stream import stream_bodies
 from ingest.transports.files.track import Track, goes_on
+from ingest.transports.files.troubles import left_of_stream, rewritten, vanished_unread
 from ingest.transports.messages.delivery import MessageDelivery
 
 _NAME = "files"
@@ -88,6 +91,7 @@ class FilesTransport:
         self._tracks: dict[Key, Track] = {}
         self._again: deque[MessageDelivery] = deque()
         self._unsettled: set[MessageDelivery] = set()
+        self._streamed: set[MessageDelivery] = set()
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
         self._save_at = 0.0
@@ -116,6 +120,9 @@ class FilesTransport:
 
     async def close(self) -> None:
         """See `Transport.close`."""
+        if not self._closing.is_set():
+            for delivery in self._streamed & self._unsettled:
+                self._place.warn(left_of_stream(delivery.origin.locator, len(delivery.body)))
         self._closing.set()
         self._changed.set()
         self._save()
@@ -132,7 +139,10 @@ class FilesTransport:
         paths, problems = await asyncio.to_thread(list_files, self._paths, self._skip)
         for problem in problems:
             self._note(problem)
-        for path in await asyncio.to_thread(self._worth_reading, paths):
+        worth, there = await asyncio.to_thread(self._worth_reading, paths)
+        if not self._problems:
+            self._tell_gone(there)
+        for path in worth:
             async for delivery in self._look_at(path):
                 yield delivery
             if self._closing.is_set():
@@ -143,17 +153,26 @@ class FilesTransport:
             async for delivery in self._stream(self._streams.pop()):
                 yield delivery
 
-    def _worth_reading(self, paths: list[Path]) -> list[Path]:
+    def _worth_reading(self, paths: list[Path]) -> tuple[list[Path], set[Key]]:
         """Leave out what did not change since it was read to its end: most of a large tree, at each look."""
         worth: list[Path] = []
+        there: set[Key] = set()
         for path in paths:
             with contextlib.suppress(OSError):  # told where it is read
                 found = look(path)
+                there.add(found.key)
                 track = self._tracks.get(found.key)
                 if track and track.seen == found and track.path == path and found in (track.refused, track.ended):
                     continue
             worth.append(path)
-        return worth
+        return worth, there
+
+    def _tell_gone(self, there: set[Key]) -> None:
+        """Tell of files that are not there any longer and of which we know that more was to be read."""
+        for key, track in tuple(self._tracks.items()):
+            if key not in there and track.unread:
+                self._place.warn(vanished_unread(track))
+                del self._tracks[key]
 
     async def _look_at(self, path: Path) -> AsyncIterator[MessageDelivery]:
         found: Look | None = None
@@ -199,10 +218,12 @@ class FilesTransport:
         track = self._tracks.get(found.key)
         if track is None:
             mark = self._checkpoint.get(found.key)
-            track = Track.resumed(found.key, path, mark) if mark else Track(found.key, path)
+            track = Track.resumed(found.key, mark) if mark else Track(found.key, path)
             self._checkpoint.saw(found.key, self._place.clock().timestamp())
-        track.path = path
+        before, track.path = track.path, path
         if track.seen != found and not await asyncio.to_thread(goes_on, track, found):
+            if before == path and not track.whole:
+                self._place.warn(rewritten(track, found))
             track = Track(found.key, path)
         self._tracks[found.key] = track
         return track
@@ -222,6 +243,7 @@ class FilesTransport:
         def settled() -> None:
             acknowledged()
             self._unsettled.discard(delivery)
+            self._streamed.discard(delivery)
             if not self._unsettled and not self._follow:
                 self._changed.set()
             if asyncio.get_running_loop().time() >= self._save_at:
@@ -248,10 +270,14 @@ class FilesTransport:
             descriptor = sys.stdin.fileno() if self._stdin is None else self._stdin
         ordinal = 0
         try:
-            async for body in stream_bodies(descriptor, self._closing, self._limit):
+            async for body in stream_bodies(
+                descriptor, self._closing, self._limit, lambda left: self._place.warn(left_of_stream(path, left))
+            ):
                 origin = Origin(transport=_NAME, locator=path, first_ordinal=ordinal)
                 ordinal += count_lines(body)
-                yield self._new(origin, body, lambda: None)
+                delivery = self._new(origin, body, lambda: None)
+                self._streamed.add(delivery)
+                yield delivery
         finally:
             if path != _STDIN:
                 os.close(descriptor)

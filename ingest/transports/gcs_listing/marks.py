@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ingest.schema.errors import SourceUnavailable
 from ingest.transports.checkpoints.table import Located, MarkTable
 
 _TABLE = """
@@ -35,3 +36,18 @@ class Marks(MarkTable[Mark]):
 
     def __init__(self, file: Path) -> None:
         super().__init__(file, Mark, "objects", _TABLE)
+
+    def unfinished(self, prefix: str) -> list[str]:
+        """Locators with this prefix of objects that were read in part."""
+        found = self.where("done = 0 AND substr(locator, 1, ?) = ?", (len(prefix), prefix))
+        return [mark.locator for mark in found]
+
+
+def lost(how: str, mark: Mark) -> SourceUnavailable:
+    """An object whose end can't be read any longer."""
+    return SourceUnavailable(
+        f"reading object: it {how} after {mark.offset} bytes of generation {mark.generation} were read; the rest of "
+        "that is lost at the source",
+        where=mark.locator,
+        mend="find out who did it; keep the older generations of this bucket, or keep objects for longer",
+    )

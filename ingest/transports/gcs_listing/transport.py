@@ -2,7 +2,8 @@
 
 Bodies:   Objects of lines come in bodies of about 4 MiB cut at line ends; gzip and documents come whole.
 Delivery: at least once. The checkpoint, a file of this machine, says of each object up to where all is acknowledged.
-          An object that was replaced has another generation, and is read from its start.
+          An object that was replaced has another generation, and is read from its start; that it was replaced or
+          vanished before its end was read is told.
 Order:    That of the names; objects are read ahead.
 Troubles: An object that can't be read is told, tried again after an hour or when it was replaced, and hides no other.
 Bounded:  `fetch_ahead` objects, about 64 MiB of them, lie ready; the listing goes on when they are taken.
@@ -22,7 +23,7 @@ from ingest.schema.errors import SkytrailError, SourceRefused
 from ingest.transports.checkpoints.notes import Notes
 from ingest.transports.contract import Place
 from ingest.transports.gcs_listing.bucket import Listed, Page, page_of
-from ingest.transports.gcs_listing.marks import Mark, Marks
+from ingest.transports.gcs_listing.marks import Mark, Marks, lost
 from ingest.transports.gcs_listing.settings import GcsListingSettings
 from ingest.transports.google_cloud.objects import ObjectDelivery, ObjectReader, Piece
 from ingest.transports.google_cloud.read_ahead import ReadAhead
@@ -77,7 +78,8 @@ class GcsListing:
         self._storage = Storage(settings.credentials_file, settings.storage_endpoint, threads=settings.fetch_ahead + 1)
         file = settings.checkpoint_file or place.state_dir / "checkpoints" / f"{place.name}.objects.sqlite"
         self._looks: Looks[ObjectDelivery] = Looks(place.warn, self._save)
-        self._notes: Notes[Mark] = Notes(Marks(file), place.clock, self._looks.tell, self._release)
+        self._marks = Marks(file)
+        self._notes: Notes[Mark] = Notes(self._marks, place.clock, self._looks.tell, self._release)
         self._ahead: ReadAhead[_Object] = ReadAhead(settings.fetch_ahead, self._next, lambda: None)
         self._objects: dict[str, _Object] = {}
         self._refused: dict[str, tuple[int, float]] = {}
@@ -117,9 +119,11 @@ class GcsListing:
         """
         now = self._place.clock().timestamp()
         self._unread.clear()
+        gone = set(self._marks.unfinished(f"{self._settings.bucket}/{self._settings.prefix}"))
         self._refused = {name: (made, until) for name, (made, until) in self._refused.items() if until > now}
         page = await self._page("")
         while not self._looks.closing:
+            gone.difference_update(each.ref.locator for each in page.objects)
             for each in self._due(page.objects, now):
                 self._ahead.add(each)
             while len(self._ahead) and not self._looks.closing:
@@ -128,6 +132,7 @@ class GcsListing:
                     for again in self._looks.handed_back():
                         yield again
             if not page.next:
+                self._tell_gone(gone)
                 self._notes.looked()
                 return
             page = await self._page(page.next)
@@ -157,6 +162,8 @@ class GcsListing:
         for each in listed:
             mark = marks.get(each.ref.locator)
             if mark and mark.generation != each.ref.generation:
+                if not mark.done:
+                    self._looks.tell(lost("was replaced", mark))
                 mark = None
             if self._is_due(each, mark, now):
                 limit = self._place.max_body_bytes
@@ -167,6 +174,12 @@ class GcsListing:
                 self._objects[each.ref.locator] = _Object(reader)
                 due.append(self._objects[each.ref.locator])
         return due
+
+    def _tell_gone(self, locators: set[str]) -> None:
+        """Tell of objects that are not listed any longer, and were read in part."""
+        for mark in self._notes.find(sorted(locators)).values():
+            self._place.warn(lost("vanished", mark))
+        self._notes.drop(locators)
 
     def _is_due(self, each: Listed, mark: Mark | None, now: float) -> bool:
         if each.ref.locator in self._objects or not each.ref.size:

@@ -13,9 +13,7 @@ from ingest.transports.contract import Place
 from ingest.transports.kinesis.checkpoint import Checkpoint, Stream
 from ingest.transports.kinesis.settings import KinesisSettings
 
-_KEEP_LONGER = (
-    "it is lost at the source if there was any: let the stream keep records for longer than an outage lasts"
-)
+_KEEP_LONGER = "it is lost at the source if there was any: let the stream keep records for longer than an outage lasts"
 _SKEW = dt.timedelta(seconds=5)  # our clock may be ahead of AWS's, which refuses to begin at a time to come
 
 

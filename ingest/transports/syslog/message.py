@@ -12,7 +12,7 @@ _ELEMENT = rb"\[" + _NAME + rb"(?: " + _NAME + rb"=" + _VALUE + rb")*+\]"
 _MESSAGE = re.compile(
     rb"<(?:[0-9]|[1-9][0-9]|1[0-8][0-9]|19[01])>[1-9][0-9]{0,2}"
     rb" (?P<timestamp>[!-~]{1,64}) (?P<hostname>[!-~]{1,255}) (?P<app>[!-~]{1,48}) [!-~]{1,128} [!-~]{1,32}"
-    rb" (?:-|(?:" + _ELEMENT + rb")++)(?: (?P<msg>.*))?",
+    rb" (?:-|(?P<data>(?:" + _ELEMENT + rb")++))(?: (?P<msg>.*))?",
     re.DOTALL,
 )
 
@@ -23,7 +23,8 @@ class Message:
 
     Attributes:
         sender: Hostname, application and time, as the message claims; empty if it is no message of RFC 5424.
-        body: The MSG part without a byte order mark; all of it, if it is no message of RFC 5424.
+        body: The MSG part without a byte order mark; all of it, if it is no message of RFC 5424 or says what it says in
+            its structured data alone; empty, if it says nothing.
     """
 
     sender: str
@@ -36,4 +37,5 @@ def read(frame: bytes) -> Message:
     if found is None:
         return Message("", frame)
     sender = "/".join(found[name].decode("ascii") for name in ("hostname", "app", "timestamp"))
-    return Message(sender, (found["msg"] or b"").removeprefix(_BOM))
+    body = (found["msg"] or b"").removeprefix(_BOM)
+    return Message(sender, frame if found["data"] and not body.strip() else body)

@@ -165,6 +165,31 @@ async def test_a_log_that_was_replaced_is_told_and_read_from_its_start(there: Si
     assert "find out who" in told.mend
 
 
+@pytest.mark.parametrize("how", ["deleted", "overwritten"])
+async def test_a_blob_that_goes_before_its_end_was_read_is_told_however_old_it_is(
+    there: Site, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    line = b'{"n": "%s"}\n' % (b"x" * 1000)
+    await there.put(line * 9000, "large.json")
+    async with taking(there) as found:
+        first = await found.next()
+        await first.acknowledge()
+        await found.next()
+    monkeypatch.setattr("ingest.transports.azure_blob.transport._WATCHED_S", 0.0)
+    gone = how == "deleted"
+    if gone:
+        await there.client.get_blob_client("large.json").delete_blob()
+    else:
+        await there.put(ONE * 200_000, "large.json")
+    taken_again = b"".join(await taken(there))
+    assert taken_again == (b"" if gone else ONE * 200_000)
+    (told,) = there.warned
+    left = 9000 * len(line) - len(first.body)
+    assert f"with {left} bytes unread" in str(told) or f"from the {len(first.body)} that were read" in str(told)
+    assert await taken(there) == []
+    assert there.warned == [told]
+
+
 async def test_a_change_of_metadata_alone_repeats_nothing(there: Site) -> None:
     await there.append(ONE)
     assert await taken(there) == [ONE]

@@ -15,8 +15,8 @@ from ingest.schema.errors import ConfigError, SourceRefused, SourceUnavailable
 from ingest.transports.contract import Delivery
 from ingest.transports.files import reading
 from ingest.transports.files.transport import FilesTransport
-from tests.ingest.fakes import Told
-from tests.ingest.transports.contract import Harness, TransportContract, opened, pull
+from tests.ingest.fakes import Told, until
+from tests.ingest.transports.contract import Harness, TransportContract, asking, opened, pull
 
 POLL_S = 0.02
 
@@ -283,6 +283,7 @@ async def test_a_rotated_file_is_not_read_again_and_its_last_lines_are_not_misse
     (following.source / "audit.log").rename(following.source / "audit-1.log")
     following.append("audit.log", b'{"n": 3}\n')
     assert await following.run() == b'{"n": 2}\n{"n": 3}\n'
+    assert following.told.warnings == []
 
 
 @pytest.mark.parametrize("rewritten", [b'{"m": 1}\n', b'{"m": 1}\n{"m": 2}\n{"m": 3}\n'], ids=["shorter", "longer"])
@@ -291,6 +292,36 @@ async def test_a_file_truncated_in_place_is_read_from_its_start(following: Follo
     await following.run()
     (following.source / "a.log").write_bytes(rewritten)
     assert await following.run() == rewritten
+    (told,) = following.told.warnings
+    assert f"it has {len(rewritten)} bytes that do not go on from the 18 that were read of it" in str(told)
+    assert await following.run() == b""
+    assert following.told.warnings == [told]
+
+
+async def test_a_file_that_vanishes_before_all_that_was_seen_of_it_was_read_is_told(
+    following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 16)
+    following.append("a.log", b'{"n": 1, "pad": 0}\n{"n": 2, "pad": 0}\n')
+    following.append("b.log", b'{"n": 3}\n{"n":')
+    transport = FilesTransport((str(following.source),), following.told.place, follow=True, poll_interval_s=POLL_S)
+    iterator = transport.deliveries()
+    (first,) = await pull(iterator, 1)
+    (following.source / "a.log").unlink()  # the brokers were away meanwhile
+    (second,) = await pull(iterator, 1)
+    assert second.origin.locator.endswith("b.log")
+    async with asking(iterator):
+        (following.source / "b.log").unlink()
+        await until(lambda: len(following.told.warnings) > 2)
+        await asyncio.sleep(5 * POLL_S)
+    left = [str(each) for each in following.told.warnings if "unread" in str(each)]
+    assert [(each.partition(" with ")[2][:8], each.count("a.log"), each.count("b.log")) for each in left] == [
+        ("19 bytes", 1, 0),
+        ("5 bytes ", 0, 1),
+    ]
+    for each in (first, second):
+        await each.acknowledge()
+    await transport.close()
 
 
 async def test_a_file_in_a_reused_inode_is_not_taken_for_the_old_one(following: Following) -> None:

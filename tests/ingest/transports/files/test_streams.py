@@ -72,3 +72,24 @@ class TestStandardInput:
         await transport.close()
         with pytest.raises(StopAsyncIteration):
             await asyncio.wait_for(waiting, 2)
+
+    async def test_what_was_read_of_a_stream_and_not_settled_at_a_stop_is_told(
+        self, tmp_path: Path, pipe: tuple[int, int]
+    ) -> None:
+        read, write = pipe
+        told = Told(tmp_path)
+        transport = FilesTransport(("-",), told.place, stdin=read)
+        iterator = transport.deliveries()
+        os.write(write, b'{"n": 1}\n{"n": ')
+        await pull(iterator, 1)
+        waiting = asyncio.ensure_future(anext(iterator))  # type: ignore[arg-type]
+        os.write(write, b"2")
+        await asyncio.sleep(0.05)
+        waiting.cancel()  # as a collector does that stops
+        await asyncio.wait({waiting})
+        await transport.close()
+        await transport.close()
+        assert sorted(str(each).partition(" bytes")[0] for each in told.warnings) == [
+            "reading stream: 7",
+            "reading stream: 9",
+        ]

@@ -119,6 +119,24 @@ async def test_a_replaced_object_is_read_again_from_its_start(harness: Listed) -
         assert second.body == BODIES[1]
 
 
+@pytest.mark.parametrize("how", ["was replaced", "vanished"])
+async def test_an_object_that_goes_before_its_end_was_read_is_told(harness: Listed, how: str) -> None:
+    await harness.bucket.write("large.json", LINES)
+    async with opened(harness) as (_, iterator):
+        first, _ = await pull(iterator, 2)
+        await first.acknowledge()
+    if how == "vanished":
+        await harness.bucket.delete("large.json")
+        assert await collected(harness) == []
+    else:
+        await harness.bucket.write("large.json", BODIES[0])
+        assert [each.body for each in await collected(harness)] == [BODIES[0]]
+    (told,) = harness.told.warnings
+    assert f"it {how} after {len(first.body)} bytes" in str(told)
+    assert await collected(harness) == []
+    assert harness.told.warnings == [told]
+
+
 async def test_only_the_prefix_and_the_time_that_are_asked_for_are_read(harness: Listed) -> None:
     await harness.bucket.write("other/a.json", BODIES[0])
     await harness.bucket.write("cloudaudit/a.json", BODIES[1])

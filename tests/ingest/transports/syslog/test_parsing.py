@@ -78,7 +78,7 @@ def test_a_length_that_is_none_ends_the_stream(start: bytes) -> None:
         (
             b'<165>1 2003-10-11T22:14:15.003Z example.com evnt - ID47 [a@32473 iut="3"][b@32473 class="high"]',
             "example.com/evnt/2003-10-11T22:14:15.003Z",
-            b"",
+            b'<165>1 2003-10-11T22:14:15.003Z example.com evnt - ID47 [a@32473 iut="3"][b@32473 class="high"]',
         ),
         (b"<0>1 - - - - - -", "-/-/-", b""),
         (b"<0>1 - - - - - - ", "-/-/-", b""),
@@ -113,4 +113,5 @@ def test_what_is_no_message_stays_whole(frame: bytes) -> None:
 def test_a_header_of_hostile_length_is_read_in_no_time() -> None:
     hostile = b"<1>1 - - - - - " + b'[a b="' + b"\\" * 200_001 + b'"' * 50_000
     assert read(hostile).body == hostile
-    assert read(b"<1>1 - - - - - " + b"[a]" * 100_000).body == b""
+    hostile = b"<1>1 - - - - - " + b"[a]" * 100_000
+    assert read(hostile).body == hostile
