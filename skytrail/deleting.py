@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -32,6 +32,8 @@ from streams.naming import dataset_of
 
 MAX_AHEAD = dt.timedelta(days=1)
 """How far this clock may be ahead of the newest entry of a ledger: a seal worker tells of itself each minute."""
+SETTLED = dt.timedelta(days=3)
+"""For how long ledgers must have gone on after a leap: so long somebody has to see that a clock is wrong."""
 MAX_APART = dt.timedelta(minutes=5)
 
 
@@ -106,7 +108,10 @@ async def trusted(
         ConfigError: This clock is ahead of the ledgers or apart from Elasticsearch.
         IndexUnavailable: Elasticsearch does not answer.
     """
-    newest = max(filter(None, (retaining.record(name).now().newest for name in retaining.namespaces())), default=now)
+    states = [retaining.record(name).now() for name in retaining.namespaces()]
+    told = [state.newest for state in states if state.newest is not None]
+    # An entry from the future was made by a clock that was wrong: it vouches for nothing.
+    newest = max((each for each in told if each <= now + ahead), default=min(told, default=now))
     mend = "correct the clock of this machine; if it is right, start a seal worker: it tells the ledger of the time"
     if now - newest > ahead:
         raise ConfigError(
@@ -114,6 +119,7 @@ async def trusted(
             where="the clock of this machine",
             mend=mend,
         )
+    _refuse_leap(states, now)
     other = await clock_of(reader)
     if abs(now - other) > MAX_APART:
         raise ConfigError(
@@ -122,6 +128,33 @@ async def trusted(
             mend="correct the one that is wrong",
         )
     return min(now, other)
+
+
+def _refuse_leap(states: Sequence[State], now: dt.datetime) -> None:
+    """Refuse to go by a clock that the ledgers know for too short a time: seal workers may have leapt with it.
+
+    A ledger that was silent for a while is harmless where another one went on.
+    """
+    for state in states:
+        before, after = state.leap or (now, now)
+        if not before < after <= now + MAX_AHEAD or now - after >= SETTLED:
+            continue  # one that leapt back makes nothing older, and one in the future was corrected since
+        if any(_went_on(other, before, after) for other in states):
+            continue
+        raise ConfigError(
+            f"asking for the time: the ledger of {state.namespace} goes from {instant(before)} to {instant(after)}: "
+            "nothing was sealed meanwhile, or a clock leapt",
+            where="the clock of the seal worker's machine",
+            mend=f"if its clock is wrong, correct it; if it is right, wait: from {instant(after + SETTLED)} on it is "
+            "believed, as long as a seal worker runs",
+        )
+
+
+def _went_on(state: State, start: dt.datetime, end: dt.datetime) -> bool:
+    """Whether a ledger has entries all the time of a leap of another one."""
+    if state.oldest is None or state.newest is None or state.oldest > start or state.newest < end:
+        return False
+    return state.leap is None or max(state.leap) <= start
 
 
 def unsound(store: ArchiveStore, namespace: str, topic: str, partition: int, seq: int) -> str:

@@ -103,7 +103,10 @@ def preview_of(state: State, policy: Policy, now: dt.datetime) -> State:
         releases=state.releases,
         tombstones=state.tombstones,
         receipts=state.receipts,
+        oldest=state.oldest,
         newest=state.newest,
+        leap=state.leap,
+        namespace=state.namespace,
     )
 
 

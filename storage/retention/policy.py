@@ -226,8 +226,9 @@ def _check_class(policy: Policy, rule: ClassRule, where: str) -> None:
         for other in policy.rows_of(rule):
             _refuse_below(row.maximum, other.minimum, f"the maximum of {row.id}", f"the minimum of {other.id}", where)
         _refuse_below(row.maximum, rule.cold, f"the maximum of {row.id}", f"cold of {named}", where)
-    _refuse_below(rule.maximum, rule.cold, f"maximum of {named}", f"cold of {named}", where)
-    _refuse_below(rule.cold, rule.hot, f"cold of {named}", f"hot of {named}", where)
+    cold, told = _archived(policy, rule)
+    _refuse_below(rule.maximum, cold, f"maximum of {named}", told, where)
+    _refuse_below(cold, rule.hot, told, f"hot of {named}", where)
     days = [each.since for each in rule.rotation]
     if days != sorted(set(days)):
         raise ConfigError(
@@ -235,6 +236,19 @@ def _check_class(policy: Policy, rule: ClassRule, where: str) -> None:
             where=where,
             mend="write them oldest first, each with another `since`",
         )
+
+
+def _archived(policy: Policy, rule: ClassRule) -> tuple[Period, str]:
+    """For how long the archive keeps a class, and what says so: nobody need write it for it to be so."""
+    if rule.cold is not None:
+        return rule.cold, f"cold of class {rule.name!r}"
+    rows = [(row.minimum, f"the minimum of {row.id}") for row in policy.rows_of(rule) if row.minimum is not None]
+    if not rows:
+        return FALLBACK, f"what class {rule.name!r} keeps in the archive, since nothing else is said,"
+    longest = rows[0]
+    for each in rows[1:]:
+        longest = each if each[0].exceeds(longest[0]) else longest
+    return longest
 
 
 def _check_people(policy: Policy, where: str) -> None:

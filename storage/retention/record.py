@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ingest.schema.errors import IntegrityError
+from ingest.schema.errors import IntegrityError, SkytrailError
 from ingest.schema.identity import leaf_hash
 from storage.archive.manifest import canonical, digest
 from storage.archive.merkle import Frontier
@@ -21,10 +21,13 @@ from storage.ledger.log import Log
 from storage.ledger.stored import head_of
 from storage.ledger.tiles import WIDTH, Edge, read_bundle
 from storage.retention import entries
+from storage.retention.approval import Request, check
 from storage.retention.entries import Hold, Receipt, Release, Tombstone
 from storage.retention.policy import Policy, decode, encode
 from storage.retention.verdict import InForce
 
+LEAP = dt.timedelta(days=1)
+"""Two entries that follow each other further apart tell that nothing was sealed meanwhile, or that a clock leapt."""
 _KINDS: dict[str, type[Hold | Release | Tombstone | Receipt]] = {kind: of for of, kind in entries.KINDS.items()}
 
 
@@ -35,12 +38,15 @@ class State:
     Attributes:
         policies: Oldest first.
         holds: By id; released ones too.
-        releases: By id of the hold.
+        releases: By id of the hold; only those to which enough people agreed.
         tombstones: By id, oldest first.
         receipts: By id of the tombstone.
         indices: Index of the entry that has the hold, tombstone or receipt: (kind, id) → (epoch, index).
         settings: Of the newest `config` entry: by what the ledger is kept, its witnesses and authorities among it.
+        oldest: When the first entry was made.
         newest: When the newest entry was made.
+        leap: The two times of the newest `LEAP` or more between an entry and the next, in their order in the ledger.
+        namespace: Whose ledger it is.
     """
 
     policies: list[InForce] = field(default_factory=list)
@@ -50,7 +56,10 @@ class State:
     receipts: dict[str, Receipt] = field(default_factory=dict)
     indices: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    oldest: dt.datetime | None = None
     newest: dt.datetime | None = None
+    leap: tuple[dt.datetime, dt.datetime] | None = None
+    namespace: str = ""
 
     @property
     def policy(self) -> Policy | None:
@@ -82,7 +91,7 @@ class State:
         value = msgspec.json.decode(entry, type=_Entry)
         at = value.at or value.sealed_at
         if at:
-            self.newest = dt.datetime.fromisoformat(at)
+            self._pass_to(dt.datetime.fromisoformat(at))
         if value.type == "config":
             self.settings = msgspec.json.decode(entry)["settings"]
         if value.type == "policy":
@@ -93,10 +102,28 @@ class State:
         if kind is None:
             return
         told = msgspec.json.decode(entry, type=kind)
+        if isinstance(told, Release) and not self._agreed(told):
+            return  # `skytrail verify` tells it
         known = self._of(kind)
         if told.id not in known:  # of two with one id the first counts
             known[told.id] = told
             self.indices[value.type, told.id] = epoch, index
+
+    def _pass_to(self, at: dt.datetime) -> None:
+        if self.newest is not None and abs(at - self.newest) > LEAP:
+            self.leap = self.newest, at
+        self.oldest, self.newest = self.oldest or at, at
+
+    def _agreed(self, told: Release) -> bool:
+        """Whether those agreed to a release who had to by the policy then in force."""
+        if self.policy is None or told.id not in self.holds:
+            return False
+        asked = Request(action="release", namespace=self.namespace, subject=told.id, reason="", requested_by="", at="")
+        try:
+            check(told.request.encode(), self.policy, asked, self.policy.approvals.release, "a release in the ledger")
+        except SkytrailError:
+            return False
+        return True
 
     def _of(self, kind: type) -> dict[str, Any]:
         places: dict[type, dict[str, Any]] = {
@@ -125,7 +152,7 @@ class Record:
     def __init__(self, store: ArchiveStore, log: Log) -> None:
         self.log = log
         self._store = store
-        self._state = State()
+        self._state = State(namespace=log.identity.namespace)
         self._tree = Frontier()
         self._begun = False
         self._read: Edge | None = None

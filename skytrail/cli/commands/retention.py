@@ -66,6 +66,8 @@ def retention_check(context: typer.Context, policy: PolicyArgument = None, outpu
     found = read_policy(path)
     emit_rows(class_rows(found), output, columns=CLASS_COLUMNS)
     say(f"{path} is sound: policy {found.name!r}, {len(found.classes)} classes, {len(found.people)} people")
+    for line in too_few(found):
+        say(line)
 
 
 @recorded("retention.adopt", "change", target="policy")
@@ -99,6 +101,14 @@ def adopted(retaining: Retaining, namespace: str, policy: Policy) -> dict[str, A
 
     retaining.record(namespace).enter(make)
     return {"namespace": namespace, "outcome": outcome, "policy": policy.name, "sha256": digest}
+
+
+def too_few(policy: Policy) -> Iterator[str]:
+    """What nobody could ever do, since fewer people have keys than must agree. Nothing is destroyed by it: no error."""
+    needed = {"release a hold": policy.approvals.release, "destroy what expired": policy.approvals.expiry}
+    for what, others in needed.items():
+        if others and len(policy.people) < others + 1:
+            yield f"note: to {what} one asks and {others} agree; {len(policy.people)} people have keys in the policy"
 
 
 def policy_path(settings: Settings, given: Path | None) -> Path:

@@ -133,7 +133,8 @@ async def two_people(ground: Ground, what: str) -> Fact:
             lacking.append(f"{name} has no policy")
             continue
         seen += 1
-        needed = state.policy.approvals.release if what == "release" else state.policy.approvals.expiry + 1
+        approvals = state.policy.approvals
+        needed = 1 + (approvals.release if what == "release" else approvals.expiry)  # the one who asks, and others
         if needed < 2 or len(state.policy.people) < needed:  # noqa: PLR2004 - two people
             lacking.append(f"{name}: {needed} people needed, {len(state.policy.people)} have keys in the policy")
     if not seen and not lacking:

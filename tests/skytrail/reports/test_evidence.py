@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import json
 import shutil
@@ -18,7 +19,13 @@ from elasticsearch import AsyncElasticsearch
 from pydantic import SecretStr
 
 from ingest.schema.errors import IndexUnavailable
-from skytrail.reports.evidence.archive import archive_verified, archive_witnessed, deletions_lawful, ledger_fresh
+from skytrail.reports.evidence.archive import (
+    archive_verified,
+    archive_witnessed,
+    deletions_lawful,
+    ledger_fresh,
+    two_people,
+)
 from skytrail.reports.evidence.index import least_privilege
 from skytrail.reports.evidence.retention import announced, holds_respected, unplanned
 from skytrail.reports.facts import Fact, Ground, Measure
@@ -29,11 +36,13 @@ from skytrail.reports.kinds.retention import waiting_section
 from skytrail.reports.report import Verdict
 from skytrail.settings import Settings
 from storage.index.client import Identity
-from storage.retention.entries import Destroyed, Receipt, Tombstone, entry_of
+from storage.retention.entries import Destroyed, Receipt, Tombstone, entry_of, policy_entry
 from storage.retention.record import Record
 from storage.settings import ArchiveSettings, ElasticsearchSettings, EncryptionSettings, LedgerSettings, Login
 from tests.storage.archive.samples import TOPIC
 from tests.storage.index.fake_elasticsearch import HEADERS
+from tests.storage.retention.people import PEOPLE
+from tests.storage.retention.samples import policy
 from tests.storage.retention.test_record import hold, placed
 from tests.storage.verify.encrypted import encrypted
 from tests.storage.verify.ledger.samples import ORGANISATION, SETTINGS, MadeArchive, small, witness, writable
@@ -220,3 +229,25 @@ def test_what_was_announced_and_has_no_receipt_is_listed_and_is_not_said_to_be_g
     assert [each[:-1] for each in section.rows] == [row]
     record.enter(lambda state: [] if state.receipts else [entry_of("acme", made.clock(), Receipt(id=stone.id, at=""))])
     assert asyncio.run(announced(Ground(asked(made)))) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "approvals", "people", "holds"),
+    [
+        ("release", {"release": 1}, 2, True),
+        ("release", {"release": 2}, 2, False),  # one asks and two agree: nobody could ever release
+        ("release", {"release": 2}, 3, True),
+        ("expiry", {"expiry": 0}, 3, False),
+        ("expiry", {"expiry": 1}, 1, False),
+        ("expiry", {"expiry": 1}, 2, True),
+    ],
+)
+def test_two_people_are_the_one_who_asks_and_another_and_both_have_keys(
+    what: str, approvals: dict[str, int], people: int, made: MadeArchive, *, holds: bool
+) -> None:
+    keys = dict(list(PEOPLE.items())[:people])
+    told = policy({"name": "x", "cold": "P1Y"}, approvals=approvals, people=keys)
+    record = Record(made.store, made.log())
+    record.enter(lambda state: [] if state.policy == told else [policy_entry("acme", made.clock(), told)])
+    question = dataclasses.replace(asked(made), namespace="acme")
+    assert found(lambda ground, _: two_people(ground, what), question).holds is holds

@@ -11,11 +11,13 @@ import pytest
 
 from ingest.schema.errors import IntegrityError, StoreUnavailable
 from storage.ledger.tiles import pack_bundle, read_bundle
+from storage.retention.approval import Request, approve, ask
 from storage.retention.entries import Hold, Receipt, Release, Selector, Tombstone, entry_of, policy_entry
 from storage.retention.record import Record, State, policy_digest
 from storage.verify.archive import check
 from tests.storage.archive.samples import Clock, seal_in_batches, stream
 from tests.storage.ledger.test_notary import chains_in, notary_in, sealed, store_in
+from tests.storage.retention.people import PEOPLE, SIGNERS
 from tests.storage.retention.samples import policy
 
 
@@ -61,12 +63,60 @@ def test_a_hold_is_open_until_it_is_released_and_another_one_stays(root: Path, c
     record = recorded(root, clock)
     placed(record, hold(), clock())
     placed(record, hold("case-8"), clock())
-    release = Release(id="case-7", at="", request="signed")
-    record.enter(lambda state: [] if state.releases else [entry_of("acme", clock(), release)])
+    told = policy({"name": "x", "cold": "P1Y"}, people=PEOPLE)
+    record.enter(lambda state: [] if state.policies else [policy_entry("acme", clock(), told)])
+    record.enter(lambda state: [] if state.releases else [entry_of("acme", clock(), released("bob", "carol"))])
     state = recorded(root, clock).now()
     assert [each.id for each in state.open_holds()] == ["case-8"]
     assert set(state.holds) == {"case-7", "case-8"}
     assert state.holds["case-7"].selector.principal == "mallory"
+
+
+def released(*others: str, namespace: str = "acme", hold: str = "case-7", asks: str = "alice") -> Release:
+    asked = Request(action="release", namespace=namespace, subject=hold, reason="", requested_by=asks, at="")
+    raw = ask(asked, SIGNERS[asks])
+    for each in others:
+        raw = approve(raw, SIGNERS[each], "test")
+    return Release(id="case-7", at="", request=raw.decode())
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        Release(id="case-7", at="", request=""),
+        released("bob"),
+        released("bob", "mallory"),
+        released("bob", "carol", asks="mallory"),
+        released("bob", "carol", namespace="other"),
+        released("bob", "carol", hold="case-8"),
+    ],
+)
+def test_a_release_without_its_approvals_ends_nothing_and_does_not_stand_in_the_way_of_a_good_one(
+    release: Release, root: Path, clock: Clock
+) -> None:
+    record, told = recorded(root, clock), policy({"name": "x", "cold": "P1Y"}, people=PEOPLE)
+    record.enter(lambda state: [] if state.policies else [policy_entry("acme", clock(), told)])
+    early = record.log.size
+    for entry in (released("bob", "carol"), release):  # before there is such a hold, and after
+        left = [entry_of("acme", clock(), entry)]
+        record.log.append(lambda _, left=left: [left.pop()] if left else [])  # type: ignore[misc]
+        placed(record, hold(), clock())
+    assert record.log.size == early + 3
+    assert [each.id for each in recorded(root, clock).now().open_holds()] == ["case-7"]
+    record.enter(lambda state: [] if state.releases else [entry_of("acme", clock(), released("bob", "carol"))])
+    assert recorded(root, clock).now().open_holds() == []
+
+
+def test_the_newest_leap_between_two_entries_is_known(root: Path, clock: Clock) -> None:
+    record, start = recorded(root, clock), clock()
+    assert record.now().leap is None
+    for number, days in enumerate((0.9, 40, 0.5, -30, 0.1)):
+        clock.pass_(days * 86400)
+        placed(record, hold(f"case-{number}"), clock())
+    state = recorded(root, clock).now()
+    assert state.oldest is not None
+    assert state.oldest <= start
+    assert state.leap == (clock() + dt.timedelta(days=29.9), clock() - dt.timedelta(days=0.1))
 
 
 def test_what_has_a_tombstone_and_no_receipt_is_unfinished(root: Path, clock: Clock) -> None:
