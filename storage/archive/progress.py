@@ -7,7 +7,7 @@ from collections import Counter
 from storage.archive.chain import Chain
 from storage.archive.manifest import Partition
 
-MAX_GAPS = 256  # beyond, the two oldest are merged into one
+MAX_GAPS = 4  # of a manifest; beyond, the two oldest are merged into one
 
 
 def progress(chains: dict[str, Chain]) -> tuple[int | None, Partition | None]:

@@ -22,13 +22,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from ingest.schema.envelope import Header
 from ingest.schema.errors import AlreadyExists, IntegrityError
 from storage.archive.chain import Chain
 from storage.archive.contents import Content, RecordsOf, of_envelope
 from storage.archive.encryption import Cipher
-from storage.archive.manifest import Batch, Partition, digest, stream_prefix
-from storage.archive.progress import bounded, progress
+from storage.archive.manifest import Batch, Partition, stream_prefix
+from storage.archive.progress import MAX_GAPS, bounded, progress
+from storage.archive.seal_report import SealedMessage, SealReport, message_of, segment_of, together
 from storage.archive.segment import Promise, SegmentBuilder, SegmentFiles
 from storage.archive.store import ArchiveStore
 from storage.archive.subjects import principal_of
@@ -36,54 +36,8 @@ from storage.datakeys.key import DataKey
 from storage.datakeys.keys import DataKeys
 from storage.settings import ArchiveSettings
 
-MAX_MESSAGES = 1500  # of a batch: keeps the positions, and so the manifest, small
+MAX_MESSAGES = 20  # of a segment: each may be a run of its own, and is in every proof
 _ATTEMPTS = 3
-
-
-class SealedMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message whose records are now in the archive.
-
-    Attributes:
-        header: None where the message could not be read; then it is one record of the namespace `unreadable`.
-        known: It was sealed before and came again.
-    """
-
-    offset: int
-    namespace: str
-    header: Header | None
-    records: int
-    bytes: int
-    known: bool
-
-
-class SealedSegment(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment that was written."""
-
-    namespace: str
-    seq: int
-    records: int
-    bytes: int
-    key: str
-    sha256: str
-
-
-class SealReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call of `seal` made durable.
-
-    Attributes:
-        committed_through: Every message up to and with this offset is in the archive; None when nothing was buffered.
-        gaps: Offsets that Kafka never delivered, first seen in this batch.
-    """
-
-    committed_through: int | None
-    segments: tuple[SealedSegment, ...] = ()
-    messages: tuple[SealedMessage, ...] = ()
-    gaps: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def records(self) -> int:
-        """Records sealed for the first time."""
-        return sum(message.records for message in self.messages if not message.known)
 
 
 class _Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +91,7 @@ class PartitionSealer:
         self._records = self._bytes = 0
         self._opened: dt.datetime | None = None
         self._plan: _Plan | None = None
+        self._sealed: list[SealReport] = []
         self._lock = threading.RLock()
 
     @property
@@ -203,14 +158,18 @@ class PartitionSealer:
         )
 
     def seal(self) -> SealReport:
-        """Seal everything buffered; durable on return.
+        """Seal everything buffered, in as many segments as it takes; durable on return.
 
         Raises:
             StoreUnavailable: Nothing is lost; call it again.
             IntegrityError: The archive and Kafka contradict each other, or other sealers win again and again.
         """
         with self._lock:
-            return self._seal() if self._buffer else SealReport(committed_through=None)
+            last = max(self._buffer, default=-1)
+            while self._buffer and min(self._buffer) <= last:
+                self._sealed.append(self._seal())  # kept: if the next one fails, the next call tells of this one, too
+            sealed, self._sealed = self._sealed, []
+            return together(sealed)
 
     def _seal(self) -> SealReport:
         for _ in range(_ATTEMPTS):
@@ -235,7 +194,7 @@ class PartitionSealer:
 
     def _make_plan(self) -> _Plan:
         """Decide what of the buffer is new, and build its segments."""
-        offsets = sorted(self._buffer)
+        offsets = self._portion(sorted(self._buffer))
         partition = self._partition or Partition(start=offsets[0], gaps=[])
         gaps = self._missing(offsets)
         partition = Partition(start=partition.start, gaps=bounded([*partition.gaps, *gaps]))
@@ -256,7 +215,7 @@ class PartitionSealer:
                     subject_of = principal_of if self._keys is not None and self._keys.by_subject else None
                     builders[namespace] = SegmentBuilder(namespace, self._topic, self._number, subject_of)
                 builders[namespace].add(offset, content)
-            messages.append(_sealed(offset, content, known=known))
+            messages.append(message_of(offset, content, known=known))
         batch = Batch(first_offset=first_new, last_offset=offsets[-1], parts=len(builders))
         sealed_at = self._clock()
         files = tuple(
@@ -267,7 +226,7 @@ class PartitionSealer:
         )
         report = SealReport(
             committed_through=offsets[-1],
-            segments=tuple(map(_summary, files)),
+            segments=tuple(map(segment_of, files)),
             messages=tuple(messages),
             gaps=tuple(gaps),
         )
@@ -336,6 +295,12 @@ class PartitionSealer:
         self._opened = self._clock() if self._buffer else None
         return plan.report
 
+    def _portion(self, offsets: list[int]) -> list[int]:
+        """As many of the first offsets as one segment takes; of their gaps none is merged with another."""
+        while len(offsets) > MAX_MESSAGES or len(self._missing(offsets)) >= MAX_GAPS:
+            offsets = offsets[: min(MAX_MESSAGES, len(offsets) - 1)]
+        return offsets
+
     def _missing(self, offsets: list[int]) -> list[tuple[int, int]]:
         """The ranges of offsets that were neither sealed nor delivered."""
         gaps: list[tuple[int, int]] = []
@@ -362,26 +327,3 @@ class PartitionSealer:
 
     def _where(self, offset: int) -> str:
         return f"{stream_prefix('*', self._topic, self._number)} offset {offset}"
-
-
-def _sealed(offset: int, content: Content, *, known: bool) -> SealedMessage:
-    return SealedMessage(
-        offset=offset,
-        namespace=content.namespace,
-        header=content.header,
-        records=len(content.records),
-        bytes=sum(map(len, content.records)),
-        known=known,
-    )
-
-
-def _summary(files: SegmentFiles) -> SealedSegment:
-    manifest = files.manifest
-    return SealedSegment(
-        namespace=manifest.namespace,
-        seq=manifest.seq,
-        records=manifest.n,
-        bytes=manifest.bytes,
-        key=files.key,
-        sha256=digest(files.body),
-    )

@@ -44,7 +44,8 @@ from storage.archive.subjects import SubjectOf
 
 HEADERS_CODEC = "jsonl+zstd"
 LEAVES_CODEC = "sha256"
-MAX_ORIGINS_BYTES = 768  # each proof of a record has the manifest in it, and must stay below 6 KB
+MAX_LISTED_BYTES = 352
+"""Of runs, gaps and origins together: each proof of a record has the manifest in it, and must stay below 6 KB."""
 Promise = Callable[[str, dt.datetime], Retention | None]
 """(namespace, when its newest record was received, or when it is sealed if that is later) → its stamp."""
 BUILDER = Builder(product="skytrail", version=importlib.metadata.version("skytrail"))
@@ -180,7 +181,7 @@ class SegmentBuilder:
             previous=tip.previous,
             received=self._times(),
             sealed_at=instant(sealed_at),
-            sources=self._merged_sources(cipher),
+            sources=self._merged_sources(cipher, len(canonical([self._runs, partition.gaps]))),
             totals=Totals(records=tip.totals.records + len(self._records), bytes=tip.totals.bytes + self._bytes),
             partition=partition,
             batch=batch,
@@ -254,7 +255,8 @@ class SegmentBuilder:
         told = promise(self._namespace, max([*self._received, sealed_at])) if promise else None
         return msgspec.UNSET if told is None else told
 
-    def _merged_sources(self, cipher: Cipher | None) -> Sources:
+    def _merged_sources(self, cipher: Cipher | None, beside: int) -> Sources:
+        """The sources; all of them are named where there is room beside so many bytes."""
         origins = [
             Source(
                 format=form,
@@ -267,7 +269,7 @@ class SegmentBuilder:
             for (form, collector, transport, locator, sha256), count in sorted(self._sources.items())
         ]
         listed = canonical(origins)
-        fits = len(listed) <= MAX_ORIGINS_BYTES
+        fits = beside + len(listed) <= MAX_LISTED_BYTES
         return Sources(count=len(origins), sha256=digest(listed), origins=origins if fits else [])
 
 

@@ -19,7 +19,8 @@ from ingest.schema import dead_letter
 from ingest.schema.envelope import Position
 from ingest.schema.errors import StoreUnavailable, UnsupportedEnvelope
 from storage.archive.chain import Chain
-from storage.archive.sealer import PartitionSealer, SealedMessage
+from storage.archive.seal_report import SealedMessage
+from storage.archive.sealer import PartitionSealer
 from streams.accounting import COLLECT_REFUSED, LETTERS, RECEIVED, SEALED, source_key
 from streams.accounts import Accounts
 from streams.runtime import BatchCount, Runtime, partitions_of, place_of

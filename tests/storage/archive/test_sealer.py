@@ -8,13 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.schema.errors import IntegrityError
-from storage.archive.manifest import manifest_key, parse, stream_prefix
+from ingest.schema.errors import IntegrityError, StoreUnavailable
+from storage.archive.manifest import Manifest, manifest_key, parse, stream_prefix
 from storage.archive.progress import MAX_GAPS, bounded
-from storage.archive.sealer import PartitionSealer, SealReport
+from storage.archive.seal_report import SealReport
+from storage.archive.sealer import MAX_MESSAGES, PartitionSealer
 from storage.settings import ArchiveSettings
 from storage.verify.archive import check
 from storage.verify.findings import Kind
+from tests.storage.archive.faults import Fault, FaultyStore
 from tests.storage.archive.samples import (
     TOPIC,
     Clock,
@@ -156,6 +158,44 @@ def test_many_gaps_stay_bounded_without_hiding_one():
     assert len(gaps) == MAX_GAPS
     assert gaps[0] == (0, 51)
     assert gaps[-1] == (10 * (MAX_GAPS + 4), 10 * (MAX_GAPS + 4) + 1)
+
+
+def manifests_of(root: Path, namespace: str = "acme") -> list[Manifest]:
+    store = open_store(root)
+    keys = [key for key in store.keys(stream_prefix(namespace, TOPIC, 0)) if key.endswith(".manifest.json")]
+    return [parse(store.get(key) or b"", key) for key in keys]
+
+
+def test_what_is_too_much_for_one_segment_is_sealed_as_several(tmp_path: Path):
+    messages = {offset: message("acme", *([b"r"] * (offset % 7 + 1)), second=offset) for offset in range(130)}
+    report = feed(sealer(open_store(tmp_path)), messages)
+    assert [each.offset for each in report.messages] == list(messages)
+    assert (report.committed_through, len(report.segments)) == (129, 7)
+    assert max(sum(run[1] for run in each.positions) for each in manifests_of(tmp_path)) == MAX_MESSAGES
+    assert_complete_and_clean(tmp_path, messages)
+
+
+def test_of_many_gaps_at_once_each_is_told_exactly(tmp_path: Path):
+    messages = {offset: message("acme", b"r%d" % offset) for offset in range(0, 60, 2)}
+    report = feed(sealer(open_store(tmp_path)), messages)
+    assert report.gaps == tuple((offset, offset) for offset in range(1, 58, 2))
+    assert max(len(each.partition.gaps) for each in manifests_of(tmp_path)) == MAX_GAPS
+    findings = list(check(tmp_path))
+    assert {each.kind for each in findings} == {Kind.GAP}
+    assert sorted(each.offset for each in findings if each.offset is not None) == list(range(1, 58, 2))
+
+
+@pytest.mark.parametrize("fault", ["lost", "applied"])
+@pytest.mark.parametrize("at", [9, 11, 13, 16])
+def test_what_was_sealed_before_the_store_went_away_is_told_when_it_is_back(tmp_path: Path, at: int, fault: Fault):
+    messages = {offset: message("acme", b"r%d" % offset) for offset in range(3 * MAX_MESSAGES)}
+    one = sealer(FaultyStore(open_store(tmp_path), at, fault))
+    with pytest.raises(StoreUnavailable):
+        feed(one, messages)
+    report = one.seal()
+    assert [(each.offset, each.known) for each in report.messages] == [(offset, False) for offset in messages]
+    assert (report.committed_through, len(report.segments)) == (max(messages), 3)
+    assert_complete_and_clean(tmp_path, messages)
 
 
 def test_a_slower_sealer_of_the_same_partition_loses_and_nothing_is_doubled(tmp_path: Path):

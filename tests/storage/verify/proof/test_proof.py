@@ -9,7 +9,7 @@ import json
 import random
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +26,8 @@ from storage.verify.places import Directory
 from storage.verify.proof.checking import check_proof
 from storage.verify.proof.document import Proof, parse_proof
 from storage.verify.proof.making import Asked, Unprovable, make_proof
-from tests.storage.archive.samples import TOPIC, expected_records, stream
+from tests.storage.archive.samples import TOPIC, expected_records, message, seal_in_batches, stream
+from tests.storage.datakeys.samples import made_keys
 from tests.storage.verify.encrypted import encrypted, opener
 from tests.storage.verify.ledger.samples import (
     SETTINGS,
@@ -115,6 +116,36 @@ def test_a_proof_names_keys_witnesses_and_the_time_of_its_stamp(made: MadeArchiv
 
 def test_a_proof_with_cosignatures_and_a_stamp_is_small(made: MadeArchive):
     assert len(prove(made, with_record=False).encode()) <= 6 * 1024
+
+
+@pytest.mark.parametrize("encrypt", [False, True])
+def test_a_proof_is_small_whatever_the_segment_and_however_long_the_ledger(tmp_path: Path, *, encrypt: bool):
+    """Messages of random sizes with gaps between them; paths as of 10,000 records and a million entries."""
+    rng = random.Random(6)
+    made = MadeArchive(tmp_path)
+    made.data_keys = made_keys(tmp_path / "datakeys") if encrypt else None
+    offsets = sorted(rng.sample(range(10**9, 10**9 + 700), 600))
+    seal_in_batches(
+        made.store,
+        {
+            offset: message(
+                "acme", *(rng.randbytes(8) for _ in range(rng.randint(1, 50))), locator=rng.randbytes(50).hex()
+            )
+            for offset in offsets
+        },
+        [],
+        made.clock,
+        made.data_keys,
+    )
+    made.enter(batch=1000)
+    made.anchor(WITNESSES, stamp=True)
+    keys = opener(made) if encrypt else None
+    for offset in rng.sample(offsets, 40):
+        proof = make_proof(Directory(made.root), Asked(TOPIC, 0, offset), with_record=False, keys=keys)
+        assert check_proof(parse_proof(proof.encode()), made.pins()).wrong == []
+        ledger = replace(proof.ledger, path=tuple(rng.randbytes(32) for _ in range(20)), index=10**6)
+        longest = replace(proof, path=tuple(rng.randbytes(32) for _ in range(14)), ledger=ledger)
+        assert len(longest.encode()) <= 6 * 1024
 
 
 def test_a_proof_without_its_record_holds_for_the_record_that_is_brought(made: MadeArchive, pins: Pins):
