@@ -77,6 +77,13 @@ class Container:
             found = [each.name[len(prefix) :] for each in self._open.walk_blobs(prefix, delimiter="/")]
         return sorted(name for name in found if name)
 
+    def names_behind(self, folder: str, name: str, most: int) -> list[str]:
+        """See `Place.names_behind`: the listing is read from its beginning, it can't start elsewhere."""
+        prefix = self._full(folder.rstrip("/") + "/" if folder else "")
+        with self._explained(folder):
+            names = (each.name[len(prefix) :] for each in self._open.walk_blobs(prefix, delimiter="/"))
+            return sorted(each for each in names if each > name)[:most]
+
     def walk(self, folder: str) -> Iterator[str]:
         """See `Place.walk`."""
         prefix = self._full(folder.rstrip("/") + "/" if folder else "")

@@ -77,6 +77,18 @@ class Bucket:
                 found += [entry["Key"][len(prefix) :] for entry in page.get("Contents", ())]
         return sorted(name for name in found if name)
 
+    def names_behind(self, folder: str, name: str, most: int) -> list[str]:
+        """See `Place.names_behind`: the listing starts there."""
+        prefix = self._full(folder.rstrip("/") + "/" if folder else "")
+        found: list[str] = []
+        with self._explained(folder):
+            for page in self._pages(prefix, Delimiter="/", StartAfter=prefix + name):
+                found += [entry["Prefix"][len(prefix) :] for entry in page.get("CommonPrefixes", ())]
+                found += [entry["Key"][len(prefix) :] for entry in page.get("Contents", ())]
+                if len(found) > most:
+                    break
+        return sorted(each for each in found if each > name)[:most]
+
     def walk(self, folder: str) -> Iterator[str]:
         """See `Place.walk`."""
         prefix = self._full(folder.rstrip("/") + "/" if folder else "")

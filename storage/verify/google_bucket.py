@@ -73,6 +73,19 @@ class GoogleBucket:
             found += [name[len(prefix) :] for name in pages.prefixes]
         return sorted(name for name in found if name)
 
+    def names_behind(self, folder: str, name: str, most: int) -> list[str]:
+        """See `Place.names_behind`: the listing starts there."""
+        prefix = self._full(folder.rstrip("/") + "/" if folder else "")
+        found: list[str] = []
+        with self._explained(folder):
+            listing = self._open.list_blobs(prefix=prefix, delimiter="/", start_offset=prefix + name)
+            for page in listing.pages:
+                found += [blob.name[len(prefix) :] for blob in page]
+                found += [each[len(prefix) :] for each in page.prefixes]
+                if len(found) > most:
+                    break
+        return sorted(each for each in found if each > name)[:most]
+
     def walk(self, folder: str) -> Iterator[str]:
         """See `Place.walk`."""
         prefix = self._full(folder.rstrip("/") + "/" if folder else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import importlib
 import os
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,13 @@ class Place(Protocol):
 
         Raises:
             OSError: It can't be read, or is not there.
+        """
+
+    def names_behind(self, folder: str, name: str, most: int) -> list[str]:
+        """The first names of `names` that sort behind one, at most so many; none where the folder is not there.
+
+        Raises:
+            OSError: It can't be read.
         """
 
     def walk(self, folder: str) -> Iterator[str]:
@@ -84,6 +92,11 @@ class Directory:
         """See `Place.names`."""
         with os.scandir(self.root / folder) as entries:
             return sorted(entry.name + "/" * entry.is_dir() for entry in entries)
+
+    def names_behind(self, folder: str, name: str, most: int) -> list[str]:
+        """See `Place.names_behind`."""
+        names = self.names(folder) if (self.root / folder).is_dir() else []
+        return names[(at := bisect.bisect_right(names, name)) : at + most]
 
     def walk(self, folder: str) -> Iterator[str]:
         """See `Place.walk`."""

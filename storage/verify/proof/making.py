@@ -19,6 +19,7 @@ from storage.verify.proof.document import Inclusion, Proof
 from storage.verify.reading import MANIFEST_SHAPE, MAX_CONTENT, canonical, cut, document, inflate, nth_record
 
 _MANIFEST = re.compile(r"([0-9]{12})\.manifest\.json")
+_ANCHOR = re.compile(r"[0-9]{20}/")
 _DAMAGED = "the records of the segment are gone or damaged; run `skytrail verify`"
 _ANCHORS_TRIED = 60
 """Anchors behind an entry that are looked at for a better one: an hour of time stamps."""
@@ -248,8 +249,8 @@ def best_checkpoint(place: Place, folder: str, index: int, published: Checkpoint
 
     A log is anchored every few seconds: those with a time stamp are read first, and none behind one that proves enough.
     """
-    sizes = sorted(int(name) for name in _folders(place, folder) if name.isdecimal() and int(name) > index)
-    anchors = [f"{folder}/{size:020d}" for size in sizes[:_ANCHORS_TRIED]]
+    behind = place.names_behind(folder, f"{index + 1:020d}", _ANCHORS_TRIED)  # a name of a folder sorts behind itself
+    anchors = [f"{folder}/{name[:-1]}" for name in behind if _ANCHOR.fullmatch(name)]
     stamps = {anchor: [name for name in place.names(anchor) if name.endswith(".tsr")] for anchor in anchors}
     found: list[tuple[Checkpoint, Stamps]] = [(published, ())]
     newest = _anchored(place, anchors[-1]) if anchors else None

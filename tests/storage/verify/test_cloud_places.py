@@ -77,6 +77,13 @@ def test_every_place_gives_bytes_and_names(place: Place) -> None:
     assert place.guard("none") is None
 
 
+def test_names_behind_another_are_as_many_as_asked_for(place: Place) -> None:
+    assert place.names_behind("", "", 9) == ["a/", "c"]
+    assert place.names_behind("", "a", 1) == place.names_behind("", "Z", 1) == ["a/"]
+    assert place.names_behind("a", "b/", 9) == place.names_behind("a/", "c", 9) == ["one"]
+    assert place.names_behind("a", "one", 9) == place.names_behind("none", "", 9) == []
+
+
 def test_an_archive_in_a_cloud_is_checked_like_one_in_a_directory(clean: Path, cloud: CloudArchive) -> None:
     settings = ArchiveSettings.model_validate({("azure" if "azure" in cloud.address else "gcs"): cloud})
     store = open_archive(settings, Path(), allow_delete=True)

@@ -53,6 +53,9 @@ class Guarding:
     def names(self, folder: str) -> list[str]:
         return self.inner.names(folder)
 
+    def names_behind(self, folder: str, name: str, most: int) -> list[str]:
+        return self.inner.names_behind(folder, name, most)
+
     def walk(self, folder: str) -> Iterator[str]:
         return self.inner.walk(folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -55,6 +56,25 @@ def test_every_place_gives_bytes_and_names(place: Place) -> None:
     assert list(place.walk("")) == ["a/b/two", "a/one", "c"]
     assert list(place.walk("a/b")) == ["a/b/two"]
     assert list(place.walk("none")) == []
+
+
+def test_names_behind_another_are_as_many_as_asked_for(place: Place) -> None:
+    assert place.names_behind("", "", 9) == ["a/", "c"]
+    assert place.names_behind("", "a", 1) == place.names_behind("", "Z", 1) == ["a/"]
+    assert place.names_behind("a", "b/", 9) == place.names_behind("a/", "c", 9) == ["one"]
+    assert place.names_behind("a", "one", 9) == place.names_behind("none", "", 9) == []
+
+
+def test_a_listing_of_a_bucket_that_starts_in_the_middle_is_short(s3: Any) -> None:
+    """Of 2,500 folders those behind one are asked for, and one page of them is read."""
+    for number in range(2500):
+        s3.put_object(Bucket="copies", Key=f"many/{number:05d}/x", Body=b"")
+    place, pages = Bucket("copies"), []
+    bucket._client().meta.events.register("before-call.s3.ListObjectsV2", lambda **_: pages.append(1))
+    assert place.names_behind("many", "01200", 60) == [f"{number:05d}/" for number in range(1200, 1260)]
+    assert len(pages) == 1
+    assert len(place.names("many")) == 2500
+    assert len(pages) == 4
 
 
 def test_only_a_bucket_keeps_metadata(place: Place) -> None:

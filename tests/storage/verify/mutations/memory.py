@@ -31,6 +31,9 @@ class Memory(dict[str, bytes]):
             raise FileNotFoundError(2, "no such folder", folder)
         return sorted({name + slash for name, slash, _ in below})
 
+    def names_behind(self, folder: str, name: str, most: int) -> list[str]:
+        return [each for each in self.names(folder) if each > name][:most]
+
     def walk(self, folder: str) -> Iterator[str]:
         yield from sorted(key for key in self if key.startswith(folder.rstrip("/") + "/"))
 
