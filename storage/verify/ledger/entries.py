@@ -120,7 +120,7 @@ class Told:
 
     def take(self, index: int, entry: bytes) -> Iterator[Finding]:
         """Read the next entry."""
-        value, wrong = _read(entry)
+        value, wrong = read_entry(entry)
         if value is None:
             self.lose()
             yield self._wrong(index, wrong)
@@ -282,8 +282,12 @@ class Told:
         return self.site.finding(kind, detail, entry=index, stream=stream, seq=seq, offset=offset, declared=declared)
 
 
-def _read(entry: bytes) -> tuple[dict[str, Any] | None, str]:
-    """An entry of the shape of its type, in its only form; of an unknown type only what all entries have."""
+def read_entry(entry: bytes) -> tuple[dict[str, Any] | None, str]:
+    """An entry of the shape of its type, in its only form; of an unknown type only what all entries have.
+
+    Returns:
+        None where it is none, and why.
+    """
     value, wrong = document(entry, None)
     if value is None:
         return None, f"the entry is {wrong}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.verify.findings import Site
+from storage.verify.ledger.entries import read_entry
 from storage.verify.ledger.notes import Checkpoint, parse_checkpoint, strict_base64
 from storage.verify.ledger.pins import Pins
 from storage.verify.ledger.retention import Lawful
@@ -27,6 +28,7 @@ from storage.verify.proof.making import Stamps, Unprovable, best_checkpoint, ind
 from storage.verify.reading import MANIFEST_SHAPE, canonical, document, sha256
 
 VERSION = 1
+_UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 _MOST_BYTES = 64 * 1024 * 1024
 _SHAPE: dict[str, object] = {
     "v": "number",
@@ -151,19 +153,31 @@ def check_certificate(certificate: Certificate, pins: Pins) -> tuple[Checked, di
         leaf = leaf_hash(each.entry)
         if root_by_path(leaf, each.index, certificate.checkpoint.size, each.path) != certificate.checkpoint.root:
             checked.wrong.append(f"entry {each.index} is not in the ledger")
-    values = [document(each.entry, None)[0] or {} for each in certificate.entries]
+    read = [(each.index, *read_entry(each.entry)) for each in certificate.entries]
+    if unread := [f"entry {index} can't be read: {why}" for index, value, why in read if value is None]:
+        checked.wrong.extend(unread)
+        return checked, {}
+    values = [value for _, value, _ in read if value is not None]
+    try:
+        why, told = _judged(certificate, values)
+    except _UNREADABLE as exc:  # a signed entry may still say what makes no sense
+        why, told = [f"an entry can't be read: {exc!r}"], {}
+    checked.wrong.extend(why)
+    return checked, told
+
+
+def _judged(certificate: Certificate, values: list[dict[str, Any]]) -> tuple[list[str], dict[str, Any]]:
+    """What its entries say against each other, and what they say."""
     kinds = [str(value.get("type")) for value in values]
     if kinds == erasure.KINDS:
         namespace, indices = _namespace(certificate), [each.index for each in certificate.entries]
-        checked.wrong.extend(erasure.contradictions(namespace, indices, values))
-        return checked, {} if checked.wrong else erasure.told(certificate.checkpoint, values)
+        why = list(erasure.contradictions(namespace, indices, values))
+        return why, {} if why else erasure.told(certificate.checkpoint, values)
     if kinds[:3] != ["policy", "tombstone", "deleted"] or set(kinds[3:]) - {"segment"}:
-        checked.wrong.append(
+        return [
             "it consists neither of a policy, a tombstone, a receipt and segments nor of a policy and an erasure"
-        )
-        return checked, {}
-    checked.wrong.extend(_contradictions(certificate, values))
-    return checked, _told(certificate, values)
+        ], {}
+    return list(_contradictions(certificate, values)), _told(certificate, values)
 
 
 def _entries(tiles: Tiles, wanted: str) -> list[tuple[int, bytes]]:

@@ -68,7 +68,7 @@ def contradictions(namespace: str, indices: Sequence[int], values: Sequence[dict
     try:
         for index, value in zip(indices, values, strict=True):
             lawful.take(index, value)
-    except (KeyError, TypeError) as exc:
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
         yield f"an entry can't be read: {exc!r}"
     yield from (finding.detail for finding in lawful.findings)
 

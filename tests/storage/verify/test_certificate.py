@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,15 @@ from storage.retention.approval import Request, ask
 from storage.verify.ledger.notes import parse_vkey
 from storage.verify.ledger.pins import Pins
 from storage.verify.places import Directory
-from storage.verify.proof.certificate import Certificate, check_certificate, make_certificate, parse_certificate
+from storage.verify.proof.certificate import (
+    Certificate,
+    Proven,
+    check_certificate,
+    make_certificate,
+    parse_certificate,
+)
 from storage.verify.proof.making import Unprovable
+from storage.verify.reading import canonical
 from tests.storage.ledger.samples import keys_in
 from tests.storage.retention.people import PEOPLE, SIGNERS
 from tests.storage.retention.samples import moment, policy
@@ -109,3 +117,40 @@ def test_an_approved_deletion_says_so_and_a_forged_approval_is_seen(tmp_path: Pa
 def test_what_is_no_certificate_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_certificate(raw)
+
+
+NONSENSE: tuple[Any, ...] = (None, "", "soon", "2027-99-01T00:00:00.000000Z", -1, 10**30, [], {}, [[]], True)
+
+
+def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place of a document, as what holds it and by which name or number."""
+    for at in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield value, at
+        yield from places_in(value[at])
+
+
+def judged_with(certificate: Certificate, number: int, value: Any, pins: Pins) -> list[str]:
+    entries = list(certificate.entries)
+    entries[number] = Proven(entries[number].index, canonical(value), entries[number].path)
+    checked, _ = check_certificate(Certificate(certificate.checkpoint, certificate.stamps, tuple(entries)), pins)
+    return checked.wrong
+
+
+@pytest.mark.parametrize("tier", ["cold", "hot"])
+def test_nonsense_in_an_entry_is_said_and_never_a_failure(scene: Scene, tier: str) -> None:
+    certificate, pinned = certified(scene, tier), pins(scene)
+    for number, proven in enumerate(certificate.entries):
+        value = json.loads(proven.entry)
+        for holder, at in list(places_in(value)):
+            kept = holder[at]
+            for nonsense in NONSENSE:
+                holder[at] = nonsense
+                assert nonsense == kept or judged_with(certificate, number, value, pinned), (number, at, nonsense)
+            if isinstance(holder, dict):
+                del holder[at]
+                assert judged_with(certificate, number, value, pinned), (number, at)
+            holder[at] = kept
+    deep = b'{"type":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+    entries = (Proven(0, deep, ()), *certificate.entries[1:])
+    other = Certificate(certificate.checkpoint, certificate.stamps, entries)
+    assert any("can't be read" in why for why in check_certificate(other, pinned)[0].wrong)
