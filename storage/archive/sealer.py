@@ -92,6 +92,7 @@ class PartitionSealer:
         self._opened: dt.datetime | None = None
         self._plan: _Plan | None = None
         self._sealed: list[SealReport] = []
+        self._asked: int | None = None
         self._lock = threading.RLock()
 
     @property
@@ -165,10 +166,11 @@ class PartitionSealer:
             IntegrityError: The archive and Kafka contradict each other, or other sealers win again and again.
         """
         with self._lock:
-            last = max(self._buffer, default=-1)
-            while self._buffer and min(self._buffer) <= last:
+            if self._asked is None:
+                self._asked = max(self._buffer, default=-1)
+            while self._buffer and min(self._buffer) <= self._asked:
                 self._sealed.append(self._seal())  # kept: if the next one fails, the next call tells of this one, too
-            sealed, self._sealed = self._sealed, []
+            sealed, self._sealed, self._asked = self._sealed, [], None
             return together(sealed)
 
     def _seal(self) -> SealReport:
