@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from ingest.schema.action import Action
 from ingest.schema.errors import ConfigError
 
 DAILY, WEEKLY = "daily", "weekly"
@@ -72,21 +72,33 @@ def _periods(what: str, start: dt.datetime, end: dt.datetime) -> Iterator[str]:
         day += dt.timedelta(days=step)
 
 
-def sign_off_of(action: Mapping[str, Any]) -> SignOff | None:
-    """The sign-off that the document of an action tells; None where it is none, failed, or was made too early."""
-    audit, event = action.get("skytrail", {}).get("audit", {}), action.get("event", {})
-    if event.get("action") != ACTION or event.get("outcome") != "success":
+def sign_off_of(action: Action) -> SignOff | None:
+    """The sign-off that an action was; None where it is none, failed, or was made too early."""
+    if action.name != ACTION or action.outcome != "success":
         return None
-    details = audit.get("details", {})
-    found = SignOff(
-        str(audit.get("target", "")),
-        str(details.get("period", "")),
-        str(action.get("user", {}).get("name", "-")),
-        dt.datetime.fromisoformat(str(action["@timestamp"])),
-        str(details.get("comment", "")),
-    )
+    period, comment = (str(action.details.get(name, "")) for name in ("period", "comment"))
+    found = SignOff(action.target, period, action.actor, action.at, comment)
     try:
         early = found.what in (DAILY, WEEKLY) and found.at < ends_of(found.what, found.period)
     except ValueError:
         return None
     return None if early else found
+
+
+def reviewed(kind: str, signed: Iterable[SignOff]) -> dict[str, SignOff]:
+    """The first sign-off of each period of a kind. A week of which each day was signed off was reviewed, too."""
+    own: dict[str, SignOff] = {}
+    days: dict[str, SignOff] = {}
+    for each in signed:
+        (own if each.what == kind else days if each.what == DAILY else {}).setdefault(each.period, each)
+    if kind == WEEKLY:
+        for name in {_week_of(day) for day in days}:
+            first = ends_of(WEEKLY, name) - dt.timedelta(days=7)
+            week = [days.get(f"{first + dt.timedelta(days=at):%Y-%m-%d}") for at in range(7)]
+            if name not in own and (all_days := [each for each in week if each]) and len(all_days) == len(week):
+                own[name] = max(all_days, key=lambda each: each.at)
+    return own
+
+
+def _week_of(day: str) -> str:
+    return "{}-W{:02d}".format(*dt.date.fromisoformat(day).isocalendar())

@@ -139,7 +139,7 @@ def report_sign_off(
     if not comment.strip():
         raise ConfigError("signing off: the comment is empty", mend="say what was seen and done")
     check_period(what, period)
-    say(f"{account()} reviewed {what} {period}; `skytrail report make access` lists it")
+    say(f"{account()} reviewed {what} {period}; `skytrail report make log-review` lists it")
 
 
 async def made_report(

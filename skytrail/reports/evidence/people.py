@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from contextlib import aclosing
 
-from ingest.schema.action import FORMAT_NAME
+import msgspec
+
+from ingest.schema.action import FORMAT_NAME, Action
+from skytrail.cli.places import opened
+from skytrail.data_keys import data_keys
 from skytrail.reports.facts import Fact, Ground, Measure
 from skytrail.reports.gathering import Asked
-from skytrail.reports.reviews import ACTION, DAILY, WEEKLY, SignOff, periods, sign_off_of
+from skytrail.reports.reviews import DAILY, WEEKLY, SignOff, periods, reviewed, sign_off_of
+from storage.archive.opening import open_archive
+from storage.archive.reader import ArchiveReader
 from storage.index.alerts import alerts
-from storage.index.search import Query, count, search
+from storage.index.search import Query, count
+from storage.verify.ledger.namespace import lawful_of
 
 MONTH = dt.timedelta(days=30)
 """What is looked at where the report names no start."""
@@ -28,15 +36,32 @@ def start_of(asked: Asked) -> dt.datetime:
 
 
 async def sign_offs(asked: Asked) -> list[SignOff]:
-    """Every sign-off that was made since the start of the report, oldest first; those made after its end count too.
+    """Every sign-off that was sealed since the start of the report, oldest first; those made after its end count too.
+
+    They are read from the archive: a document that somebody wrote into Elasticsearch is no sign-off, and one that
+    somebody took from it stays one.
 
     Raises:
-        IndexUnavailable: Elasticsearch does not answer.
+        SkytrailError: The archive can't be read.
     """
-    query = Query(f'event.action:"{ACTION}"', asked.settings.audit.namespace, FORMAT_NAME, start_of(asked), None, True)
-    async with aclosing(search(asked.client, query, limit=None)) as hits:
-        found = [sign_off_of(hit.source) async for hit in hits]
-    return [each for each in found if each is not None]
+    return await asyncio.to_thread(_sealed, asked)
+
+
+def _sealed(asked: Asked) -> list[SignOff]:
+    settings, namespace = asked.settings, asked.settings.audit.namespace
+    store = open_archive(settings.archive, settings.archive_dir)
+    place = settings.archive_place
+    reader = ArchiveReader(store, data_keys(settings), lambda name: lawful_of(opened(place), name).segments)
+    if namespace not in reader.namespaces():
+        return []
+    found = []
+    for record in reader.records(namespace, formats=(FORMAT_NAME,), since=start_of(asked)):
+        try:
+            told = sign_off_of(msgspec.json.decode(record.body, type=Action))
+        except msgspec.MsgspecError:
+            continue  # a record of this format that tells no action: nobody signed by it
+        found += [told] if told is not None else []
+    return sorted(found, key=lambda each: each.at)
 
 
 async def access_reviews(asked: Asked) -> list[SignOff]:
@@ -53,14 +78,18 @@ async def access_reviewed(ground: Ground, _: str) -> Fact:
     return Fact(True, f"{found[-1].who} signed off {found[-1].period} on {found[-1].at:%Y-%m-%d}")
 
 
+def due(asked: Asked, kind: str) -> list[str]:
+    """The days or weeks of the period that must have been signed off by now."""
+    return periods(kind, start_of(asked), min(asked.end, asked.now - _GRACE))
+
+
 async def review(ground: Ground, what: str) -> Fact:
     """Every day or week of the period was signed off by a named person, after it was over."""
     kind = WEEKLY if what == "weekly" else DAILY
-    asked = ground.asked
-    wanted = periods(kind, start_of(asked), min(asked.end, asked.now - _GRACE))
+    wanted = due(ground.asked, kind)
     if not wanted:
-        return Fact(None, f"no {kind} period is over and due since {start_of(asked):%Y-%m-%d}")
-    signed = {each.period for each in await ground.once("sign-offs", sign_offs) if each.what == kind}
+        return Fact(None, f"no {kind} period is over and due since {start_of(ground.asked):%Y-%m-%d}")
+    signed = reviewed(kind, await ground.once("sign-offs", sign_offs))
     lacking = [each for each in wanted if each not in signed]
     listed = ", ".join(lacking[:5]) + (" …" if len(lacking) > 5 else "")  # noqa: PLR2004 - as many as are listed
     told = f"{len(wanted) - len(lacking)} of {len(wanted)} signed off ({wanted[0]} to {wanted[-1]})"

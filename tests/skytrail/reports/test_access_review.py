@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -14,16 +15,19 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from ingest.schema.action import Action
 from skytrail.reports.evidence.people import REVIEWED_WITHIN, access_reviewed
 from skytrail.reports.facts import Ground
 from skytrail.reports.gathering import Asked
 from skytrail.reports.key_files import key_files
+from skytrail.reports.kinds import log_review
 from skytrail.reports.kinds.access_review import gather
 from skytrail.reports.report import Section, Verdict
 from skytrail.settings import Settings
 from storage.index.client import Identity, connect
 from storage.ledger.keyring import KeyRing
 from storage.settings import ElasticsearchSettings, LedgerSettings, Login
+from tests.skytrail.reports.sealed_actions import seal_actions
 from tests.storage.index.fake_elasticsearch import HEADERS
 
 NOW = dt.datetime(2026, 11, 27, 10, tzinfo=dt.UTC)
@@ -43,6 +47,28 @@ def action(name: str, age: dt.timedelta, **audit: Any) -> dict[str, Any]:
 
 
 REVIEW = action("report.sign-off", dt.timedelta(days=3), target="access-review", details={"period": "2026-H2"})
+
+
+def signed_off(root: Path, *each: tuple[str, str, dt.timedelta]) -> None:
+    """Seal sign-offs, as (what, period, age), in the archive of an installation."""
+    seal_actions(
+        root / "archive",
+        [
+            Action(
+                id=f"a{number}",
+                at=NOW - age,
+                actor="ann",
+                host="desk-1",
+                program="cli",
+                name="report.sign-off",
+                kind="change",
+                outcome="success",
+                target=what,
+                details={"period": period, "comment": "looked"},
+            )
+            for number, (what, period, age) in enumerate(each)
+        ],
+    )
 
 
 class FakeSecurity:
@@ -121,6 +147,7 @@ async def made(fake: FakeSecurity, root: Path, logins: tuple[str, ...] = ALL) ->
 
 
 async def test_identities_and_everybody_else_are_told_as_elasticsearch_tells_them(tmp_path: Path) -> None:
+    signed_off(tmp_path, ("access-review", "2026-H2", dt.timedelta(days=3)))
     found = await made(FakeSecurity([REVIEW]), tmp_path)
     identities = found["identities"]
     assert identities.verdict is Verdict.PASS
@@ -157,9 +184,32 @@ async def test_identities_without_a_login_and_an_archive_without_a_ledger_are_no
 
 async def test_a_review_counts_for_half_a_year(tmp_path: Path) -> None:
     for age, holds in ((dt.timedelta(days=3), True), (REVIEWED_WITHIN + dt.timedelta(days=1), False)):
-        told = action("report.sign-off", age, target="access-review", details={"period": "2026-H1"})
-        async with asking(FakeSecurity([told]), tmp_path) as asked:
+        root = tmp_path / str(holds)
+        signed_off(root, ("access-review", "2026-H1", age))
+        async with asking(FakeSecurity([]), root) as asked:
             assert (await access_reviewed(Ground(asked), "")).holds is holds
+
+
+async def test_a_sign_off_that_somebody_wrote_into_elasticsearch_counts_for_nothing(tmp_path: Path) -> None:
+    async with asking(FakeSecurity([REVIEW]), tmp_path) as asked:
+        assert (await access_reviewed(Ground(asked), "")).holds is False
+
+
+async def test_reviews_of_days_and_weeks_are_told_with_who_and_when_and_what_lacks(tmp_path: Path) -> None:
+    days = [("daily", f"2026-11-{day}", dt.timedelta(days=26 - day, hours=2)) for day in range(16, 23)]
+    early = ("daily", "2026-11-24", dt.timedelta(days=3))  # before its end
+    signed_off(tmp_path, *days, early, ("access-review", "2026-H2", dt.timedelta(days=1)))
+    async with asking(FakeSecurity([]), tmp_path) as asked:
+        whole = dataclasses.replace(asked, start=dt.datetime(2026, 11, 16, tzinfo=dt.UTC))
+        daily, weekly, others = await log_review.gather(whole)
+    assert (daily.verdict, weekly.verdict) == (Verdict.FAIL, Verdict.PASS)
+    assert [(row[0], row[1]) for row in daily.rows] == [
+        *((f"2026-11-{day}", True) for day in range(16, 23)),
+        *((f"2026-11-{day}", False) for day in range(23, 26)),
+    ]
+    assert daily.rows[0][1:] == (True, "ann", "2026-11-17T08:00:00Z", 0, "looked", 0, 0)
+    assert [row[:3] for row in weekly.rows] == [("2026-W47", True, "ann")]
+    assert [row[:3] for row in others.rows] == [("access-review", "2026-H2", "ann")]
 
 
 @pytest.fixture

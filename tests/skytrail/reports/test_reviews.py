@@ -6,12 +6,14 @@ import datetime as dt
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.schema.action import Action
 from ingest.schema.errors import ConfigError
-from skytrail.reports.reviews import DAILY, WEEKLY, check_period, ends_of, periods, sign_off_of
+from skytrail.reports.reviews import DAILY, WEEKLY, SignOff, check_period, ends_of, periods, reviewed, sign_off_of
 
 TIMES = st.integers(1_575_000_000, 1_895_000_000).map(lambda seconds: dt.datetime.fromtimestamp(seconds, dt.UTC))
 
@@ -20,13 +22,20 @@ def at(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
 
 
-def action(period: str, made: str, what: str = DAILY, **event: Any) -> dict[str, Any]:
-    return {
-        "@timestamp": made,
-        "event": {"action": "report.sign-off", "outcome": "success", **event},
-        "user": {"name": "alice"},
-        "skytrail": {"audit": {"target": what, "details": {"period": period, "comment": "3 alerts"}}},
-    }
+def action(period: str, made: str, what: str = DAILY, **more: Any) -> Action:
+    told = Action(
+        id="1",
+        at=dt.datetime.fromisoformat(made),
+        actor="alice",
+        host="h",
+        program="cli",
+        name="report.sign-off",
+        kind="change",
+        outcome="success",
+        target=what,
+        details={"period": period, "comment": "3 alerts"},
+    )
+    return msgspec.structs.replace(told, **more)
 
 
 @given(TIMES, st.timedeltas(min_value=dt.timedelta(), max_value=dt.timedelta(days=60)))
@@ -61,4 +70,13 @@ def test_a_sign_off_counts_only_if_it_succeeded_and_was_made_after_the_period() 
     assert sign_off_of(action("2026-11-26", "2026-11-26T23:00:00.000Z")) is None
     assert sign_off_of(action("2026-11-26", "2026-11-27T08:00:00.000Z", outcome="failure")) is None
     assert sign_off_of(action("2026-11-99", "2026-11-27T08:00:00.000Z")) is None
-    assert sign_off_of(action("2026-11-26", "2026-11-27T08:00:00.000Z", action="search")) is None
+    assert sign_off_of(action("2026-11-26", "2026-11-27T08:00:00.000Z", name="search")) is None
+
+
+def test_a_week_is_reviewed_if_each_of_its_days_is_and_the_first_sign_off_of_a_period_counts() -> None:
+    days = [SignOff(DAILY, f"2026-11-{day}", "alice", at(f"2026-11-{day + 1}"), "") for day in range(16, 23)]
+    assert reviewed(WEEKLY, days)["2026-W47"].at == at("2026-11-23")
+    assert reviewed(WEEKLY, days[1:]) == {}
+    first, again = (SignOff(WEEKLY, "2026-W46", who, at("2026-11-17"), "") for who in ("bob", "carol"))
+    assert reviewed(WEEKLY, [first, again, *days[1:]]) == {"2026-W46": first}
+    assert reviewed(DAILY, [first, *days[:2]]) == {each.period: each for each in days[:2]}
