@@ -17,6 +17,7 @@ from storage.ledger.signing import NoteSigner, VerifierKey, parse_vkey
 from storage.retention.policy import Policy
 
 HEADING = "skytrail request v1"
+_ANEW = "somebody changed the file: ask anew, or take the lines away that are wrong and let them approve again"
 _MEND = "`skytrail approve FILE --key KEY` adds a signature; the policy (people, approvals) says whose counts"
 
 
@@ -84,16 +85,13 @@ def check(raw: bytes, policy: Policy, asked: Request, needed: int, where: str) -
 
     Raises:
         ConfigError: It is no request, or one about something else.
-        Refused: Too few signed it.
+        Refused: Too few signed it, or a signature of one of the policy's people is wrong.
     """
     note, request = read(raw, where)
     about = (request.action, request.namespace, request.subject)
     if about != (asked.action, asked.namespace, asked.subject):
         raise ConfigError(f"reading a request: it is about {' '.join(about)}", where=where, mend=_MEND)
-    keys = people_of(policy)
-    signed = [
-        name for name, key in sorted(keys.items()) if any(key.verifies(note.text, each) for each in note.signatures)
-    ]
+    signed = _signed(note, policy, where)
     if request.requested_by not in signed:
         raise Refused(
             f"checking approvals: {request.requested_by!r}, who asks, did not sign or is not among the policy's people",
@@ -108,6 +106,22 @@ def check(raw: bytes, policy: Policy, asked: Request, needed: int, where: str) -
             mend=_MEND,
         )
     return request, agreed
+
+
+def _signed(note: Note, policy: Policy, where: str) -> list[str]:
+    """The names of the policy's people who signed, sorted.
+
+    Each key signs once and rightly, or the note counts for nothing: of two signatures another reader may take another.
+    """
+    signed = []
+    for name, key in sorted(people_of(policy).items()):
+        own = [each for each in note.signatures if key.made(each)]
+        if len(own) > 1:
+            raise Refused(f"checking approvals: it has {len(own)} signatures of {name}", where=where, mend=_ANEW)
+        if own and not key.verifies(note.text, own[0]):
+            raise Refused(f"checking approvals: the signature of {name} is wrong", where=where, mend=_ANEW)
+        signed += [name] if own else []
+    return signed
 
 
 def _text(request: Request) -> str:

@@ -20,7 +20,7 @@ from storage.archive.manifest import canonical, digest, instant
 from storage.archive.people import Belonging
 from storage.archive.subjects import as_received
 from storage.retention.entries import Hold
-from storage.retention.holding import names_document, spans
+from storage.retention.holding import names_subject, spans
 from storage.retention.record import State
 from storage.retention.verdict import Subject, bounds_of
 
@@ -178,10 +178,9 @@ def _take(seen: _Seen, one: Belonging, holds: Sequence[Hold], floors: _Floors, c
         if floor is not None and (seen.floor is None or floor > seen.floor):
             seen.floor = floor
         for hold in holds:
-            if document is None:
-                covered = spans(hold, name, None, received)
-            else:
-                covered = names_document(hold, document, name, event)
+            # From its event to its receipt, as for whole segments: once the key is gone nobody can tell the event.
+            within = spans(hold, name, min(event, received) if document is not None else None, max(event, received))
+            covered = within and (document is None or names_subject(hold, document))
             seen.held = hold.id if covered else seen.held
 
 

@@ -42,8 +42,13 @@ def query_of(hold: Hold) -> dict[str, Any] | None:
 
 def names_document(hold: Hold, document: Mapping[str, Any], dataset: str, event: dt.datetime) -> bool:
     """Whether a hold is about this document."""
+    return spans(hold, dataset, event, event) and names_subject(hold, document)
+
+
+def names_subject(hold: Hold, document: Mapping[str, Any]) -> bool:
+    """Whether a hold is about this document if its time and data set are those of the hold."""
     hidden = bool(_values(document, _HIDDEN.split(".")))
-    return spans(hold, dataset, event, event) and all(
+    return all(
         (hidden and names in _TELLING) or any(value in _values(document, name.split(".")) for name in names)
         for names, value in _asked(hold)
     )

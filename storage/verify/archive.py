@@ -123,7 +123,8 @@ class _Archive:
 
     def _stream(self, prefix: str, vouched: Vouched | None) -> Iterator[Finding]:
         """The chain of one partition; its segments are read by the workers."""
-        stream, people = Stream(self.place, prefix, self.scope, self.summary, vouched), Told()
+        stream = Stream(self.place, prefix, self.scope, self.summary, vouched)
+        people = Told(vouched.lawful if vouched is not None and vouched.sound else None)
         bodies = Bodies(self.place)
         for step in stream.check():
             if isinstance(step, Finding):

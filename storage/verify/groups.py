@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +27,7 @@ GROUPED_CODEC = "subjects+frames+zstd"
 ROOM_PER_RECORD = 256  # bytes of a body besides a record's own: its own group, in the worst case
 _ROOM = 64 * 1024
 _LARGEST_INDEX = 128 * 1024 * 1024
+_TAG_DIGITS, _SUFFIX_DIGITS = 24, 8
 _TAG_AND_SUFFIX = re.compile(r"-[0-9a-f]{24}-[0-9a-f]{8}")
 _SHARD_DIGITS = 3
 _NONCE = 12
@@ -73,6 +75,21 @@ def is_subject_key(key_id: str, month_key: str) -> bool:
     """Whether an id is that of a subject's key under a month's key."""
     rest = key_id.removeprefix(month_key)
     return key_id.startswith(month_key) and _TAG_AND_SUFFIX.fullmatch(rest) is not None
+
+
+def tag_of(key_id: str) -> str:
+    """What the id of a subject's key tells of its person."""
+    return key_id[-_SUFFIX_DIGITS - 1 - _TAG_DIGITS :][:_TAG_DIGITS]
+
+
+def names_by_tag(month_key: bytes, names: Iterable[str]) -> dict[str, set[str]]:
+    """The names of people by the tags that their keys under a month's key have."""
+    made: dict[str, set[str]] = {}
+    secret = derived(month_key, "subject tags")
+    for name in names:
+        tag = hmac.new(secret, name.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:_TAG_DIGITS]
+        made.setdefault(tag, set()).add(name)
+    return made
 
 
 def _is_group(value: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from storage.verify.findings import Finding, Kind, Site
+from storage.verify.ledger.retention import Lawful, Times
 
 _WORDS = {
     Kind.ERASED: "the key {key} of somebody was destroyed, as the ledger says: {records:,} records from here on "
@@ -31,6 +32,8 @@ class Person:
         offset: Of the first of them.
         index: Of the first of them.
         why: Why nothing is known of the key.
+        times: When these records were received, if the segment tells, and when it was sealed.
+        names: Of the principals that holds name, those that this person is.
     """
 
     kind: Kind
@@ -40,14 +43,22 @@ class Person:
     offset: int | None
     index: int | None
     why: str = ""
+    times: Times = (None, "")
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Told:
-    """What is to be told of the people of a chain."""
+    """What is to be told of the people of a chain.
 
+    Args:
+        lawful: What a sound ledger says of retention; None: there is none.
+    """
+
+    lawful: Lawful | None = None
     _first: dict[tuple[Kind, str], Person] = field(default_factory=dict)
     _records: dict[tuple[Kind, str], int] = field(default_factory=dict)
+    _unlawful: dict[tuple[str, str], tuple[str, Person]] = field(default_factory=dict)
 
     def take(self, person: Person) -> None:
         """Take note of a key in the next segment."""
@@ -55,8 +66,15 @@ class Told:
         self._first.setdefault(what, person)
         self._records[what] = self._records.get(what, 0) + person.records
 
+        if self.lawful is not None and person.site.topic is not None:
+            for forbade, told in self.lawful.judge_erased(person.key, person.site.topic, person.times, person.names):
+                self._unlawful.setdefault((person.key, forbade), (told, person))
+
     def findings(self) -> Iterator[Finding]:
-        """One for each key, in the order of their first records; one for all keys of which the same is unknown."""
+        """One for each key, or for all of which the same is unknown, by their first records; then what was unlawful."""
         for what, first in self._first.items():
             detail = _WORDS[first.kind].format(key=first.key, records=self._records[what], why=first.why)
             yield first.site.finding(first.kind, detail, offset=first.offset, index=first.index)
+        for (key, _), (told, first) in self._unlawful.items():
+            detail = f"the key {key} of somebody {told}"
+            yield first.site.finding(Kind.UNLAWFUL, detail, offset=first.offset, index=first.index)

@@ -13,7 +13,16 @@ from typing import Any
 from storage.verify.differences import differences
 from storage.verify.encryption import CODEC_SUFFIX, Opened
 from storage.verify.findings import Finding, Kind, Site
-from storage.verify.groups import GROUPED_CODEC, GROUPED_SCHEME, ROOM_PER_RECORD, People, Run, SubjectTable
+from storage.verify.groups import (
+    GROUPED_CODEC,
+    GROUPED_SCHEME,
+    ROOM_PER_RECORD,
+    People,
+    Run,
+    SubjectTable,
+    names_by_tag,
+    tag_of,
+)
 from storage.verify.letters import Named, holds_letters, object_of
 from storage.verify.people import Person
 from storage.verify.reading import MAX_CONTENT, canonical, cut, inflate, leaves_of, root_over, sha256
@@ -35,6 +44,7 @@ class Segment:
         announced: Its body and headers may be gone: the ledger says so. Its leaves may not.
         subjects: Directory of the table of subjects' keys; None where there is none.
         shredded: Ids of these keys that are to be destroyed.
+        principals: Of whom it is asked whether they are one of these people.
 
     Attributes:
         closed: It is encrypted, and its key is not here.
@@ -52,6 +62,7 @@ class Segment:
     announced: bool = False
     subjects: Path | None = None
     shredded: frozenset[str] = frozenset()
+    principals: frozenset[str] = frozenset()
     destroyed: bool = field(init=False, default=False)
     people: list[Person] = field(init=False, default_factory=list)
     compared: tuple[int, int] = field(init=False, default=(0, 0))
@@ -60,6 +71,7 @@ class Segment:
     closed: bool = field(init=False)
     _opened: Opened | None = field(init=False, default=None)
     _people: People | None = field(init=False, default=None)
+    _named: dict[str, set[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.closed = "encryption" in self.manifest and self.key is None
@@ -69,6 +81,7 @@ class Segment:
                 namespace, month_key = self.manifest["namespace"], self.manifest["encryption"]["key"]
                 table = SubjectTable(self.subjects, namespace, month_key, self.key) if self.subjects else None
                 self._people = People(self.manifest, self._opened, table, self.shredded)
+                self._named = names_by_tag(self.key, self.principals)
         runs = self.manifest["positions"]
         total = sum(messages * records for _, messages, records in runs)
         honest = total == self.manifest["n"] <= _MAX_RECORDS and all(records for _, _, records in runs)
@@ -177,8 +190,7 @@ class Segment:
         made: list[tuple[Run, list[bytes]]] = []
         for run in runs:
             if run.kind is not None and trusted:
-                offset, index = self._position(run.numbers[0])
-                self.people.append(Person(run.kind, run.key, len(run.numbers), self.site, offset, index, run.why))
+                self.people.append(self._person(run, run.kind))
             if run.problem and trusted:
                 offset, index = self._position(run.numbers[0])
                 yield self.site.finding(Kind.ALTERED, run.problem, offset=offset, index=index)
@@ -204,6 +216,14 @@ class Segment:
             return
         for run, found in made:
             yield from self._differences(sealed, found, run)
+
+    def _person(self, run: Run, kind: Kind) -> Person:
+        """What is to be told of the key of a run."""
+        received = self.manifest["received"]
+        times = ((received["min"], received["max"]) if received is not None else None, self.manifest["sealed_at"])
+        names = frozenset(self._named.get(tag_of(run.key), ()))
+        where = self._position(run.numbers[0])
+        return Person(kind, run.key, len(run.numbers), self.site, *where, run.why, times, names)
 
     def _letters(self, numbers: Sequence[int], records: list[bytes]) -> None:
         """Note which whole bodies dead letters name."""

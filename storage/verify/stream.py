@@ -147,6 +147,7 @@ class Stream:
                 owed=self._owed(manifest, site),
                 subjects=self._keys.subjects if people is not None else None,
                 shredded=self._keys.shredded_below(people) if people is not None else frozenset(),
+                principals=self._keys.principals if people is not None else frozenset(),
             )
         else:
             self._summary.skipped += 1

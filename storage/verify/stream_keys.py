@@ -50,6 +50,12 @@ class StreamKeys:
             self._shredded[month_key] = frozenset(key for key in said if is_subject_key(key, month_key))
         return self._shredded[month_key]
 
+    @property
+    def principals(self) -> frozenset[str]:
+        """Whom holds name that were open when somebody was erased."""
+        sound = self.vouched is not None and self.vouched.sound
+        return frozenset(self.vouched.lawful.principals) if self.vouched is not None and sound else frozenset()
+
     def _looked_for(self, key_id: str, site: Site) -> tuple[bytes | None, Finding | None]:
         shredded = self.vouched is not None and self.vouched.sound and key_id in self.vouched.lawful.shredded
         try:

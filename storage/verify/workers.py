@@ -34,6 +34,7 @@ class Task:
         owed: What the store must keep it from.
         subjects: Directory of the table of subjects' keys, where people have keys of their own and it is here.
         shredded: Ids of these keys that are to be destroyed, as a sound ledger says.
+        principals: Of whom it is asked whether they are one of these people.
     """
 
     place: Place
@@ -45,6 +46,7 @@ class Task:
     owed: Owed = NOTHING
     subjects: Path | None = None
     shredded: frozenset[str] = frozenset()
+    principals: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def read(task: Task) -> Result:
             announced=task.announced,
             subjects=task.subjects,
             shredded=task.shredded,
+            principals=task.principals,
         )
         findings = list(segment.check())
         if task.owed and not task.announced:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
-import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from storage.verify.findings import Finding, Kind, Site
+from storage.verify.ledger.approvals import disapproved
 from storage.verify.ledger.calendar import end_of, span_of_index
-from storage.verify.ledger.notes import parse_signature, parse_vkey
+from storage.verify.ledger.erasures import Erasure, Sealed, is_on_everything, unlawful
 from storage.verify.reading import canonical, sha256
 
 _TIMED = {
@@ -60,9 +60,10 @@ _FALLBACK = "P12M"
 _RAW = "skytrail.raw."
 RENAMED = {"aws.cloudwatch": "aws.cloudwatch_logs", "kubernetes.audit": "kubernetes.audit_logs"}
 """Data sets that are called otherwise than the format in the name of their topic."""
-_HEADING = "skytrail request v1"
-_LEAST = {"release": 2, "expiry": 0, "erasure": 1}
-"""People besides the one who asks, where a policy does not say."""
+
+
+Times = tuple[tuple[str, str] | None, str]
+"""When the first and last record of a segment were received, if it tells, and when it was sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Lawful:
         indices: Names of the indices that one did.
         shredded: Ids of the data keys, of months and of subjects, that are to be destroyed.
         findings: What is wrong with the entries themselves.
+        principals: Those whom holds name that were open when somebody was erased.
     """
 
     namespace: str
@@ -91,6 +93,8 @@ class Lawful:
     indices: set[str] = field(default_factory=set)
     shredded: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
+    principals: set[str] = field(default_factory=set)
+    _erasures: dict[str, Erasure] = field(default_factory=dict)
     _policies: list[dict[str, Any]] = field(default_factory=list)
     _holds: dict[str, dict[str, Any]] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
@@ -129,6 +133,22 @@ class Lawful:
             yield site.finding(Kind.UNLAWFUL, f"it was to be destroyed by entry {stone.index}, {promised}")
         for why in self._reasons(stone, dataset, None, received):
             yield site.finding(Kind.UNLAWFUL, f"it was to be destroyed by entry {stone.index}, {why}")
+
+    def judge_erased(self, key: str, topic: str, manifest: Times, names: Collection[str]) -> Iterator[tuple[str, str]]:
+        """Why a person's key must not have gone as an entry said: what forbade it, and in words.
+
+        Args:
+            key: Its id.
+            topic: Of records that it opened.
+            manifest: When these were received and sealed.
+            names: Which of `principals` the person is.
+        """
+        erasure = self._erasures.get(key)
+        if erasure is None:
+            return
+        sealed = Sealed(_dataset(topic), *manifest, names)
+        for what, why in unlawful(self.namespace, erasure, sealed):
+            yield what, f"was to be destroyed by entry {erasure.index}, {why}"
 
     def holding(self, topic: str, manifest: dict[str, Any], settled: str | None) -> tuple[tuple[str, ...], bool]:
         """Open holds that cover a segment, and whether none can be about it.
@@ -229,48 +249,18 @@ class Lawful:
         about = sha256(canonical({"keys": sorted(value["keys"]), "namespace": self.namespace}))
         if why := self._disapproved(value, "erasure", about):
             self._wrong(index, f"a person was to be erased without the approvals for it: {why}")
-        everything = {"datasets": ["*"], "since": None, "until": None, "principal": "", "account": "", "resource": ""}
-        for id_, hold in self._holds.items():
-            told = {name: hold["selector"].get(name, empty) for name, empty in everything.items()}
-            if id_ not in self._closed and told == everything:
-                self._wrong(index, f"a person was to be erased while the hold {id_} was open")
+        holds = [hold for id_, hold in self._holds.items() if id_ not in self._closed]
+        for hold in holds:
+            if is_on_everything(hold["selector"]):
+                self._wrong(index, f"a person was to be erased while the hold {hold['id']} was open")
+        erasure = Erasure(index, value["at"], self._policies, holds)
+        for key in value["keys"]:
+            self._erasures.setdefault(key, erasure)
+        self.principals |= {hold["selector"]["principal"] for hold in holds} - {""}
 
     def _disapproved(self, value: dict[str, Any], action: str, subject: str | None) -> str:
-        """Why the approvals that the policy in force asks for are not there; empty if they are.
-
-        Args:
-            value: The entry with the request.
-            action: What must have been asked for.
-            subject: What it must be about; None: nobody compares it.
-        """
-        if not self._policies:
-            return "" if action == "expiry" else "no policy says who may agree"
-        policy = self._policies[-1]["policy"]
-        try:
-            needed = policy["approvals"].get(action, _LEAST[action])
-            if not needed:
-                return ""
-            text, _, lines = value["request"].rpartition("\n\n")
-            asked = json.loads(text.removeprefix(f"{_HEADING}\n"))
-            if f"{_HEADING}\n{canonical(asked).decode()}" != text:
-                return "the request is not in its form"
-            signatures = [parse_signature(line) for line in lines.splitlines()]
-            message = f"{text}\n".encode()
-            signed = set()
-            for name, vkey in policy["people"].items():
-                key = parse_vkey(vkey)
-                signature = key.signature_in(signatures)
-                if signature is not None and key.signed_bytes(message, signature.body):
-                    signed.add(name)
-            about = asked["action"] == action and asked["namespace"] == self.namespace
-            if not about or subject not in (None, asked["subject"]):
-                return "the request is about something else"
-        except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            return f"the request can't be read: {exc!r}"
-        if asked.get("requested_by") not in signed:
-            return "who asks did not sign"
-        agreed = len(signed) - 1
-        return "" if agreed >= needed else f"{agreed} of {needed} agreed"
+        policy = self._policies[-1]["policy"] if self._policies else None
+        return disapproved(policy, value.get("request"), action, subject, self.namespace)
 
     def _wrong(self, index: int, detail: str) -> None:
         site = Site(namespace=self.namespace, key=f"{self.namespace}/log/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from storage.datakeys.keys import DataKeys
 from storage.ledger.entries import shred
 from storage.ledger.note import Note
 from storage.retention.approval import HEADING
-from storage.retention.entries import policy_entry
+from storage.retention.entries import Hold, entry_of, policy_entry
 from storage.retention.record import Record
 from tests.storage.archive.people import of_people
 from tests.storage.archive.samples import TOPIC, seal_in_batches
@@ -64,8 +64,15 @@ def key_of(made: MadeArchive, who: str) -> str:
     return found
 
 
-def announced(made: MadeArchive, *keys: str) -> None:
-    """Months later the ledger says that keys are to be destroyed: alice asked for it, and bob agreed."""
+def announced(
+    made: MadeArchive, *keys: str, holds: Sequence[Hold] = (), rules: Sequence[Mapping[str, Any]] = ({"name": "x"},)
+) -> None:
+    """Months later the ledger says that keys are to be destroyed: alice asked for it, and bob agreed.
+
+    Args:
+        holds: Placed just before, so against the rules.
+        rules: The classes of the policies in force, one after the other.
+    """
     made.clock.pass_(MONTHS_LATER)
     told = {"action": "erasure", "namespace": "acme", "reason": "R-1", "requested_by": "alice", "at": "2026-04-10"}
     told["subject"] = digest(canonical({"keys": sorted(keys), "namespace": "acme"}))
@@ -73,7 +80,8 @@ def announced(made: MadeArchive, *keys: str) -> None:
     request = Note(text, tuple(SIGNERS[name].sign(text, 0) for name in ("alice", "bob"))).encode().decode()
     approvers = ("alice", "bob")
     left = [
-        policy_entry("acme", made.clock(), policy({"name": "x"}, people=PEOPLE)),
+        *(policy_entry("acme", made.clock(), policy(dict(rule), people=PEOPLE)) for rule in rules),
+        *(entry_of("acme", made.clock(), hold) for hold in holds),
         shred("acme", made.clock(), keys=keys, request=request, basis="a rule", approvers=approvers),
     ]
     Record(made.store, made.log()).enter(lambda _: [left.pop(0)] if left else [])
