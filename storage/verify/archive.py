@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from storage.verify.findings import Finding, Kind, Progress, Site, Summary
+from storage.verify.findings import Checking, Finding, Kind, Progress, Site, Summary
 from storage.verify.ledger.entries import StreamId
 from storage.verify.ledger.namespace import Vouched, check_logs
 from storage.verify.ledger.pins import NOTHING
@@ -61,6 +61,8 @@ class _Archive:
     summary: Summary
     progress: Progress
     origins: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
+    """Namespaces whose logs could not be read."""
 
     def check(self) -> Iterator[Finding]:
         try:
@@ -78,8 +80,10 @@ class _Archive:
             try:
                 yield from self._namespace(site)
             except OSError as exc:
-                yield site.finding(Kind.UNCHECKED, f"reading: {exc.strerror}", key=str(exc.filename or ""))
+                yield _unread(site, exc)
         for origin in sorted((self.scope.pins or NOTHING).logs() - self.origins):
+            if self.unread & set(origin.split("/")[-2:-1]):
+                continue  # it may be one of those
             yield Site(key=origin).finding(Kind.MISSING, "a log of which a key or checkpoint is pinned is not here")
         if self.scope.pins is not None and not self.summary.findings and not self.origins:
             yield Site().finding(Kind.UNCHECKED, "the archive is empty: nothing here proves that it should be")
@@ -89,8 +93,7 @@ class _Archive:
         names = self.place.names(namespace)
         vouched: Vouched | None = None
         if "log/" in names:
-            vouched = yield from check_logs(self.place, namespace, self.scope, self.summary)
-            self.origins.update(vouched.origins)
+            vouched = yield from self._logs(site)
         elif "anchor/" in names:
             yield site.finding(Kind.MISSING, "there are anchors and no log", key=f"{namespace}/log/")
         elif self.scope.pins is not None and "seg/" in names:
@@ -106,6 +109,17 @@ class _Archive:
         if vouched is not None and "seg/" not in names:
             yield from _lost(site, vouched, set())
 
+    def _logs(self, site: Site) -> Checking[Vouched | None]:
+        """What the logs vouch for; nothing where they can't be read, and the chains are checked by themselves."""
+        try:
+            vouched = yield from check_logs(self.place, site.namespace, self.scope, self.summary)
+        except OSError as exc:
+            self.unread.add(site.namespace)
+            yield _unread(site, exc)
+            return None
+        self.origins.update(vouched.origins)
+        return vouched
+
     def _streams(self, site: Site, vouched: Vouched | None) -> Iterator[Finding]:
         """Every chain: ``seg/<topic>/<partition>/``, and those that the ledger has and are not here."""
         start = f"{site.namespace}/seg/"
@@ -115,7 +129,10 @@ class _Archive:
                 if name.endswith("/"):
                     if name[:-1].isdecimal():
                         here.add((topic[:-1], int(name[:-1])))
-                    yield from self._stream(start + topic + name, vouched)
+                    try:
+                        yield from self._stream(start + topic + name, vouched)
+                    except OSError as exc:
+                        yield _unread(replace(site, key=start + topic + name), exc)
                 else:
                     yield site.finding(Kind.INSERTED, "not part of an archive", key=start + topic + name)
         if vouched is not None:
@@ -149,12 +166,20 @@ class _Archive:
                 yield site.finding(Kind.INSERTED, "not an object", key=key)
                 continue
             hasher = hashlib.sha256()
-            for chunk in self.place.chunks(key):
-                hasher.update(chunk)
+            try:
+                for chunk in self.place.chunks(key):
+                    hasher.update(chunk)
+            except OSError as exc:
+                yield _unread(replace(site, key=key), exc)
+                continue
             self.summary.objects += 1
             if hasher.hexdigest() != match[1]:
                 yield site.finding(Kind.ALTERED, "not the bytes its name tells", key=key)
             self.progress(self.summary)
+
+
+def _unread(site: Site, error: OSError) -> Finding:
+    return site.finding(Kind.UNCHECKED, f"reading: {error.strerror}", key=str(error.filename or site.key))
 
 
 def _lost(site: Site, vouched: Vouched, here: set[StreamId]) -> Iterator[Finding]:

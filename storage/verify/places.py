@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import errno
 import importlib
 import os
 from collections.abc import Iterator, Mapping
@@ -71,27 +72,31 @@ class Place(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory of this machine."""
+    """A directory of this machine. Only files are objects: who reads a pipe or a device never ends."""
 
     root: Path
 
     def read(self, key: str) -> bytes | None:
         """See `Place.read`."""
+        path = self.root / key
         try:
-            return (self.root / key).read_bytes()
+            return path.read_bytes() if path.is_file() else None
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """See `Place.chunks`."""
-        with (self.root / key).open("rb") as file:
+        path = self.root / key
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
 
     def names(self, folder: str) -> list[str]:
         """See `Place.names`."""
         with os.scandir(self.root / folder) as entries:
-            return sorted(entry.name + "/" * entry.is_dir() for entry in entries)
+            return sorted(entry.name + "/" * _is_folder(entry) for entry in entries)
 
     def names_behind(self, folder: str, name: str, most: int) -> list[str]:
         """See `Place.names_behind`."""
@@ -113,6 +118,13 @@ class Directory:
         """See `Place.metadata`."""
         del key
         return {}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads to itself
 
 
 def place_at(url: str) -> Place:

@@ -66,7 +66,11 @@ class Stream:
         known = vouched.streams.get((topic, self._site.partition or 0)) if vouched else None
         self._known = known or StreamRecord()
         # The hint is read before the names, so that a chain which is growing never seems to be cut off.
-        self._hint = place.read(prefix + _HEAD)
+        self._unread: OSError | None = None  # why the hint or the manifest before could not be read
+        try:
+            self._hint = place.read(prefix + _HEAD)
+        except OSError as exc:
+            self._hint, self._unread = None, exc
         self._names = set(place.names(prefix))
         self._numbers = sorted(int(match[1]) for name in self._names if (match := _MANIFEST.fullmatch(name)))
         self._named: set[str] = set()
@@ -79,6 +83,9 @@ class Stream:
         self._summary.streams += 1
         head, problems = self._head()
         yield from problems
+        if self._unread is not None:
+            yield self._unchecked(replace(self._site, key=self._prefix + _HEAD))
+            self._unread = None
         before = -1
         for seq in self._numbers:
             if before != seq - 1:
@@ -86,9 +93,9 @@ class Stream:
                 yield self._at(before + 1).finding(Kind.MISSING, detail)
                 self._last_digest = None
             yield from self._manifest(seq)
-            self._last_digest = self._digests[seq]
+            self._last_digest = self._digests.get(seq)
             if head is None or seq != head["seq"]:
-                del self._digests[seq]
+                self._digests.pop(seq, None)
             before = seq
         yield from self._end(head)
         yield from self._cut_off()
@@ -111,7 +118,12 @@ class Stream:
     def _manifest(self, seq: int) -> Iterator[Finding | Task]:
         """One manifest: itself, its place in the chain, its segment."""
         site = self._at(seq)
-        body = self._place.read(site.key) or b""
+        try:
+            body = self._place.read(site.key) or b""
+        except OSError as exc:
+            self._unread = exc
+            yield self._unchecked(site)
+            return
         self._digests[seq] = sha256(body)
         manifest, wrong = document(body, MANIFEST_SHAPE)
         wrong = wrong or _untimely(manifest or {})
@@ -131,7 +143,7 @@ class Stream:
         yield from self._vouching(manifest, site)
         self._named.update(manifest[part]["key"].rpartition("/")[2] for part in ("body", "leaves", "headers"))
         yield from self._links(manifest, site)
-        self._last = manifest
+        self._last, self._unread = manifest, None
         self._summary.segments += 1
         announced = yield from self._announced(manifest, site)
         if self._asked(manifest["received"]):
@@ -151,6 +163,10 @@ class Stream:
             )
         else:
             self._summary.skipped += 1
+
+    def _unchecked(self, site: Site) -> Finding:
+        assert self._unread is not None
+        return site.finding(Kind.UNCHECKED, f"reading: {self._unread.strerror}")
 
     def _announced(self, manifest: dict[str, Any], site: Site) -> Checking[bool]:
         """Whether a sound ledger has a tombstone of a segment; what is wrong with it."""
@@ -197,7 +213,8 @@ class Stream:
             whole = seq == 0
         else:
             start, before = last["covers"]["last_offset"] + 1, last["totals"]
-        yield from _continuity(covers["first_offset"], start, site)
+        if self._unread is None:
+            yield from _continuity(covers["first_offset"], start, site)
         added = {name: before[name] + manifest[own] for name, own in (("records", "n"), ("bytes", "bytes"))}
         if whole and manifest["totals"] != added:
             yield site.finding(Kind.ALTERED, f"totals are {manifest['totals']}, by the segments they are {added}")

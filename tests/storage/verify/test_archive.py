@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
+import errno
 import hashlib
 import json
+import os
 import random
+import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,7 @@ from storage.verify.places import Directory
 from storage.verify.scope import Scope
 from tests.storage.archive.samples import START, TOPIC, expected_records
 from tests.storage.verify.conftest import MESSAGES
+from tests.storage.verify.ledger.samples import SETTINGS, MadeArchive, witness, writable
 
 FLIPS_PER_FILE = 24
 ACME = f"acme/seg/{TOPIC}/0"
@@ -50,6 +55,23 @@ def body_of(records: list[bytes]) -> bytes:
 
 def places(findings: list[Finding], kind: Kind) -> list[tuple[int | None, int | None, int | None]]:
     return [(finding.seq, finding.offset, finding.index) for finding in findings if finding.kind is kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing(Directory):
+    """A directory in which one file is not for us to read."""
+
+    key: str
+
+    def read(self, key: str) -> bytes | None:
+        if key == self.key:
+            raise PermissionError(errno.EACCES, "Permission denied", key)
+        return Directory.read(self, key)
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        if key == self.key:
+            raise PermissionError(errno.EACCES, "Permission denied", key)
+        return Directory.chunks(self, key)
 
 
 def test_a_clean_archive_gives_no_finding_and_is_counted_whole(clean: Path):
@@ -88,12 +110,72 @@ def test_segments_outside_of_the_time_range_keep_their_place_but_are_not_read(ro
 
 def test_what_can_not_be_read_is_incomplete_and_the_rest_is_checked(root: Path):
     path = segment(root, 1, ".ndz")
-    path.unlink()
-    path.mkdir()
     counts = Summary()
-    findings = list(check(root, counts))
-    assert [(f.kind, f.seq) for f in findings] == [(Kind.UNCHECKED, 1), (Kind.INSERTED, None)]
+    findings = list(examine(Refusing(root, path.relative_to(root).as_posix()), Scope(), counts))
+    assert [(f.kind, f.seq) for f in findings] == [(Kind.UNCHECKED, 1)]
     assert (counts.ok, counts.unchecked, counts.segments) == (False, 1, 7)
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> MadeArchive:
+    """Three chains with their ledgers, an anchor and a whole object."""
+    made = MadeArchive(tmp_path_factory.mktemp("sealed"), SETTINGS | {"witnesses": [str(witness("w.example/1").key)]})
+    made.seal(9, [3])
+    for name in ("acme", "globex", "unreadable"):
+        made.enter(name)
+    made.anchor(["w.example/1"])
+    (made.root / "acme/obj").mkdir()
+    (made.root / "acme/obj" / hashlib.sha256(b"whole").hexdigest()).write_bytes(b"whole")
+    writable(made.root)
+    assert {finding.kind for finding in made.findings()} == set()
+    return made
+
+
+def keys_of(root: Path, ending: str = "") -> list[str]:
+    files = (path for path in sorted(root.rglob("*")) if path.is_file() and path.name[0] != ".")
+    return [path.relative_to(root).as_posix() for path in files if path.name.endswith(ending)]
+
+
+def test_one_file_that_can_not_be_read_accuses_nobody_and_hides_nothing_beside_it(sealed: MadeArchive, tmp_path: Path):
+    root = tmp_path / "spoiled"
+    shutil.copytree(sealed.root, root)
+    bodies = keys_of(root, ".ndz")
+    for key in bodies:
+        body = (root / key).read_bytes()
+        (root / key).write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+    for refused in keys_of(sealed.root):
+        scope, counts = Scope(pins=sealed.pins(), now=sealed.clock()), Summary()
+        findings = list(examine(Refusing(sealed.root, refused), scope, counts))
+        assert {each.kind for each in findings} <= {Kind.UNCHECKED}, refused
+        assert counts.ok == (not findings)
+        found = {each.key for each in examine(Refusing(root, refused), scope) if each.kind is Kind.ALTERED}
+        beside = [key for key in bodies if not refused.startswith(key[: key.rindex("/") + 13])]  # other segments
+        assert found >= set(beside), refused
+
+
+SPOILING: list[Callable[[Path], object]] = [
+    os.mkfifo,
+    Path.mkdir,
+    lambda path: path.symlink_to(path),
+    lambda path: path.symlink_to("/dev/zero"),
+]
+ENDINGS = (".ndz", ".leaves", ".headers", ".manifest.json", "head.json", "checkpoint", "obj/*")
+
+
+@pytest.mark.parametrize("spoil", SPOILING)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_is_no_file_is_no_object_and_nobody_waits_for_it(
+    sealed: MadeArchive, tmp_path: Path, ending: str, spoil: Callable[[Path], object]
+):
+    root = tmp_path / "spoiled"
+    shutil.copytree(sealed.root, root)
+    path = next(each for each in root.rglob(ending if "*" in ending else f"*{ending}") if each.is_file())
+    path.unlink()
+    spoil(path)
+    counts = Summary()
+    findings = list(examine(Directory(root), Scope(pins=sealed.pins(), now=sealed.clock()), counts))
+    assert findings or ending == "head.json"  # the hint may be missing
+    assert counts.tampered or ending in ("head.json", "obj/*"), findings
 
 
 def test_where_there_is_no_archive_nothing_is_proven(tmp_path: Path):
