@@ -39,7 +39,7 @@ def shape_of(head: bytes, *, complete: bool) -> Shape:
         return Shape.LINES if complete else Shape.UNDECIDED
     if text[:1] not in b"{[":
         return Shape.LINES if complete or b"\n" in text else Shape.UNDECIDED
-    lines = text.split(b"\n")
+    lines = text.split(b"\n", _SAMPLED_LINES)
     if not complete:
         lines.pop()  # perhaps cut in the middle
     if not lines:
@@ -74,4 +74,4 @@ def whole_lines(buffer: bytes | bytearray) -> int:
 
 def count_lines(body: bytes) -> int:
     """Lines that are not blank: the records of a body in lines."""
-    return sum(1 for line in body.split(b"\n") if line.strip())
+    return len(list(filter(bytes.strip, body.split(b"\n"))))

@@ -22,9 +22,12 @@ def list_files(specs: tuple[str, ...], skip: frozenset[Path]) -> tuple[list[Path
     """
     problems: list[SourceRefused] = []
     found: dict[Path, None] = {}
+    names = {path.name for path in skip}
     for spec in specs:
         for path in _expand(spec, problems):
-            if path.resolve() not in skip:
+            # Resolving costs more than all else here; without a link at its end a path keeps its name.
+            ours = (path.name in names or path.is_symlink()) and path.resolve() in skip
+            if not ours:
                 found.setdefault(path)
     return list(found), problems
 

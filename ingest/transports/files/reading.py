@@ -14,6 +14,7 @@ from ingest.schema.errors import SourceRefused
 from ingest.transports.files.checkpoint import Mark, fingerprint
 
 CHUNK_BYTES = 4 * 1024 * 1024
+_STEP_BYTES = 256 * 1024
 REST_S = 10.0  # seconds after which a document that does not look finished is taken as it is
 
 Key = tuple[int, int]
@@ -62,11 +63,13 @@ class Chunk:
     Attributes:
         whole: It is all of a file that can't be cut.
         mtime_ns: Time of modification when read.
+        size: The file's bytes when read.
     """
 
     body: bytes
     whole: bool
     mtime_ns: int
+    size: int
 
 
 def read_chunk(
@@ -96,7 +99,7 @@ def read_chunk(
         if found.size <= offset:
             return None
         handle.seek(offset)
-        body = handle.read(CHUNK_BYTES)
+        body = handle.read(min(CHUNK_BYTES, found.size - offset))
         shape = Shape.LINES if offset else shape_of(body, complete=False)
         while shape is Shape.UNDECIDED and len(body) <= limit and (more := handle.read(CHUNK_BYTES)):
             body += more
@@ -105,16 +108,25 @@ def read_chunk(
             shape = shape_of(body, complete=True)
         if shape is Shape.LINES:
             body = _read_lines(handle, path, body, limit=limit, growing=growing)
-            return Chunk(body, whole=False, mtime_ns=found.mtime_ns) if body else None
+            return Chunk(body, whole=False, mtime_ns=found.mtime_ns, size=found.size) if body else None
         if growing and not rested_s:
             return None
-        body += handle.read(max(0, limit + 1 - len(body)))
+        body += _read_on(handle, limit + 1 - len(body))
         if len(body) > limit:
             raise _too_large(path, limit)
         if growing and not is_finished(body) and rested_s < REST_S:
             return None
         # One line without an end is a document that may yet become the first of many lines.
-        return Chunk(body, whole=b"\n" in body or is_gzip(body), mtime_ns=found.mtime_ns)
+        return Chunk(body, whole=b"\n" in body or is_gzip(body), mtime_ns=found.mtime_ns, size=found.size)
+
+
+def _read_on(handle: BinaryIO, most: int) -> bytes:
+    """What follows, in steps: one read would allocate all that it may bring."""
+    parts = []
+    while most > 0 and (part := handle.read(min(most, _STEP_BYTES))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
 
 
 def _read_lines(handle: BinaryIO, path: Path, body: bytes, *, limit: int, growing: bool) -> bytes:

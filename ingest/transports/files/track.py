@@ -88,8 +88,7 @@ def goes_on(track: Track, found: Look) -> bool:
     Raises:
         OSError: It can't be read.
     """
-    if track.last is None:
-        return True
+    assert track.last
     if found.size < track.offset:
         return False
     if track.whole:

@@ -186,6 +186,8 @@ class FilesTransport:
             rested_s = track.note(found, asyncio.get_running_loop().time())
             while chunk := await self._next_chunk(track, rested_s):
                 yield self._delivery_of(track, chunk)
+                if track.offset >= chunk.size:
+                    break  # what is written from now on is seen at the next look, or by the next run
             if track.offset == found.size:
                 track.ended = found
             self._problems.pop(str(path), None)
@@ -221,7 +223,7 @@ class FilesTransport:
             track = Track.resumed(found.key, mark) if mark else Track(found.key, path)
             self._checkpoint.saw(found.key, self._place.clock().timestamp())
         before, track.path = track.path, path
-        if track.seen != found and not await asyncio.to_thread(goes_on, track, found):
+        if track.last and track.seen != found and not await asyncio.to_thread(goes_on, track, found):
             if before == path and not track.whole:
                 self._place.warn(rewritten(track, found))
             track = Track(found.key, path)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-_LENGTH = re.compile(rb"[1-9][0-9]{0,8}")
-_LONGEST_PREFIX = 10  # nine digits and a space
+_LENGTH = re.compile(rb"[1-9][0-9]{0,8}(?P<space> )?")
 _SHOWN_BYTES = 20
 
 
@@ -80,12 +79,12 @@ class OctetCounting:
 
     def _begin(self, at: int) -> int | None:
         """Where the message begins whose length stands at a place; None if that is not there yet."""
-        prefix = bytes(self._buffer[at : at + _LONGEST_PREFIX])
-        digits, space, _ = prefix.partition(b" ")
-        if (digits and not _LENGTH.fullmatch(digits)) or (space and not digits):
+        found = _LENGTH.match(self._buffer, at)
+        if found and found["space"]:
+            return found.end()
+        if len(self._buffer) > (found.end() if found else at):
             self.broken = f"{bytes(self._buffer[at : at + _SHOWN_BYTES])!r} does not begin with a length and a space"
-            return None
-        return at + len(digits) + 1 if space else None
+        return None
 
 
 class LineFeed:

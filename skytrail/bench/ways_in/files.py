@@ -1,13 +1,19 @@
-"""Files of a directory, beside reading them."""
+"""Gzip files of a directory, as CloudTrail delivers them, beside reading and inflating them with the standard library.
+
+The transport hands a gzip on as it is and the collector inflates it: here both ways end with inflated bytes.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.transports.contract import Place, Transport
+from ingest.parsing.gzip_member import inflate
+from ingest.transports.contract import Delivery, Place, Transport
 from ingest.transports.files.settings import FilesSettings
 from ingest.transports.files.transport import open_transport
 from skytrail.bench.collecting import Load
@@ -23,22 +29,47 @@ async def opened(load: Load) -> AsyncIterator[Directory]:
 class Directory:
     """See `Source`."""
 
-    sdk = "open and read"
+    sdk = "open, read, gzip"
 
     def __init__(self, directory: Path, load: Load) -> None:
         self._directory = directory
-        self.size = 0
+        self.size = load.size
         for number, body in enumerate(load.bodies()):
-            (directory / f"{number:06}.json").write_bytes(body)
-            self.size += len(body)
+            (directory / f"{number:06}.json.gz").write_bytes(gzip.compress(body, 6, mtime=0))
 
     async def fill(self) -> None:
         """Nothing: reading does not empty it."""
 
     async def open(self, place: Place) -> Transport:
         """See `Source.open`."""
-        return await open_transport(FilesSettings(paths=(str(self._directory),)), place)
+        files = await open_transport(FilesSettings(paths=(str(self._directory),)), place)
+        return _Inflating(files, place.max_body_bytes)
 
     async def alone(self) -> int:
         """See `Source.alone`."""
-        return sum(len(path.read_bytes()) for path in sorted(self._directory.iterdir()))
+        return sum(len(gzip.decompress(path.read_bytes())) for path in sorted(self._directory.iterdir()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Inflating:
+    """A transport and what the collector does first with what it brings."""
+
+    transport: Transport
+    limit: int
+
+    async def deliveries(self) -> AsyncIterator[Delivery]:
+        async for delivery in self.transport.deliveries():
+            yield _Inflated(delivery, inflate(delivery.body, self.limit))
+
+    async def close(self) -> None:
+        await self.transport.close()
+
+
+class _Inflated:
+    def __init__(self, delivery: Delivery, body: bytes) -> None:
+        self.body = body
+        self.origin = delivery.origin
+        self.received_at = delivery.received_at
+        self.source = delivery.source
+        self.acknowledge = delivery.acknowledge
+        self.reject = delivery.reject

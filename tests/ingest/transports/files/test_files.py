@@ -117,6 +117,18 @@ async def test_a_tree_is_read_in_order_without_hidden_files_and_each_file_once(t
     ]
 
 
+async def test_the_own_checkpoint_is_not_read_whatever_name_leads_to_it(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "progress.json"
+    (tmp_path / "a.log").write_bytes(b"{}\n")
+    (tmp_path / "another.log").symlink_to(checkpoint)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "progress.json").write_bytes(b"{}\n")
+    found = [await read_all(tmp_path, told=Told(tmp_path), checkpoint_file=checkpoint) for _ in range(2)]
+    assert [Path(each.origin.locator).name for each in found[0]] == ["a.log", "progress.json"]
+    assert checkpoint.exists()
+    assert found[1] == []
+
+
 async def test_a_hidden_file_that_is_named_is_read(tmp_path: Path) -> None:
     (tmp_path / ".audit").write_bytes(b"{}")
     assert len(await read_all(tmp_path / ".audit", told=Told(tmp_path))) == 1
