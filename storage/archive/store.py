@@ -92,6 +92,17 @@ class HoldingStore(Protocol):
         """Hold every version of an object, or let go of it; whether that changed anything. No object is fine."""
 
 
+@runtime_checkable
+class StagingStore(Protocol):
+    """A store whose writers may leave a copy of an object when they die. Raises as `ArchiveStore`."""
+
+    def leftovers(self, mark: bytes) -> int:
+        """How many copies with these bytes in them there are that no name leads to."""
+
+    def sweep(self, mark: bytes) -> None:
+        """Remove these copies. Nobody may be writing such an object."""
+
+
 def check_key(key: str) -> str:
     """The key, if it is one: parts of letters, digits, ``.``, ``_`` and ``-``, none starting with a mark.
 

@@ -159,7 +159,7 @@ class DataKeys:
         return [] if self.subjects is None else list(self.subjects.closing.noted(namespace, key_id))
 
     def has_subject_key(self, namespace: str, key_id: str) -> bool:
-        """Whether a subject's key is there."""
+        """Whether a subject's key is there, or a copy of it."""
         return self.subjects is not None and self.subjects.has(namespace, key_id)
 
     def check(self) -> None:
@@ -221,7 +221,7 @@ class DataKeys:
     def _may_seal(self, namespace: str, key_id: str) -> bool:
         if self.subjects is None or month_key_of(key_id) is None:
             return self.table.get(namespace, key_id) is not None
-        return self.subjects.has(namespace, key_id) and not self.subjects.closing.is_closed(namespace, key_id)
+        return self.opened(namespace, key_id) is not None and not self.subjects.closing.is_closed(namespace, key_id)
 
     def refuse_in_use(self, namespace: str, key_id: str) -> None:
         """Raise `Refused` while records may still be sealed under a key."""

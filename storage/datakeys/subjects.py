@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ingest.schema.errors import IntegrityError
 from storage.archive.manifest import canonical
-from storage.archive.store import ArchiveStore
+from storage.archive.store import ArchiveStore, StagingStore
 from storage.datakeys.closing import Closing
 from storage.datakeys.key import KEY_BYTES, DataKey
 
@@ -131,11 +131,15 @@ class SubjectKeys:
         return DataKey(key_id, body)
 
     def has(self, namespace: str, key_id: str) -> bool:
-        """Whether a key is in the table."""
-        return self._store.get(_place(namespace, month_key_of(key_id) or "none", key_id)) is not None
+        """Whether a key is in the table, or a copy of it that a writer left that died."""
+        place = _place(namespace, month_key_of(key_id) or "none", key_id)
+        left = isinstance(self._store, StagingStore) and self._store.leftovers(key_id.encode()) > 0
+        return left or self._store.get(place) is not None
 
     def remove(self, namespace: str, key_id: str) -> None:
-        """Destroy a key; none is fine."""
+        """Destroy a key with every copy that a writer left; none is fine."""
+        if isinstance(self._store, StagingStore):
+            self._store.sweep(key_id.encode())
         self._store.delete(_place(namespace, month_key_of(key_id) or "none", key_id))
         self.closing.forget(namespace, key_id)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ingest.schema.errors import IntegrityError
 from storage.archive.manifest import canonical
-from storage.archive.store import ArchiveStore
+from storage.archive.store import ArchiveStore, StagingStore
 from storage.datakeys.provider import Wrapped
 
 VERSION = 1
@@ -104,7 +104,9 @@ class KeyTable:
         return self._store.swap(_key(before.namespace, before.id), canonical(before), canonical(after))
 
     def remove(self, namespace: str, key_id: str) -> None:
-        """Destroy a key."""
+        """Destroy a key with every copy that a writer left."""
+        if isinstance(self._store, StagingStore):
+            self._store.sweep(key_id.encode())
         self._store.delete(_key(namespace, key_id))
 
 

@@ -124,7 +124,7 @@ def plan_erasure(
     for each in belongings:
         _take(seen[each.key], each, holds, floors, dataset_of(each.position.topic))
     for key, each_seen in seen.items():
-        each_seen.gone = each_seen.gone or not present(key)
+        each_seen.gone = not present(key)  # of a key that is left as a copy alone no record can be read, and it goes
     return ErasurePlan(
         namespace,
         [_fate(key, seen[key], running[key]) for key in sorted(seen)],
@@ -168,7 +168,6 @@ def _take(seen: _Seen, one: Belonging, holds: Sequence[Hold], floors: _Floors, c
     seen.places.add(one.position)
     seen.segments.add((one.position.topic, one.position.partition, one.manifest.seq))
     if one.body is None:
-        seen.gone = True
         return
     dataset, document, event, received = _document(one, one.body)
     seen.first = min(received, seen.first or received)

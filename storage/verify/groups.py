@@ -133,6 +133,18 @@ class SubjectTable:
             if self.directory.is_dir():
                 return None
             raise OSError(None, f"there is no directory {self.directory}") from None
+        return self._unwrapped(raw, key_id, place)
+
+    def left(self, key_id: str) -> bytes | None:
+        """A key of which a writer that died left a copy beside the table. Raises as `opened`."""
+        staging = self.directory / ".staging"
+        for place in sorted(staging.iterdir()) if staging.is_dir() else ():
+            raw = place.read_bytes()
+            if key_id.encode() in raw:
+                return self._unwrapped(raw, key_id, place)
+        return None
+
+    def _unwrapped(self, raw: bytes, key_id: str, place: Path) -> bytes:
         entry, wrong = document(raw, _ENTRY_SHAPE)
         if entry is None:
             raise OSError(None, f"it is {wrong}", str(place))
@@ -240,11 +252,13 @@ class People:
 
     def key_of(self, key_id: str) -> tuple[Opened | None, Kind | None, str]:
         """A subject's key, what is to be told of it, and why nothing is known of it."""
+        shredded = key_id in self.shredded
         try:
             key = self.table.opened(key_id) if self.table is not None else None
+            if key is None and shredded and self.table is not None:
+                key = self.table.left(key_id)
         except OSError as exc:
             return None, Kind.UNCHECKED, exc.strerror or str(exc)
-        shredded = key_id in self.shredded
         if self.table is None:
             return None, Kind.UNCHECKED, "no table of these is here"
         if key is None:

@@ -109,6 +109,29 @@ class FilesystemStore:
         """See `ArchiveStore.destroy`; a directory has no versions and refuses nothing."""
         self.delete(key)
 
+    def leftovers(self, mark: bytes) -> int:
+        """See `StagingStore.leftovers`."""
+        with self._explained("looking for leftovers of writers"):
+            return len(self._left(mark))
+
+    def sweep(self, mark: bytes) -> None:
+        """See `StagingStore.sweep`."""
+        with self._explained("removing leftovers of writers"):
+            found = self._left(mark)
+            for leftover in found:
+                leftover.unlink(missing_ok=True)
+            if found:
+                self._sync_directory(self.root / ".staging")
+
+    def _left(self, mark: bytes) -> list[Path]:
+        staging = self.root / ".staging"
+        found = []
+        for leftover in staging.iterdir() if staging.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # its writer was alive
+                if mark in leftover.read_bytes():
+                    found.append(leftover)
+        return found
+
     def probe(self) -> list[str]:
         """See `ArchiveStore.probe`; also clears leftovers of writers that died long ago."""
         target = self.root / ".probe" / f"write-once-{os.getpid()}"
