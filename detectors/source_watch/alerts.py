@@ -29,7 +29,7 @@ _KINDS: dict[str, tuple[str, str, str, tuple[str, ...], str]] = {
         "Source of logs fell silent",
         "high",
         _LOG_OFF,
-        "A source without activity, e.g. a test account at night: state its interval in watch.expected_interval_s.",
+        "A quiet source: state its interval in watch.expected_interval_s. A day off, where it paused as usual.",
     ),
     "dropped": (
         "skytrail-source-dropped",
@@ -103,7 +103,8 @@ def word(notice: Notice, blind: Sequence[str]) -> str:
                     f"nothing ever came from {_named(notice.about)}, and nothing since {since} (expected: {usual}). "
                     "Every rule that reads it is blind meanwhile."
                 )
-            return f"nothing came from {_named(notice.about)} since {since} (expected: {usual}). {_blind(blind)}"
+            rest = "It paused as usual and did not begin again; a day off looks the same. " if notice.rested else ""
+            return f"nothing came from {_named(notice.about)} since {since} (expected: {usual}). {rest}{_blind(blind)}"
         case "dropped":
             return (
                 f"{_named(notice.about)} brought {notice.number} records in the hour from {since}, usually "

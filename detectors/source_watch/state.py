@@ -7,8 +7,9 @@ import datetime as dt
 import msgspec
 
 KEPT_GAPS = 256
+WEEK_HOURS = 7 * 24
 USUAL_HOURS = 8 * 24
-KEPT_HOURS = 2 * USUAL_HOURS  # at the end of a pause its begin is still held against the week before
+KEPT_HOURS = USUAL_HOURS + 2 * WEEK_HOURS + 2  # at the end of a pause its begin is still held against the weeks before
 HOUR_MS = 3_600_000
 
 

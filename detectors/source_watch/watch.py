@@ -2,7 +2,8 @@
 
 A source is silent when nothing came for `patience` times its expected interval. That interval is stated in the
 settings, or learned: the 95th percentile of the pauses it is used to make. Nothing is concluded from time in which
-nobody watched: not the pause itself, and not the hours it touches.
+nobody watched: not the pause itself, and not the hours it touches. An hour of the week in which nothing came once may
+have been an outage: only twice, with records between, makes a habit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from detectors.source_watch.state import (
     KEPT_GAPS,
     KEPT_HOURS,
     USUAL_HOURS,
+    WEEK_HOURS,
     LagState,
     Limits,
     SourceState,
@@ -32,6 +34,8 @@ EXPECTED_SHARE = 0.8
 """An hour says nothing if it usually brings less than this share of one record in each expected interval."""
 RAGGED_S = 4 * 3600.0
 """Granted at both ends of a pause: people are late, and the hours beside busy ones count as busy."""
+TAIL_HOURS = (1, 2)
+"""So far before a rest a pause may be its begin: the last records of a day can fall into an hour of their own."""
 LEARNED_DAYS = 3
 LEARNED_HOURS = 12
 PAGE_BELOW = 0.1
@@ -50,6 +54,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         number: Of a drop: records of the hour; of a lag: messages waiting.
         usual: Of a drop: what the hour usually brings; of a lag: messages that waited at the window's begin.
         grave: Whether somebody should be woken.
+        rested: Of a silence: it began like a usual pause, and what usually ends that did not come.
     """
 
     kind: Kind
@@ -59,6 +64,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     usual: int = 0
     grave: bool = True
+    rested: bool = False
 
 
 def observe(state: SourceState, count: int, now: dt.datetime, limits: Limits) -> list[Notice]:
@@ -148,26 +154,30 @@ def _grew(state: SourceState, at: int) -> list[Notice]:
 
 
 def _silence(state: SourceState, at: int, limits: Limits) -> list[Notice]:
-    quiet = _quiet_s(state, at, limits)
-    if state.silent_since or not (state.count or state.awaited) or quiet <= tolerated_s(state, limits):
+    if state.silent_since or not (state.count or state.awaited):
+        return []
+    quiet, rested = _quiet_s(state, at, limits)
+    if quiet <= tolerated_s(state, limits):
         return []
     state.silent_since = state.grew_at or state.watched_since
-    return [Notice(kind="silent", about=state.source, since=state.silent_since, seconds=expected_s(state, limits))]
+    expected = expected_s(state, limits)
+    return [Notice(kind="silent", about=state.source, since=state.silent_since, seconds=expected, rested=rested)]
 
 
-def _quiet_s(state: SourceState, at: int, limits: Limits) -> float:
-    """Seconds without a record. Of a source that pauses at night, hours that usually bring nothing do not count."""
+def _quiet_s(state: SourceState, at: int, limits: Limits) -> tuple[float, bool]:
+    """Seconds without a record, and whether it rested first: hours that usually bring nothing do not count."""
     begin = max(state.grew_at, state.watched_since)
     expected = expected_s(state, limits)
     if _stated_s(state, limits) is not None or not 0 < expected * 1000 < HOUR_MS:
-        return (at - begin) / 1000
+        return (at - begin) / 1000, False
     busy = EXPECTED_SHARE * limits.patience * HOUR_MS / 1000 / tolerated_s(state, limits)
     hours = range(max(begin, at - USUAL_HOURS * HOUR_MS) // HOUR_MS, at // HOUR_MS + 1)
     counted = [hour for hour in hours if _brings(state, hour) >= busy]
     quiet = sum(min(at, (hour + 1) * HOUR_MS) - max(begin, hour * HOUR_MS) for hour in counted) / 1000
-    if len(counted) < len(hours) or _brings(state, hours[-1] + 1) < busy:
+    rested = len(counted) < len(hours)
+    if rested or any(_brings(state, hours[-1] + ahead) < busy for ahead in TAIL_HOURS):
         quiet -= RAGGED_S
-    return quiet
+    return quiet, rested
 
 
 def _brings(state: SourceState, hour: int) -> float:
@@ -176,11 +186,26 @@ def _brings(state: SourceState, hour: int) -> float:
 
 
 def _brought(state: SourceState, hour: int) -> float:
-    """What the same hour brought last week, else the most of what it brought in the last days."""
-    if (last_week := state.hours.get(hour - 7 * 24)) is not None:
-        return last_week
-    days = [state.hours[before] for before in range(hour - 24, hour - USUAL_HOURS, -24) if before in state.hours]
-    return max(days, default=math.inf)
+    """What the hour of the week brings; until that is known, the most of what the same hour of the last days did."""
+    weekly, since = _weekly(state, hour), 0
+    if weekly == math.inf:
+        since = next((each for each in range(hour - WEEK_HOURS, hour) if state.hours.get(each)), hour)
+    elif weekly is not None:
+        return weekly
+    days = range(hour - 24, hour - USUAL_HOURS, -24)
+    return max((state.hours[each] for each in days if each >= since and each in state.hours), default=math.inf)
+
+
+def _weekly(state: SourceState, hour: int) -> float | None:
+    """The more of what the same hour brought in the last two weeks; None if one is unknown.
+
+    Infinite where nothing came from the one to the other: one long outage is no habit, and no day of it tells anything.
+    """
+    before, earlier = state.hours.get(hour - WEEK_HOURS), state.hours.get(hour - 2 * WEEK_HOURS)
+    if before is None or earlier is None:
+        return None
+    between = range(hour - WEEK_HOURS - 1, hour - 2 * WEEK_HOURS, -1)
+    return max(before, earlier) or (0 if any(state.hours.get(each) for each in between) else math.inf)
 
 
 def _keep_hour(state: SourceState, grown: int, at: int) -> None:
@@ -221,9 +246,13 @@ def _dropped(state: SourceState, before: int, at: int, limits: Limits) -> list[N
 
 
 def _usual(state: SourceState, ended: int) -> int:
-    """What such an hour brings: the median of the same hour on earlier days, else of the hours before; 0 if unknown."""
+    """What such an hour brings: the median of the same hour on earlier days, else of the hours before; 0 if unknown.
+
+    Not more than what that hour of the week brings: people do not work every day.
+    """
     days = [state.hours[hour] for hour in range(ended - 24, ended - USUAL_HOURS, -24) if hour in state.hours]
     if len(days) >= LEARNED_DAYS:
-        return int(statistics.median(days))
+        weekly = _weekly(state, ended)
+        return int(min(statistics.median(days), math.inf if weekly is None else weekly))
     earlier = [number for hour, number in state.hours.items() if ended - 24 <= hour < ended]
     return int(statistics.median(earlier)) if len(earlier) >= LEARNED_HOURS else 0

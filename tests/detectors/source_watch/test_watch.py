@@ -112,32 +112,86 @@ def test_nothing_is_concluded_from_time_in_which_nobody_watched() -> None:
     assert [n.kind for n in told] == ["silent"]
 
 
-def office(days: int, left_out: Iterable[int] = ()) -> list[int]:
-    """Minutes of days that begin on a Monday: two records a minute from 8 to 18 on workdays, else none."""
+DAY = 24 * 60
+
+
+def office(days: int, left_out: Iterable[int] = (), dead: Iterable[range] = (), rate: int = 2) -> list[int]:
+    """Minutes of days that begin on a Monday: records from 8 to 18 on workdays, else none; none in what is dead."""
     minutes = []
     for day in range(days):
         works = day % 7 < 5 and day not in left_out
-        minutes += [2 if works and 8 * 60 <= minute < 18 * 60 else 0 for minute in range(24 * 60)]
+        minutes += [rate if works and 8 * 60 <= minute < 18 * 60 else 0 for minute in range(DAY)]
+    for span in dead:
+        minutes[span.start : span.stop] = [0] * len(minutes[span.start : span.stop])
     return minutes
 
 
-def kinds(counts: Iterable[int]) -> list[tuple[str, str]]:
+def shifted(span: range, days: int) -> range:
+    return range(span.start + days * DAY, span.stop + days * DAY)
+
+
+def notices(counts: Iterable[int]) -> list[Notice]:
+    return looks(SourceState(source=SOURCE), counts)
+
+
+def kinds(minutes: list[int], step: int = 5) -> list[tuple[str, str]]:
+    """What looks every few minutes tell, and when."""
     state = SourceState(source=SOURCE)
+    limits = Limits(look_interval_s=60 * step)
     found = []
-    total = 0
-    for minute, number in enumerate(counts):
-        total += number
+    total = minutes[0]
+    for minute in range(0, len(minutes), step):
+        total += sum(minutes[max(0, minute - step + 1) : minute + 1]) if minute else 0
         at = BEGIN + dt.timedelta(minutes=minute)
-        found += [(notice.kind, f"{at:%d %H:%M}") for notice in observe(state, total, at, LIMITS)]
+        found += [(notice.kind, f"{at:%d %H:%M}") for notice in observe(state, total, at, limits)]
     return found
 
 
-def test_nights_and_weekends_are_learned_within_a_week_and_a_day_off_is_told() -> None:
-    first = [each for each in kinds(office(21)) if each[0] == "silent"]
-    assert all(day < "09" for _, day in first)  # BEGIN is Monday, the 2nd
-    assert len(first) <= 2
-    day_off = [each for each in kinds(office(19, left_out=[17])) if each[0] == "silent"]
-    assert [at for _, at in day_off if at > "09"] == ["19 10:15"]  # Thursday; two hours' grace and the tolerated time
+def test_nights_are_learned_in_a_day_weekends_in_two_weeks_and_a_day_off_is_told() -> None:
+    first = [at for kind, at in kinds(office(28)) if kind == "silent"]
+    assert first == ["02 18:20", "07 10:20", "14 10:20"]  # BEGIN is Monday, the 2nd
+    day_off = [at for kind, at in kinds(office(19, left_out=[17])) if kind == "silent"]
+    assert day_off[3:] == ["19 10:20"]  # Thursday; two hours' grace and the tolerated time
+
+
+def test_who_is_late_in_the_evening_is_not_silent_at_night() -> None:
+    minutes = office(16)
+    for day in range(16):
+        if day % 7 < 5:
+            minutes[day * DAY + 18 * 60 + 5] = 40
+    assert [at for kind, at in kinds(minutes) if kind == "silent"] == ["02 18:25", "07 09:25", "14 09:25"]
+
+
+@pytest.mark.parametrize("outage", [range(15 * DAY + 630, 15 * DAY + 960), range(15 * DAY, 16 * DAY)])
+def test_an_outage_is_no_habit_a_week_later(outage: range) -> None:
+    told = [at for kind, at in kinds(office(23, dead=[outage, shifted(outage, 7)])) if kind == "silent"]
+    first = "17 10:50" if outage.start % DAY else "17 10:20"
+    assert told[3:] == [first, f"24 {first[3:]}"]
+
+
+def test_nothing_is_learned_of_a_long_outage_but_nights_and_days_anew() -> None:
+    back = 36 * DAY + 600  # Tuesday, 10:00
+    minutes = office(44, dead=[range(15 * DAY, back), range(43 * DAY, 44 * DAY)])
+    told = [at for kind, at in kinds(minutes) if kind == "silent"][3:]
+    assert told == ["17 10:20", "08 18:20", "12 10:20", "15 10:20"]  # the outage, a night, a Saturday, the next outage
+
+
+def test_a_busy_source_that_rests_at_weekends_drops_on_none_that_it_is_known_to_rest_on() -> None:
+    told = [at for kind, at in kinds(office(35, rate=10)) if kind == "dropped"]
+    assert told == ["07 09:00", "14 09:00"]
+    less = office(23, rate=10)
+    for day in (15, 22):
+        less[day * DAY + 600 : day * DAY + 660] = [2] * 60
+    assert [at for kind, at in kinds(less) if kind == "dropped"] == [*told, "17 11:00", "24 11:00"]
+
+
+def test_a_silence_that_began_as_a_usual_rest_says_so() -> None:
+    told = [notice for notice in notices(office(19, left_out=[17])) if notice.kind == "silent"]
+    assert told[-1].rested
+    assert "a day off looks the same" in detection(told[-1], []).reason
+    stopped = [each for each in notices(office(16, dead=[range(15 * DAY + 630, 16 * DAY)])) if each.kind == "silent"]
+    assert not stopped[-1].rested
+    assert "day off" not in detection(stopped[-1], []).reason
 
 
 @pytest.mark.parametrize("every", [1, 7, 20, 25, 35, 50, 59])
@@ -155,7 +209,7 @@ def test_a_source_that_keeps_time_day_and_night_is_told_as_soon_as_one_without_n
 def test_a_source_that_stops_in_its_busy_hours_is_told_within_the_tolerated_time() -> None:
     minutes = office(16)
     stopped = minutes[: 15 * 24 * 60 + 10 * 60 + 30] + [0] * 60  # Tuesday, 10:30
-    assert kinds(stopped)[-1] == ("silent", "17 10:45")
+    assert kinds(stopped, step=1)[-1] == ("silent", "17 10:45")
 
 
 def test_a_drop_of_an_hour_is_told_by_its_size_and_ended_by_a_usual_hour() -> None:
