@@ -2,7 +2,8 @@
 
 A file an action, in one directory: `<id>.begun` from before the action on, locked by the process that acts; `<id>.json`
 when it ended. A process that is killed leaves the first, which then goes its way with the outcome `unknown`. What was
-sent and could not be deleted any more is sent again and is a duplicate.
+sent and could not be deleted any more is sent again and is a duplicate. `<id>.made` is a file that is not whole yet:
+nothing was done.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ingest.schema.errors import ConfigError
 
 COLLECTOR = "skytrail"
 """Collector of every record of an action, in the accounting and in documents."""
-_BEGUN, _ENDED = ".begun", ".json"
+_MADE, _BEGUN, _ENDED = ".made", ".begun", ".json"
 
 
 @dataclass(slots=True)
@@ -58,17 +59,30 @@ class ActionJournal:
         Raises:
             ConfigError: It can't be kept, so it must not be done.
         """
-        file = self._directory / f"{action.id}{_BEGUN}"
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.write(descriptor, encode(action))
-            os.fsync(descriptor)
+            descriptor = self._locked(action)
             sync_directory(self._directory)
         except OSError as exc:
             raise self._unkept(action, exc) from exc
         return Begun(action, descriptor)
+
+    def _locked(self, action: Action) -> int:
+        """Make the file of an action; under its name it is whole and locked, else others took it for abandoned."""
+        made = self._directory / f"{action.id}{_MADE}"
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with open(descriptor, "wb", closefd=False) as handle:
+                handle.write(encode(action))
+                handle.flush()
+                os.fsync(descriptor)
+            made.replace(made.with_suffix(_BEGUN))
+        except OSError:
+            made.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def end(self, begun: Begun, action: Action) -> None:
         """Keep how it ended.
@@ -78,7 +92,8 @@ class ActionJournal:
         """
         try:
             replace_durably(self._directory / f"{action.id}{_ENDED}", encode(action))
-            (self._directory / f"{action.id}{_BEGUN}").unlink()
+            # Who sends the end meanwhile may have deleted it.
+            (self._directory / f"{action.id}{_BEGUN}").unlink(missing_ok=True)
         except OSError as exc:
             raise self._unkept(action, exc) from exc
         finally:
@@ -86,10 +101,21 @@ class ActionJournal:
 
     def waiting(self) -> list[Path]:
         """Files of actions that ended, and of those whose process is gone; oldest first."""
+        return [file for file, _ in self._found()]
+
+    def _found(self) -> list[tuple[Path, bool]]:
+        """The same, and whether there is something to send in it: not where the end was there beside it.
+
+        That is looked at once. Later the end may be sent and gone, and what was begun would be told as `unknown`:
+        another record under the same id.
+        """
+        found: list[tuple[Path, bool]] = []
         with contextlib.suppress(FileNotFoundError):
-            files = sorted(self._directory.iterdir(), key=_age)
-            return [file for file in files if file.suffix == _ENDED or (file.suffix == _BEGUN and _is_abandoned(file))]
-        return []
+            for file in sorted(self._directory.iterdir(), key=_age):
+                spent = file.suffix == _BEGUN and file.with_suffix(_ENDED).exists()
+                if file.suffix == _ENDED or spent or (file.suffix == _BEGUN and _is_abandoned(file)):
+                    found.append((file, not spent))
+        return found
 
     async def send(self, publisher: Publisher, now: dt.datetime) -> int:
         """Give the brokers what waits; how many actions.
@@ -101,12 +127,12 @@ class ActionJournal:
         Raises:
             BrokerUnavailable: They do not have it; it goes on waiting.
         """
-        files = self.waiting()
-        kept = [(file, body) for file in files if (body := _read(file))]
+        files = self._found()
+        kept = [(file, body) for file, says in files if says and (body := _read(file))]
         if kept:
             await publisher.publish([self._envelope(file, body, now) for file, body in kept])
-        for file in files:
-            file.unlink(missing_ok=True)
+        for file, _ in sorted(files, key=lambda each: each[0].suffix):
+            file.unlink(missing_ok=True)  # `.begun` first: alone it would be taken for abandoned
         return len(kept)
 
     def _envelope(self, file: Path, body: bytes, now: dt.datetime) -> Envelope:
@@ -131,9 +157,7 @@ def _age(file: Path) -> tuple[int, str]:
 
 
 def _is_abandoned(file: Path) -> bool:
-    """Whether no process holds the lock, and the end is not kept beside it."""
-    if file.with_suffix(_ENDED).exists():
-        return True  # its end was kept and this file not deleted any more: read as empty, then deleted
+    """Whether no process holds the lock."""
     with _opened(file) as descriptor:
         if descriptor is None:
             return False

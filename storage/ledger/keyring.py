@@ -32,6 +32,7 @@ _GENERATE: dict[str, Callable[[], PrivateKey]] = {
     "ed25519": Ed25519PrivateKey.generate,
     "mldsa44": MLDSA44PrivateKey.generate,
 }
+_PUBLIC_BYTES = {"ed25519": 32, "mldsa44": 1312}
 _LOST = "restore the keys from their backup, or read docs/runbook.md#a-signing-key-is-lost-or-leaked"
 
 
@@ -122,13 +123,17 @@ class KeyRing:
                 where=str(self.path),
                 mend=f"`skytrail keys init` makes the first ones; if there were some, {_LOST}",
             ) from exc
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
             raise ConfigError(f"reading the keys of the ledger: {exc}", where=str(self.path), mend=_LOST) from exc
         by_id: dict[str, dict[str, KeyRecord]] = {}
         for record in listed.keys:
             by_id.setdefault(record.id, {})[record.algorithm] = record
         if listed.v != 1 or not by_id or any(set(found) != set(ALGORITHMS) for found in by_id.values()):
             raise ConfigError("reading the keys of the ledger: not pairs of keys", where=str(self.path), mend=_LOST)
+        for record in listed.keys:
+            if wrong := _wrong_in(record):
+                what = f"reading the keys of the ledger: the {record.algorithm} key of {record.id} has {wrong}"
+                raise ConfigError(what, where=str(self.path), mend=_LOST)
         pairs = [KeyPair(tuple(found[name] for name in ALGORITHMS), self.path.parent) for found in by_id.values()]
         return sorted(pairs, key=lambda pair: (pair.not_before, pair.id))
 
@@ -170,6 +175,11 @@ class KeyRing:
             return self._make([], now, now, days)
 
     def _make(self, records: list[KeyRecord], now: dt.datetime, not_before: dt.datetime, days: int) -> KeyPair:
+        try:
+            ends = instant(not_before + dt.timedelta(days=days))
+        except OverflowError as exc:
+            what = f"making keys of the ledger: {days} days from {not_before:%Y-%m-%d} on lie beyond all times"
+            raise ConfigError(what, mend="choose fewer days") from exc
         identity = f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         made: list[KeyRecord] = []
         for algorithm in ALGORITHMS:
@@ -182,7 +192,7 @@ class KeyRing:
                 public_key=base64.b64encode(private.public_key().public_bytes_raw()).decode(),
                 private_file=name,
                 not_before=instant(not_before),
-                not_after=instant(not_before + dt.timedelta(days=days)),
+                not_after=ends,
             )
             made.append(record)
         replace_durably(self.path, canonical(_KeysFile(v=1, keys=[*records, *made])))
@@ -204,6 +214,20 @@ class KeyRing:
                 where=str(self.path.parent),
                 mend="make ledger.keys_file lie in a directory that this user can write",
             ) from exc
+
+
+def _wrong_in(record: KeyRecord) -> str:
+    """What of a record can't be used, in words; empty where all can."""
+    try:
+        public = base64.b64decode(record.public_key, validate=True)
+        for text in (record.not_before, record.not_after):
+            if instant(dt.datetime.fromisoformat(text)) != text:
+                return f"a time that is none of the ledger's: {text[:40]!r}"
+    except (ValueError, OverflowError) as exc:
+        return f"a public key or a time that is none: {exc}"
+    if len(public) != _PUBLIC_BYTES[record.algorithm]:
+        return f"a public key of {len(public)} bytes"
+    return "" if Path(record.private_file).name == record.private_file else "a private file that is not beside it"
 
 
 def write_private(file: Path, private: PrivateKey) -> None:

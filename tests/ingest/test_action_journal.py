@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import os
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -107,6 +110,41 @@ async def test_an_action_whose_process_was_killed_is_told_as_unknown(journal: Ac
     brokers = Brokers()
     assert await journal.send(brokers, NOW) == 1
     assert brokers.outcomes() == [("id7", "unknown")]
+
+
+async def test_who_sends_while_another_begins_and_ends_tells_each_action_once(journal: ActionJournal) -> None:
+    """Two that send and one that acts: nothing is taken for abandoned, and no end fails."""
+    brokers = Brokers()
+
+    def act() -> None:
+        for number in range(80):
+            begun = journal.begin(action(number))
+            journal.end(begun, ended(begun.action))
+
+    def send() -> None:
+        while not acting.done():
+            asyncio.run(journal.send(brokers, NOW))
+
+    acting = asyncio.create_task(asyncio.to_thread(act))
+    await asyncio.gather(acting, asyncio.to_thread(send), asyncio.to_thread(send))
+    await journal.send(brokers, NOW)
+    assert {*brokers.outcomes()} == {(f"id{number}", "success") for number in range(80)}
+    assert len({record for each in brokers.taken for record in each.records}) == 80, "what is sent twice is the same"
+    assert journal.waiting() == []
+
+
+def test_an_action_that_a_full_disk_cuts_short_is_not_begun_and_leaves_nothing(tmp_path: Path) -> None:
+    """A file of at most so many bytes can be written: the record is longer."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(ConfigError, match="recording the action search: File too large"):
+            ActionJournal(tmp_path / "actions", "acme").begin(action())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    assert list((tmp_path / "actions").iterdir()) == []
 
 
 async def test_a_process_that_died_between_its_two_files_is_told_once(journal: ActionJournal, tmp_path: Path) -> None:

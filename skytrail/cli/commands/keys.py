@@ -27,7 +27,9 @@ NamespaceOption = Annotated[
     list[str] | None,
     typer.Option("--namespace", "-n", help="Of this namespace, too, if it has no ledger yet. Repeatable."),
 ]
-DaysOption = Annotated[int | None, typer.Option(min=1, help="Days for which they sign. Default: ledger.key_days.")]
+DaysOption = Annotated[
+    int | None, typer.Option(min=1, max=36_500, help="Days for which they sign. Default: ledger.key_days.")
+]
 
 
 group = typer.Typer(help="The keys that sign the ledger and encrypt the archive.", no_args_is_help=True)
@@ -67,7 +69,8 @@ def keys_rotate(
     context: typer.Context,
     days: DaysOption = None,
     effective_in: Annotated[
-        int, typer.Option(min=0, help="Minutes until the new pair signs: time to copy it to other machines.")
+        int,
+        typer.Option(min=0, max=527_040, help="Minutes until the new pair signs: time to copy it to other machines."),
     ] = 0,
     namespace: NamespaceOption = None,
     output: OutputOption = None,

@@ -178,3 +178,39 @@ def test_no_private_key_is_printed_stored_or_told_in_an_error(place: Place, capf
             pair.signers("a/b/1")
         shown += f"{caught.value} {caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}".encode()
     assert [secret for secret in secrets if secret in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("public_key", "!!!no base64"),
+        ("public_key", "AAAA"),
+        ("not_before", "soon"),
+        ("not_after", "2028-01-01"),
+        ("not_after", "9999-99-99T00:00:00.000000Z"),
+        ("private_file", "../elsewhere.pem"),
+        ("algorithm", "rot13"),
+    ],
+)
+def test_a_keys_file_that_makes_no_sense_is_refused_with_the_way_back(place: Place, field: str, value: str) -> None:
+    place.run("init")
+    listed = json.loads(place.keys.read_bytes())
+    listed["keys"][0][field] = value
+    place.keys.write_text(json.dumps(listed))
+    for command in (["list", "-n", "acme"], ["rotate"]):
+        with pytest.raises(ConfigError, match="reading the keys of the ledger") as caught:
+            place.run(*command)
+        assert "backup" in caught.value.mend
+    place.keys.write_bytes(b'{"v":1,"keys":[{"id":"\xff"}]}')
+    with pytest.raises(ConfigError, match="reading the keys of the ledger"):
+        place.run("list")
+
+
+def test_keys_for_all_times_are_refused_before_any_file_is_made(place: Place) -> None:
+    assert place.run("init", "--days", "999999999").exit_code != 0
+    with pytest.raises(ConfigError, match="beyond all times"):
+        KeyRing(place.keys).add_first(dt.datetime.now(dt.UTC), days=999_999_999)
+    assert not list(place.keys.parent.glob("*.pem"))
+    place.run("init")
+    assert place.run("rotate", "--effective-in", "99999999999").exit_code != 0
+    assert len(list(place.keys.parent.glob("*.pem"))) == 2
