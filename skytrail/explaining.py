@@ -46,7 +46,7 @@ async def explained(context: Context, event: str, now: dt.datetime) -> dict[str,
     settings = context.settings if match else context.connected(kafka=False)
     retaining = open_retaining(settings, lambda: now, allow_delete=True)
     if match:
-        return _of_record(retaining, (match["topic"], int(match["partition"]), int(match["offset"])), now)
+        return of_record(retaining, (match["topic"], int(match["partition"]), int(match["offset"])), now)
     client = connect(settings.elasticsearch, "reader")
     try:
         hit = await _document(client, event)
@@ -80,7 +80,7 @@ def of_document(retaining: Retaining, hit: Hit, now: dt.datetime) -> dict[str, A
     return found
 
 
-def _of_record(retaining: Retaining, place: Place, now: dt.datetime) -> dict[str, Any]:
+def of_record(retaining: Retaining, place: Place, now: dt.datetime) -> dict[str, Any]:
     """What keeps a record that is known by its place alone."""
     for namespace in retaining.namespaces():
         chain = Chain(retaining.store, namespace, place[0], place[1])
@@ -119,8 +119,12 @@ def _cold(
     )
     whole = [hold.id for hold in state.open_holds() if spans(hold, dataset, None, segment.received)]
     told = _tier("cold", subject, state, sorted({*holds, *whole}), now)
-    stones = [each.id for each in state.tombstones.values() if _names(each, place, manifest.seq)]
-    return {"segment": manifest.seq, "tombstone": stones[0] if stones else None, **told}
+    stone = next((each for each in state.tombstones.values() if _names(each, place, manifest.seq)), None)
+    receipt = state.receipts.get(stone.id) if stone else None
+    gone = {"tombstone": stone.id if stone else None, "destroyed_at": receipt.at if receipt else None}
+    if stone is not None and receipt is not None:  # what would be decided now is of no use any more
+        told = {"decision": "DESTROYED", "until": stone.until, "because": stone.because, "bounds": []}
+    return {"segment": manifest.seq, **gone, **told}
 
 
 def _names(stone: Tombstone, place: Place, seq: int) -> bool:

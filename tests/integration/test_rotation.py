@@ -12,6 +12,7 @@ import pytest
 
 from ingest.settings import KafkaSettings
 from skytrail.connections import DUTIES
+from skytrail.explaining import of_record
 from skytrail.settings import load
 from storage.archive.chain import Chain
 from storage.retention.record import Record, State
@@ -93,6 +94,10 @@ async def test_a_worker_killed_in_mid_rotation_is_succeeded_by_one_that_ends_it(
         name(scene, day) for day in (20, 21, 22)
     }
     assert list(check(scene.root / "archive")) == []
+    gone = of_record(scene.retaining, (TOPIC, 0, 0), scene.clock.now)["cold"]
+    assert (gone["segment"], gone["decision"]) == (0, "DESTROYED")
+    assert gone["destroyed_at"] == state.receipts[gone["tombstone"]].at
+    assert of_record(scene.retaining, (TOPIC, 0, 2), scene.clock.now)["cold"]["destroyed_at"] is None
     assert (report.outcome, report.waiting) == ("done", ())
     assert [disk.warning for disk in report.disks] == [True]
     assert "a disk of Elasticsearch fills up" in (scene.root / "second.log").read_text()

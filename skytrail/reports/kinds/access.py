@@ -72,7 +72,7 @@ def _people(uses: Mapping[tuple[str, str], Use]) -> Section:
     return Section(
         name="people",
         title="Who did what",
-        verdict=Verdict.PASS if uses else Verdict.NOT_MEASURED,
+        verdict=Verdict.FACTS if uses else Verdict.NOT_MEASURED,
         text="Every search, look, decision and change through Skytrail's commands is recorded, sealed and counted.",
         columns=("who", "action", "times", "not successful", "results", "first", "last", "machines"),
         rows=tuple(

@@ -127,6 +127,8 @@ def parse_certificate(raw: bytes) -> Certificate:
         body = inflater.decompress(raw, _MOST_BYTES)
     except zlib.error as exc:
         raise ValueError(f"not compressed with gzip: {exc}") from exc
+    if not inflater.eof or inflater.unused_data:
+        raise ValueError("cut off, too large, or with bytes after its end")
     value, wrong = document(body, _SHAPE)
     if value is None or (value["v"], value["type"]) != (VERSION, "deletion"):
         raise ValueError(wrong or "not a certificate of a version that this build reads")

@@ -32,7 +32,13 @@ from skytrail.reports.facts import Fact, Ground, Measure
 from skytrail.reports.gathering import Asked
 from skytrail.reports.kinds.completeness import daily
 from skytrail.reports.kinds.integrity import gather
-from skytrail.reports.kinds.retention import waiting_section
+from skytrail.reports.kinds.retention import (
+    classes_section,
+    destroyed_section,
+    holds_section,
+    policies_section,
+    waiting_section,
+)
 from skytrail.reports.report import Verdict
 from skytrail.settings import Settings
 from storage.index.client import Identity
@@ -229,6 +235,32 @@ def test_what_was_announced_and_has_no_receipt_is_listed_and_is_not_said_to_be_g
     assert [each[:-1] for each in section.rows] == [row]
     record.enter(lambda state: [] if state.receipts else [entry_of("acme", made.clock(), Receipt(id=stone.id, at=""))])
     assert asyncio.run(announced(Ground(asked(made)))) == []
+    known = {"acme": record.now()}
+    later = dataclasses.replace(asked(made), end=made.clock() + dt.timedelta(days=1))
+    gone_rows = destroyed_section(known, later).rows
+    assert [each[:-3] for each in gone_rows] == [row]
+    assert gone_rows[0][-1] is False  # nobody had to agree
+    assert destroyed_section(known, dataclasses.replace(later, end=made.clock() - dt.timedelta(days=1))).rows == ()
+
+
+def test_policies_their_clauses_and_holds_are_told_as_the_ledger_has_them(made: MadeArchive) -> None:
+    record = Record(made.store, made.log())
+    before = {"acme": record.now()}
+    assert (policies_section(before).verdict, policies_section({}).verdict) == (Verdict.FAIL, Verdict.FAIL)
+    told = policy({"name": "cards", "regimes": ["pci-dss"], "hot": "P6M"}, people=PEOPLE)
+    record.enter(lambda state: [] if state.policy == told else [policy_entry("acme", made.clock(), told)])
+    known = {"acme": record.now()}
+    policies = policies_section(known)
+    assert policies.verdict is Verdict.PASS
+    assert (policies.rows[0][:2], policies.rows[0][3:6]) == (("acme", "acme"), (3, 2, 0))
+    (row,) = classes_section(known).rows
+    assert row[:3] == ("acme", "cards", "*")
+    assert "pci-dss-4.0.1-10.5.1 (Requirement 10.5.1)" in row[3]
+    assert row[4:] == ("P6M", "", "", "")
+    holds = holds_section(known)
+    assert "1 of 1 holds are in force" in holds.text
+    assert holds.rows[0][:7] == ("acme", "case-7", "*, principal mallory", "", "", "claim 7/26", "alice")
+    assert holds.rows[0][-1] == "in force"
 
 
 @pytest.mark.parametrize(

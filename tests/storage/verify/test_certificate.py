@@ -88,6 +88,14 @@ def test_a_certificate_of_other_segments_is_refused(scene: Scene) -> None:
         assert check_certificate(other, pins(scene))[0].wrong
 
 
+def test_a_certificate_that_was_cut_or_has_something_after_its_end_is_none(scene: Scene) -> None:
+    raw = certified(scene).encode()
+    assert parse_certificate(raw)
+    for other in (raw[:-1], raw[:-8], raw[: len(raw) // 2], raw + b"x", raw + raw):
+        with pytest.raises(ValueError, match="cut off"):
+            parse_certificate(other)
+
+
 def test_what_is_not_done_yet_has_no_certificate(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     place = Directory(tmp_path / "archive")
