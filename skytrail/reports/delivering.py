@@ -66,8 +66,11 @@ class Delivery:
     every: Every
     store: ArchiveStore
 
-    def newest(self) -> Span | None:
-        """The last period that has its report.
+    def newest(self, now: dt.datetime) -> Span | None:
+        """The last period that is over and has its report; a clock that was ahead may have left later ones.
+
+        Args:
+            now: The present.
 
         Raises:
             StoreUnavailable: Call it again.
@@ -78,7 +81,7 @@ class Delivery:
                 span = span_named(self.every, name)
             except ValueError:
                 continue  # of another length: `every` was changed
-            if self.receipt(span) is not None:
+            if span.end <= now and self.receipt(span) is not None:
                 found.append(span)
         return max(found, key=lambda span: span.start, default=None)
 
@@ -113,7 +116,7 @@ class Delivery:
             SkytrailError: Of the evidence, or of the store: what was delivered before stays, the rest is due again.
         """
         found = []
-        for span in due(self.every, self.newest(), now):
+        for span in due(self.every, self.newest(now), now):
             report = await make(span)
             receipt = self._put(report, span, files_of(report, signers), tell)
             found += [receipt] if receipt is not None else []

@@ -59,7 +59,8 @@ def read(place: str) -> dict[str, bytes]:
 
 def _written(directory: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        yield from ((file.name, file.read_bytes()) for file in sorted(directory.iterdir()) if file.is_file())
+        for file in sorted(directory.iterdir()):
+            yield (f"{file.name}/", b"") if file.is_dir() else (file.name, file.read_bytes())
     except OSError as exc:
         raise ConfigError(f"reading report: {exc.strerror}", where=str(directory), mend="name its directory") from exc
 

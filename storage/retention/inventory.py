@@ -58,6 +58,20 @@ async def indices(client: AsyncElasticsearch, holds: Sequence[Hold], name: str =
     ]
 
 
+async def closed(client: AsyncElasticsearch, namespace: str | None) -> list[str]:
+    """Our indices that somebody closed: they are kept, and nothing can be asked of them.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer, or refuses.
+    """
+    asked = pattern(None, namespace)
+    try:
+        found = await client.indices.get_settings(index=asked, name="index.uuid", expand_wildcards="closed")
+    except (ApiError, TransportError) as exc:
+        raise explain(exc, "looking for closed indices", asked) from exc
+    return sorted(name for name in found if parse_index(name) is not None)
+
+
 async def drop(client: AsyncElasticsearch, name: str, uuid: str) -> None:
     """Drop an index if it is the very one; none, or another one of that name, is fine.
 

@@ -38,6 +38,7 @@ from storage.ledger.keyring import KeyRing
 from storage.ledger.notary import Notary
 from storage.retention.applying import Applier, Approved, Outcome, Result
 from storage.retention.entries import Hold, Selector, entry_of
+from storage.retention.inventory import closed
 from storage.retention.plan import Item, Plan
 from storage.settings import ArchiveSettings, ElasticsearchSettings, LedgerSettings, Login
 from storage.verify.archive import check
@@ -223,3 +224,25 @@ async def test_apply_drops_what_is_over_with_an_identity_that_can_do_nothing_els
     of_index = IndexCheck(settings, scene.store, Scope(), now, Summary(), lambda _: None, lawful=lawful)
     found = await asyncio.to_thread(lambda: list(of_index.check()))
     assert [each for each in found if each.namespace == scene.namespace] == []
+
+
+async def test_a_read_only_index_is_dropped_when_it_is_free_again_and_a_closed_one_is_told(
+    scene: Scene, engines
+) -> None:
+    now = dt.datetime(2025, 2, 23, tzinfo=dt.UTC)
+    scene.clock.now = now
+    admin = AsyncElasticsearch(scene.settings.url, basic_auth=("admin", engines.elasticsearch_users["admin"]))
+    plan = await planned(scene.retaining, scene.reader, now)
+    await admin.indices.put_settings(index=name(scene, 20), settings={"index.blocks.read_only": True})
+    await admin.indices.close(index=name(scene, 22))
+    assert await closed(scene.reader, scene.namespace) == [name(scene, 22)]
+    results = {each.place: each for each in await asyncio.to_thread(applied, scene, plan, now)}
+    assert (results[name(scene, 20)].outcome, results[name(scene, 21)].outcome) == (Outcome.NOT_EXECUTED, Outcome.DONE)
+    assert "read-only" in results[name(scene, 20)].detail
+    await admin.indices.put_settings(index=name(scene, 20), settings={"index.blocks.read_only": None})
+    again = await asyncio.to_thread(applied, scene, plan, now)
+    assert (name(scene, 20), Outcome.DONE) in [(each.place, each.outcome) for each in again]
+    await admin.indices.open(index=name(scene, 22))
+    await admin.close()
+    assert await closed(scene.reader, scene.namespace) == []
+    assert set(await scene.items(now)) == {name(scene, 22)}

@@ -19,6 +19,9 @@ from storage.verify.findings import Kind
 HEARTBEATS = 3
 """Heartbeats after which a ledger without a new entry counts as silent."""
 
+_AHEAD = dt.timedelta(minutes=5)
+"""How far two right clocks may be apart."""
+
 
 async def retaining(asked: Asked) -> Retaining:
     """The ledgers of the installation.
@@ -116,6 +119,8 @@ async def ledger_fresh(ground: Ground, _: str) -> Fact:
     ages = {name: ground.asked.now - state.newest for name, state in (await states(ground)).items() if state.newest}
     if not ages:
         return Fact(None, "no ledger has an entry")
+    if ahead := sorted(name for name, age in ages.items() if age < -_AHEAD):
+        return Fact(False, f"the newest entry of {', '.join(ahead)} is from the future, so nobody knows its age")
     oldest = max(ages, key=lambda name: ages[name])
     told = (
         f"the newest entry is {max(0.0, ages[oldest].total_seconds()):.0f} s old in {oldest}, {limit.seconds} s allowed"

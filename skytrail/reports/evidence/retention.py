@@ -12,6 +12,7 @@ from skytrail.reports.gathering import Asked
 from skytrail.reports.kinds.integrity import verified
 from skytrail.retaining import planned
 from storage.retention.entries import Tombstone
+from storage.retention.inventory import closed
 from storage.retention.plan import OWN, Plan
 from storage.retention.record import State
 from storage.retention.regimes import Regime, shipped
@@ -37,12 +38,15 @@ async def _kept(ground: Ground) -> list[tuple[str, str]]:
 
 
 async def unplanned(ground: Ground) -> str:
-    """What is kept and no plan speaks of, in words: namespaces without a ledger, bodies that are kept whole."""
+    """What is kept and no plan speaks of: namespaces without a ledger, bodies that are kept whole, closed indices."""
     opened, known = await ground.once("retaining", retaining), await states(ground)
     whole = await asyncio.to_thread(lambda: [name for name in known if "obj" in opened.store.folders(f"{name}/")])
     silent = await without_ledger(ground)
+    shut = await closed(ground.asked.client, ground.asked.namespace)
     told = [f"{', '.join(silent)} have no ledger"] if silent else []
-    return "; ".join([*told, f"{', '.join(whole)} keep whole bodies, which no policy reaches"] if whole else told)
+    told += [f"{', '.join(whole)} keep whole bodies, which no policy reaches"] if whole else []
+    told += [f"{len(shut)} indices are closed, so nobody can look into them: {', '.join(shut[:3])}"] if shut else []
+    return "; ".join(told)
 
 
 async def announced(ground: Ground) -> list[tuple[str, Tombstone]]:

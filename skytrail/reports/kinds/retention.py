@@ -102,8 +102,8 @@ def classes_section(known: Mapping[str, State]) -> Section:
             rule.name,
             ", ".join(rule.datasets),
             ", ".join(f"{row.id} ({row.clause})" for row in state.policy.rows_of(rule)),
-            str(rule.hot or ""),
-            str(rule.cold or ""),
+            str(rule.hot or "by clause"),
+            str(rule.cold or "by clause"),
             str(rule.maximum or ""),
             rule.purpose,
         )
@@ -116,7 +116,7 @@ def classes_section(known: Mapping[str, State]) -> Section:
         title="What the policies ask for",
         text=(
             "The first class that matches decides. Periods are those of a calendar, as ISO 8601 writes them: P12M is "
-            "twelve months. Where none stands, the longest minimum of the clauses holds."
+            "twelve months. By clause: the longest minimum of the clauses; without one, a year."
         ),
         columns=("namespace", "class", "data sets", "clauses", "searchable", "archived", "at most", "purpose"),
         rows=tuple(rows),
@@ -185,8 +185,12 @@ def _kept(items: Iterable[Item], beside: str) -> Section:
         title="What is kept where, until when, and why",
         verdict=Verdict.FAIL if undecided else Verdict.NOT_MEASURED if beside or not found else Verdict.PASS,
         text=(
-            f"{undecided:,} places need a decision: no class speaks of them, or two rules contradict each other."
-            f"{f' Not in this plan: {beside}.' if beside else ''}"
+            (
+                f"{undecided:,} places need a decision: no class speaks of them, or two rules contradict each other."
+                if undecided
+                else "A class of the policy speaks of each of them, without a contradiction."
+            )
+            + (f" Not in this plan: {beside}." if beside else "")
         ),
         columns=("namespace", "data set", "place", "class", "because", "records", "bytes", "ends from", "ends until"),
         rows=tuple((*key, *_amount(each)) for key, each in sorted(found.items())),

@@ -113,6 +113,16 @@ def test_days_that_were_missed_are_made_up_for_oldest_first(tmp_path: Path) -> N
     assert [receipt.period for receipt in receipts] == ["2026-11-27", "2026-11-28", "2026-11-29"]
 
 
+def test_a_clock_that_was_ahead_does_not_end_deliveries_once_it_is_right_again(tmp_path: Path) -> None:
+    store, make = FilesystemStore(tmp_path), Maker()
+    run(store, make)
+    assert run(store, make, NOW + dt.timedelta(days=4000))[0]
+    receipts, _ = run(store, make, NOW + dt.timedelta(days=1))
+    assert receipts == []  # made up for while the clock was ahead: the first of the 31
+    later, _ = run(store, make, NOW + dt.timedelta(days=33))
+    assert [receipt.period for receipt in later] == ["2026-12-28", "2026-12-29"]
+
+
 @pytest.mark.parametrize("fault", ["lost", "applied"])
 def test_a_delivery_that_breaks_anywhere_is_whole_after_the_next_and_never_two(fault: Fault, tmp_path: Path) -> None:
     counting = FaultyStore(FilesystemStore(tmp_path / "count"), -1, "lost")

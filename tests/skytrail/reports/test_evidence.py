@@ -155,6 +155,9 @@ def test_a_namespace_without_a_ledger_is_not_said_to_be_fresh(made: MadeArchive)
     (made.root / "forgotten" / "seg").mkdir(parents=True)
     fact = found(ledger_fresh, asked(made))
     assert (fact.holds, "forgotten have no ledger" in fact.told) == (None, True)
+    early = dataclasses.replace(asked(made), now=made.clock() - dt.timedelta(hours=1))
+    fact = found(ledger_fresh, early)
+    assert (fact.holds, "is from the future" in fact.told) == (False, True)
 
 
 @asynccontextmanager
@@ -204,12 +207,29 @@ async def test_days_are_not_told_from_a_part_of_the_shards(whole: MadeArchive) -
         await daily(asked(whole, client=HalfAnswering()))
 
 
+class Closed:
+    """An Elasticsearch with closed indices."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.indices = self
+
+    async def get_settings(self, *, expand_wildcards: str, **_: Any) -> dict[str, Any]:
+        assert expand_wildcards == "closed"
+        return {name: {} for name in self.names}
+
+
 def test_what_no_plan_speaks_of_is_told(made: MadeArchive) -> None:
-    assert asyncio.run(unplanned(Ground(asked(made)))) == ""
+    shut = Closed()
+    assert asyncio.run(unplanned(Ground(asked(made, client=shut)))) == ""
     (made.root / "acme" / "obj").mkdir()
     (made.root / "forgotten" / "seg").mkdir(parents=True)
-    told = asyncio.run(unplanned(Ground(asked(made))))
-    assert told == "forgotten have no ledger; acme keep whole bodies, which no policy reaches"
+    shut.names = ["logs-aws.cloudtrail-acme-2024.11.20", "somebody-elses"]
+    told = asyncio.run(unplanned(Ground(asked(made, client=shut))))
+    assert told == (
+        "forgotten have no ledger; acme keep whole bodies, which no policy reaches; "
+        "1 indices are closed, so nobody can look into them: logs-aws.cloudtrail-acme-2024.11.20"
+    )
 
 
 def test_what_was_announced_and_has_no_receipt_is_listed_and_is_not_said_to_be_gone(made: MadeArchive) -> None:
@@ -256,7 +276,7 @@ def test_policies_their_clauses_and_holds_are_told_as_the_ledger_has_them(made: 
     (row,) = classes_section(known).rows
     assert row[:3] == ("acme", "cards", "*")
     assert "pci-dss-4.0.1-10.5.1 (Requirement 10.5.1)" in row[3]
-    assert row[4:] == ("P6M", "", "", "")
+    assert row[4:] == ("P6M", "by clause", "", "")
     holds = holds_section(known)
     assert "1 of 1 holds are in force" in holds.text
     assert holds.rows[0][:7] == ("acme", "case-7", "*, principal mallory", "", "", "claim 7/26", "alice")

@@ -154,6 +154,12 @@ def test_a_report_is_written_once_and_read_back(tmp_path: Path) -> None:
         read(str(tmp_path))
 
 
+def test_a_directory_beside_the_files_of_a_report_is_no_part_of_it(tmp_path: Path) -> None:
+    write(tmp_path / "made", written())
+    (tmp_path / "made" / "newer").mkdir()
+    assert problems(read(str(tmp_path / "made"))) == ["newer/: is no part of the report"]
+
+
 def test_the_note_can_be_checked_with_sha256sum(tmp_path: Path) -> None:
     write(tmp_path / "r", written())
     lines = [line for line in written()[NOTE].decode().splitlines() if "  " in line]
