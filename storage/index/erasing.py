@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,14 +11,15 @@ from elastic_transport import TransportError
 from elasticsearch import ApiError, AsyncElasticsearch
 
 from ingest.schema.envelope import Position
-from ingest.schema.errors import IndexUnavailable
+from ingest.schema.errors import IndexUnavailable, Refused
 from storage.index.client import explain
 from storage.index.names import ALERT_DATASET, pattern
 from storage.index.pages import hits
 from storage.index.search import Query, indices
 
 _PAGE: Final = 1000
-_MOST: Final = 1000
+MOST_NAMES: Final = 65_536
+"""What Elasticsearch takes as one list (index.max_terms_count)."""
 _WHO: Final = "skytrail.principal.key"
 _NAMES: Final = ("user.name", "user.email", "user.id")
 _NAMED_IN: Final = ("related.user", "user.name", "user.email", "user.id", "user.target.name", "user.effective.name")
@@ -61,18 +62,18 @@ async def known_as(client: AsyncElasticsearch, namespace: str, spelled: Sequence
     ]
     time = {"first": {"min": {"field": "@timestamp"}}, "last": {"max": {"field": "@timestamp"}}}
     display = {"display": {"terms": {"field": "skytrail.principal.display", "size": 1}}}
-    who = {"who": {"terms": {"field": _WHO, "size": _MOST}, "aggs": {**time, **display}}}
-    found = await _counted(client, _events(namespace), {"bool": {"should": names, "minimum_should_match": 1}}, who)
-    return [
+    query = {"bool": {"should": names, "minimum_should_match": 1}}
+    found = [
         Known(
-            subject=each["key"],
+            subject=each["key"]["value"],
             display=next((shown["key"] for shown in each["display"]["buckets"]), ""),
             documents=each["doc_count"],
             first=each["first"].get("value_as_string", ""),
             last=each["last"].get("value_as_string", ""),
         )
-        for each in found.get("aggregations", {}).get("who", {}).get("buckets", [])
+        async for each in _values(client, namespace, query, _WHO, {**time, **display})
     ]
+    return sorted(found, key=lambda each: (-each.documents, each.subject))
 
 
 async def mentions(client: AsyncElasticsearch, namespace: str, subjects: Sequence[str]) -> int:
@@ -80,14 +81,22 @@ async def mentions(client: AsyncElasticsearch, namespace: str, subjects: Sequenc
 
     Raises:
         IndexUnavailable: Elasticsearch does not answer, or refuses.
+        Refused: They tell more names than can be asked for at once.
     """
     own = {"terms": {_WHO: list(subjects)}}
-    asked = {each: {"terms": {"field": each, "size": _MOST}} for each in _NAMES}
-    told = (await _counted(client, _events(namespace), own, asked)).get("aggregations", {})
-    names = [bucket["key"] for each in told.values() for bucket in each["buckets"]]
+    names: set[str] = set()
+    for field in _NAMES:
+        async for bucket in _values(client, namespace, own, field, {}):
+            names.add(bucket["key"]["value"])
+            if len(names) > MOST_NAMES:
+                raise Refused(
+                    f"looking for documents that name a person: it has more than {MOST_NAMES:,} names",
+                    where=",".join(_NAMES),
+                    mend="erase fewer subjects by one request",
+                )
     if not names:
         return 0
-    named = [{"terms": {each: names}} for each in _NAMED_IN]
+    named = [{"terms": {each: sorted(names)}} for each in _NAMED_IN]
     query = {"bool": {"should": named, "minimum_should_match": 1, "must_not": [own]}}
     return int((await _counted(client, _events(namespace), query, {}))["hits"]["total"]["value"])
 
@@ -139,6 +148,27 @@ async def delete(client: AsyncElasticsearch, places: Sequence[Place]) -> int:
 
 def _events(namespace: str) -> list[str]:
     return indices(Query(namespace=namespace))
+
+
+async def _values(
+    client: AsyncElasticsearch, namespace: str, query: dict[str, Any], field: str, inner: dict[str, Any]
+) -> AsyncGenerator[dict[str, Any], None]:
+    """The buckets of every value of a field, page by page, however many there are.
+
+    Args:
+        query: Of which documents.
+        inner: Aggregations within each.
+    """
+    pages: dict[str, Any] = {"size": _PAGE, "sources": [{"value": {"terms": {"field": field}}}]}
+    while True:
+        asked = {"values": {"composite": pages, **({"aggs": inner} if inner else {})}}
+        answer = await _counted(client, _events(namespace), query, asked)
+        told = answer.get("aggregations", {}).get("values", {})
+        for each in told.get("buckets", []):
+            yield each
+        if "after_key" not in told:
+            return
+        pages["after"] = told["after_key"]
 
 
 async def _counted(
