@@ -22,6 +22,7 @@ from ingest.schema.errors import MalformedBody
 
 _OBJECTS = 64  # source objects whose repeats are remembered, the latest
 _LEAVES = 500_000  # distinct records remembered of one object, about 60 MB
+_LOG_EVENTS, _SEVERAL = b'"logEvents"', 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Contexts:
         if origin.first_ordinal == 0:
             self._objects.pop(key, None)
         said = self._objects.setdefault(key, {})
+        telling = {run.format.name for run in runs if run.format and run.context}
         self._objects.move_to_end(key)
         while len(self._objects) > _OBJECTS:
             self._objects.popitem(last=False)
@@ -97,7 +99,8 @@ class Contexts:
             name = run.format.name if run.format else ""
             if run.context or name not in said:
                 said[name] = run.context
-            found.append(replace(run, context=run.context or said[name] or otherwise))
+            earlier: Context = () if name in telling else said[name]
+            found.append(replace(run, context=run.context or earlier or otherwise))
         return found
 
 
@@ -151,23 +154,53 @@ def unpack(body: bytes, format_: Format | None, limit: int, before: str = "") ->
         found.sha256, found.fault = hashlib.sha256(body).hexdigest(), exc
         return found
     found.sha256 = hashlib.sha256(inflated).hexdigest()
-    name = format_.name if format_ else AUTO
-    context: Context = ()
-    try:
-        if format_ is None and (is_json(inflated) or not inflated.strip()):
-            _split(found, split_objects(inflated, list_keys(), lambda value: bool(formats_of(value))))
-            found.runs = _runs(found.records, inflated)
-        else:
-            format_ = format_ or _of_lines(inflated, before)
-            context = format_.context(inflated)
-            _split(found, format_.split(inflated))
-            found.runs = [Run(0, len(found.records), format_, context)]  # without records: what its head says counts
-    except MalformedBody as exc:
-        found.fault = exc
-    except Exception as exc:  # noqa: BLE001 - a fault in a format must cost this body only; its bytes are kept
-        found.fault = MalformedBody(f"splitting body: {type(exc).__name__}: {exc}", where=f"format {name}")
-        found.runs = found.runs or [Run(0, len(found.records), format_, context, "recognising it failed")]
+    for part in _messages(inflated):
+        _take(found, part, format_, before)
     return found
+
+
+def _messages(body: bytes) -> list[bytes]:
+    """The body; where several messages of log groups stand in it, each alone: each says where its records come from."""
+    if body.count(_LOG_EVENTS) < _SEVERAL or not is_json(body):
+        return [body]
+    try:
+        return list(split_objects(body, ()))
+    except MalformedBody:
+        return [body]
+
+
+def _take(found: Unpacked, body: bytes, format_: Format | None, before: str) -> None:
+    """Add the records of a body, or of a part of it, and its first fault."""
+    start = len(found.records)
+    try:
+        if format_ is None and (is_json(body) or not body.strip()):
+            _split(found, split_objects(body, list_keys(), lambda value: bool(formats_of(value))))
+            for run in _runs(found.records[start:], body):
+                _add(found.runs, replace(run, start=run.start + start, end=run.end + start))
+        else:
+            format_ = format_ or _of_lines(body, before)
+            context = format_.context(body)
+            _split(found, format_.split(body))
+            # without records, too: what its head says counts
+            _add(found.runs, Run(start, len(found.records), format_, context))
+    except MalformedBody as exc:
+        found.fault = found.fault or exc
+    except Exception as exc:  # noqa: BLE001 - a fault in a format must cost this body only; its bytes are kept
+        name = format_.name if format_ else AUTO
+        found.fault = found.fault or MalformedBody(
+            f"splitting body: {type(exc).__name__}: {exc}", where=f"format {name}"
+        )
+        end = found.runs[-1].end if found.runs else 0
+        if end < len(found.records) or not found.runs:
+            _add(found.runs, Run(end, len(found.records), format_, why="recognising it failed"))
+
+
+def _add(runs: list[Run], run: Run) -> None:
+    """Add a run; one of the same kind as the last is its continuation."""
+    if runs and replace(runs[-1], start=run.start, end=run.end) == run:
+        runs[-1] = replace(runs[-1], end=run.end)
+    else:
+        runs.append(run)
 
 
 def _split(found: Unpacked, records: Iterator[bytes]) -> None:
@@ -175,7 +208,7 @@ def _split(found: Unpacked, records: Iterator[bytes]) -> None:
     try:
         found.records.extend(records)
     except MalformedBody as exc:
-        found.fault = exc
+        found.fault = found.fault or exc
 
 
 def _of_lines(body: bytes, before: str) -> Format:

@@ -25,7 +25,7 @@ def inflate(body: bytes, limit: int) -> bytes:
         limit: The most bytes the result may have. Inflating stops there, so a bomb costs no more memory than that.
 
     Raises:
-        MalformedBody: Truncated, damaged, followed by other bytes, or larger than `limit`.
+        MalformedBody: Truncated, damaged, followed by other bytes, gzip within gzip, or larger than `limit`.
     """
     if not body.startswith(_MAGIC):
         if len(body) > limit:
@@ -50,6 +50,11 @@ def inflate(body: bytes, limit: int) -> bytes:
             f"inflating gzip: the member is truncated after {len(inflated)} inflated bytes",
             where=f"compressed byte {len(body)}",
             mend="fetch the object again; if it stays so, ask the source what happened to it",
+        )
+    if inflated.startswith(_MAGIC):
+        raise MalformedBody(
+            "inflating gzip: another gzip is in it",
+            mend="let only one on the way compress: Firehose packs what CloudWatch Logs has packed already",
         )
     return bytes(inflated)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from ingest.collector import Collector, Identity
 from ingest.formats.recognition import list_keys
 from ingest.formats.registry import all_formats, format_named
 from ingest.schema.envelope import MAX_RECORD_BYTES
 from ingest.transports.contract import Transport
+from ingest.unpacking import unpack
 from tests.ingest.fakes import EAGER, NOW, MemoryPublisher, MemoryTransport
 from tests.ingest.formats.conformity import Golden
 from tests.ingest.test_collector import Continued, Objects
@@ -175,3 +178,47 @@ async def test_records_beside_which_a_wrapper_says_something_unknown_go_on_and_t
     assert letter.body == body
     assert "tenantNote" in letter.message
     assert counts.published == 2
+
+
+def subscription(group: str, *events: object) -> bytes:
+    listed = [
+        {"id": str(at), "timestamp": 1_763_798_499_686, "message": json.dumps(one)} for at, one in enumerate(events)
+    ]
+    beside = {"messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": group, "logStream": "s"}
+    return json.dumps({**beside, "subscriptionFilters": ["f"], "logEvents": listed}).encode()
+
+
+@pytest.mark.parametrize("named", [None, "kubernetes.audit"])
+@pytest.mark.parametrize("between", [b"", b"\n"])
+async def test_messages_of_log_groups_one_after_another_keep_what_each_says_of_its_records(
+    named: str | None, between: bytes
+) -> None:
+    eks = [subscription(f"/aws/eks/{name}/cluster", _EVENT, _EVENT) for name in ("shop", "shop", "garden")]
+    found = unpack(between.join(eks), format_named(named) if named else None, 10**6)
+    assert found.fault is None
+    documents = [
+        run.format.within(run.context).normalise(found.records[ordinal])
+        for run in found.runs
+        if run.format
+        for ordinal in range(run.start, run.end)
+    ]
+    assert [each["orchestrator"]["cluster"]["name"] for each in documents] == ["shop"] * 4 + ["garden"] * 2
+    assert [each["cloud"]["account"]["id"] for each in documents] == ["111122223333"] * 6
+    assert [(run.start, run.end) for run in found.runs] == [(0, 4), (4, 6)]
+
+
+async def test_what_one_message_says_is_said_of_no_other() -> None:
+    plain = json.dumps(_EVENT).encode()
+    body = subscription("/aws/eks/shop/cluster", _EVENT) + subscription("/aws/eks/garden/cluster", _EVENT) + plain
+    publisher = MemoryPublisher()
+    await collector(MemoryTransport(body), publisher).run()
+    said = [dict(each.header.context).get("log_group", "") for each in publisher.envelopes]
+    assert said == ["/aws/eks/shop/cluster", "/aws/eks/garden/cluster", ""]
+
+
+async def test_messages_of_which_the_last_is_cut_off_give_their_records_and_the_body_is_kept() -> None:
+    body = subscription("/aws/eks/shop/cluster", _EVENT) + subscription("/aws/eks/shop/cluster", _EVENT, _EVENT)[:-600]
+    publisher = MemoryPublisher()
+    counts = await collector(MemoryTransport(body), publisher).run()
+    assert counts.published >= 1
+    assert [letter.body for letter in publisher.letters] == [body]

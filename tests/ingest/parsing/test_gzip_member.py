@@ -64,6 +64,11 @@ def test_bytes_after_a_member_that_ends_on_a_step_are_refused() -> None:
         inflate(member + b"abc", LIMIT)
 
 
+def test_gzip_within_gzip_is_refused_as_such() -> None:
+    with pytest.raises(MalformedBody, match="another gzip is in it"):
+        inflate(gzip.compress(gzip.compress(b"2 flows")), 100)
+
+
 @pytest.mark.parametrize("kept", [3, 10, 30, -1, -8, -9])
 def test_a_truncated_member_is_refused(kept: int) -> None:
     with pytest.raises(MalformedBody, match="truncated"):
