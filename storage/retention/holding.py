@@ -1,7 +1,8 @@
 """Which events a legal hold is about, asked of Elasticsearch or of one document: the same fields, the same answer.
 
 A document under pseudonyms does not say whose it is. So a hold on somebody, or on a thing, is about each of them that
-its times and data sets can cover: held too much rather than too little, and nobody who holds needs the keys.
+its times and data sets can cover: held too much rather than too little, and nobody who holds needs the keys. For the
+same reason upper and lower case are alike: clouds write one e-mail address in several ways.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def spans(hold: Hold, dataset: str, start: dt.datetime | None, end: dt.datetime)
 def query_of(hold: Hold) -> dict[str, Any] | None:
     """The documents that a hold names beyond data set and time, in Elasticsearch's terms; None: all."""
     filters = [
-        {"bool": {"should": [*({"term": {name: value}} for name in names), *hidden], "minimum_should_match": 1}}
+        {"bool": {"should": [*(_is(name, value) for name in names), *hidden], "minimum_should_match": 1}}
         for names, value in _asked(hold)
         for hidden in ([{"exists": {"field": _HIDDEN}}] if names in _TELLING else [],)
     ]
@@ -49,9 +50,17 @@ def names_subject(hold: Hold, document: Mapping[str, Any]) -> bool:
     """Whether a hold is about this document if its time and data set are those of the hold."""
     hidden = bool(_values(document, _HIDDEN.split(".")))
     return all(
-        (hidden and names in _TELLING) or any(value in _values(document, name.split(".")) for name in names)
+        (hidden and names in _TELLING) or any(_has(document, name, value) for name in names)
         for names, value in _asked(hold)
     )
+
+
+def _is(name: str, value: str) -> dict[str, Any]:
+    return {"term": {name: {"value": value, "case_insensitive": True}}}
+
+
+def _has(document: Mapping[str, Any], name: str, value: str) -> bool:
+    return value.casefold() in (str(each).casefold() for each in _values(document, name.split(".")))
 
 
 def _asked(hold: Hold) -> Iterator[tuple[tuple[str, ...], str]]:

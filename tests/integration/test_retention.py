@@ -183,10 +183,15 @@ async def test_one_document_is_explained_with_what_keeps_it_in_both_tiers(scene:
     assert (found["class"], found["holds"]) == ("cards", [])
     assert (found["hot"]["decision"], found["hot"]["until"]) == ("KEEP", "2025-02-23T00:00:00.000000Z")
     assert (found["cold"]["segment"], found["cold"]["until"]) == (0, "2025-11-21T00:00:00.000000Z")
-    scene.hold("case-7", account=hit.source["cloud"]["account"]["id"])
+    scene.hold("case-6", resource="nobody's")
+    key = hit.source["skytrail"]["principal"]["key"]
+    assert key != key.upper()
+    scene.hold("case-7", account=hit.source["cloud"]["account"]["id"], principal=key.upper())
     held = of_document(scene.retaining, hit, dt.datetime(2030, 2, 1, tzinfo=dt.UTC))
     assert held["holds"] == ["case-7"]
     assert (held["hot"]["decision"], held["cold"]["decision"]) == ("HELD", "HELD")
+    planned_now = await scene.items(dt.datetime(2030, 2, 1, tzinfo=dt.UTC))
+    assert planned_now[hit.index].because == "legal hold case-7"  # Elasticsearch says the same
 
 
 def applied(scene: Scene, plan: Plan, now: dt.datetime, dropper: Identity = "retention") -> list[Result]:
