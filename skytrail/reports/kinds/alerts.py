@@ -43,11 +43,12 @@ async def gather(asked: Asked) -> Sequence[Section]:
     query = Query("*", asked.namespace, None, asked.start, asked.end, oldest_first=True)
     async with aclosing(read_alerts(asked.client, query, limit=None)) as found:
         async for alert in found:
-            _count(rules, alert)
-    return [_statistics(rules)]
+            count_alert(rules, alert)
+    return [statistics_section(rules)]
 
 
-def _count(rules: dict[str, _Rule], alert: Alert) -> None:
+def count_alert(rules: dict[str, _Rule], alert: Alert) -> None:
+    """Add an alert to the figures of its rule."""
     described = alert.document.get("rule", {})
     rule = rules.setdefault(str(described.get("id", "-")), _Rule())
     rule.title = str(described.get("name", ""))
@@ -64,7 +65,8 @@ def _seconds(start: str, end: str) -> float:
     return (dt.datetime.fromisoformat(end) - dt.datetime.fromisoformat(start)).total_seconds()
 
 
-def _statistics(rules: dict[str, _Rule]) -> Section:
+def statistics_section(rules: dict[str, _Rule]) -> Section:
+    """The figures of all rules, those with most alerts first."""
     alerts = sum(rule.alerts for rule in rules.values())
     waiting = sum(rule.statuses["open"] for rule in rules.values())
     return Section(
