@@ -27,6 +27,7 @@ from storage.archive.chain import Chain
 from storage.archive.contents import Content, RecordsOf, of_envelope
 from storage.archive.encryption import Cipher
 from storage.archive.manifest import Batch, Partition, stream_prefix
+from storage.archive.portions import within_runs
 from storage.archive.progress import MAX_GAPS, bounded, progress
 from storage.archive.seal_report import SealedMessage, SealReport, message_of, segment_of, together
 from storage.archive.segment import Promise, SegmentBuilder, SegmentFiles
@@ -36,7 +37,8 @@ from storage.datakeys.key import DataKey
 from storage.datakeys.keys import DataKeys
 from storage.settings import ArchiveSettings
 
-MAX_MESSAGES = 20  # of a segment: each may be a run of its own, and is in every proof
+MAX_MESSAGES = 1500  # of a segment: what is buffered and can't be cut further
+MAX_RUNS = 20  # of a segment: each is in every proof of a record of it
 _ATTEMPTS = 3
 
 
@@ -299,8 +301,9 @@ class PartitionSealer:
 
     def _portion(self, offsets: list[int]) -> list[int]:
         """As many of the first offsets as one segment takes; of their gaps none is merged with another."""
-        while len(offsets) > MAX_MESSAGES or len(self._missing(offsets)) >= MAX_GAPS:
-            offsets = offsets[: min(MAX_MESSAGES, len(offsets) - 1)]
+        offsets = offsets[: within_runs([(at, self._buffer[at]) for at in offsets[:MAX_MESSAGES]], MAX_RUNS)]
+        while len(self._missing(offsets)) >= MAX_GAPS:
+            offsets = offsets[:-1]
         return offsets
 
     def _missing(self, offsets: list[int]) -> list[tuple[int, int]]:

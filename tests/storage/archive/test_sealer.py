@@ -12,7 +12,7 @@ from ingest.schema.errors import IntegrityError, StoreUnavailable
 from storage.archive.manifest import Manifest, manifest_key, parse, stream_prefix
 from storage.archive.progress import MAX_GAPS, bounded
 from storage.archive.seal_report import SealReport
-from storage.archive.sealer import MAX_MESSAGES, PartitionSealer
+from storage.archive.sealer import MAX_RUNS, PartitionSealer
 from storage.settings import ArchiveSettings
 from storage.verify.archive import check
 from storage.verify.findings import Kind
@@ -171,7 +171,21 @@ def test_what_is_too_much_for_one_segment_is_sealed_as_several(tmp_path: Path):
     report = feed(sealer(open_store(tmp_path)), messages)
     assert [each.offset for each in report.messages] == list(messages)
     assert (report.committed_through, len(report.segments)) == (129, 7)
-    assert max(sum(run[1] for run in each.positions) for each in manifests_of(tmp_path)) == MAX_MESSAGES
+    assert max(len(each.positions) for each in manifests_of(tmp_path)) == MAX_RUNS
+    assert_complete_and_clean(tmp_path, messages)
+
+
+def test_messages_of_one_size_make_one_segment_however_many_they_are(tmp_path: Path):
+    messages = {offset: message("acme", b"r%d" % offset) for offset in range(1000)}
+    report = feed(sealer(open_store(tmp_path)), messages)
+    assert (report.committed_through, len(report.segments)) == (999, 1)
+    assert_complete_and_clean(tmp_path, messages)
+
+
+def test_of_two_namespaces_in_one_partition_each_has_its_own_runs(tmp_path: Path):
+    messages = {offset: message(("acme", "globex")[offset % 2], b"r%d" % offset) for offset in range(4 * MAX_RUNS)}
+    report = feed(sealer(open_store(tmp_path)), messages)
+    assert [(each.namespace, each.records) for each in report.segments] == [("acme", 20), ("globex", 20)] * 2
     assert_complete_and_clean(tmp_path, messages)
 
 
@@ -188,7 +202,7 @@ def test_of_many_gaps_at_once_each_is_told_exactly(tmp_path: Path):
 @pytest.mark.parametrize("fault", ["lost", "applied"])
 @pytest.mark.parametrize("at", [9, 11, 13, 16])
 def test_what_was_sealed_before_the_store_went_away_is_told_when_it_is_back(tmp_path: Path, at: int, fault: Fault):
-    messages = {offset: message("acme", b"r%d" % offset) for offset in range(3 * MAX_MESSAGES)}
+    messages = {offset: message("acme", *([b"r%d" % offset] * (offset % 2 + 1))) for offset in range(3 * MAX_RUNS)}
     one = sealer(FaultyStore(open_store(tmp_path), at, fault))
     with pytest.raises(StoreUnavailable):
         feed(one, messages)
