@@ -26,7 +26,7 @@ from storage.index.client import connect
 from storage.index.erasing import Place, delete, documents_of, mentions
 from storage.index.names import ALERT_DATASET
 from storage.index.visibility import make_visible
-from storage.ledger.key_history import Shred
+from storage.ledger.key_history import Shred, shreds_anywhere
 from storage.retention.erasing import ErasurePlan, plan_erasure
 from storage.retention.holding import spans
 from storage.retention.late import behind, end_of_month
@@ -129,10 +129,20 @@ class Erasing:
         for subject in self.subjects:
             if not any(self.keys.is_of_subject(self.namespace, key, subject) for key in keys):
                 raise Refused(
-                    f"erasing: none of these keys is of {subject}",
-                    where=where,
-                    mend="leave the subject out: `skytrail erase plan` says what there is of each",
+                    "erasing: none of these keys is of one of the subjects",  # recorded, so it names nobody
+                    where=f"{where}, {subject}",
+                    mend="leave it out: `skytrail erase plan` says what there is of each",
                 )
+
+    def entries(self) -> list[Shred]:
+        """The entries of the ledger, in any epoch, by which a key of each subject goes, oldest first."""
+        return [
+            entry
+            for entry in shreds_anywhere(self.retaining.store, self.namespace)
+            if all(
+                any(self.keys.is_of_subject(self.namespace, key, who) for key in entry.keys) for who in self.subjects
+            )
+        ]
 
     def sealed_without(self) -> int:
         """Records of the namespace that are sealed without keys of people and can be read: some may be the person's."""
@@ -270,8 +280,8 @@ def as_recorded(pseudonyms: Pseudonyms, namespace: str, subject: str) -> str:
     told = pseudonyms.reveal(namespace, subject)
     if told is None:
         raise ConfigError(
-            f"erasing: {subject} is a token of a key or a namespace that is not here",
-            where="pseudonyms.key_file",
+            "erasing: a subject is a token of a key or a namespace that is not here",
+            where=f"pseudonyms.key_file, {subject}",
             mend="run it where the keys are, or name the person by the key that records have",
         )
     return told[1]

@@ -21,13 +21,16 @@ _ANEW = "somebody changed the file: ask anew, or take the lines away that are wr
 _MEND = "`skytrail approve FILE --key KEY` adds a signature; the policy (people, approvals) says whose counts"
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What somebody asks for.
 
     Attributes:
         action: `release` of a hold, `expiry`, `erasure` of a person, or to `reveal` pseudonyms.
         subject: The id of the hold, or the hex SHA-256 of the plan, of the list of keys that go, or of that of tokens.
         requested_by: Name of the person in the policy.
+        at: When it was asked.
+        until: From when on it is good for nothing; empty: the action has an end of its own, or none.
+        basis: The rule by which it is to be done, where the action asks for one.
     """
 
     action: Literal["release", "expiry", "erasure", "reveal"]
@@ -36,6 +39,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     requested_by: str
     at: str
+    until: str = ""
+    basis: str = ""
 
 
 def ask(request: Request, signer: NoteSigner) -> bytes:

@@ -9,7 +9,7 @@ from storage.archive.people import sealed_since
 from storage.archive.store import ArchiveStore
 from storage.datakeys.subjects import month_key_of
 from storage.ledger.entries import shred
-from storage.ledger.key_history import Shred, shreds
+from storage.ledger.key_history import Shred, shreds_anywhere
 from storage.retention.approval import Request, check
 from storage.retention.erasing import ErasurePlan, subject_of_request
 from storage.retention.policy import Policy
@@ -17,6 +17,7 @@ from storage.retention.record import Record, State
 
 LEAST_AGREEING = 1
 """People besides the one who asks, where the policy does not say more."""
+CLOCKS_DIFFER = dt.timedelta(days=1)
 
 
 def needed_of(policy: Policy) -> int:
@@ -26,13 +27,13 @@ def needed_of(policy: Policy) -> int:
 
 
 def entered(store: ArchiveStore, record: Record, raw: bytes) -> Shred | None:
-    """The entry that a request led to; None while there is none."""
+    """The entry that a request led to, in whatever epoch; None while there is none."""
     text = raw.decode("utf-8", "replace")
-    return next((each for each in shreds(store, record.log.identity.prefix) if each.request == text), None)
+    return next((each for each in shreds_anywhere(store, record.namespace) if each.request == text), None)
 
 
 def enter_erasure(
-    store: ArchiveStore, record: Record, plan: ErasurePlan, raw: bytes, now: dt.datetime, *, basis: str, where: str
+    store: ArchiveStore, record: Record, plan: ErasurePlan, raw: bytes, now: dt.datetime, *, where: str
 ) -> None:
     """Enter that a person's keys are to be destroyed; durable, signed and published on return.
 
@@ -40,13 +41,13 @@ def enter_erasure(
         store: The archive.
         record: What is in force in the namespace.
         plan: Which keys go.
-        raw: The signed request.
+        raw: The signed request: it says by which rule it is done, and until when it is good.
         now: The present.
-        basis: The rule by which it is done.
         where: Of the request, for errors.
 
     Raises:
-        Refused: Too few agreed, or a hold, a policy or a record of such a month came in since the plan was made.
+        Refused: Too few agreed, it has lapsed, or a hold, a policy or a record of such a month came in since the plan
+            was made.
         ConfigError: The request is about something else.
         StoreUnavailable: It may have been entered or not: call it again.
     """
@@ -77,8 +78,25 @@ def enter_erasure(
             at="",
         )
         request, agreed = check(raw, state.policy, asked, needed_of(state.policy), where)
+        _refuse_lapsed(request, now, where)
         people = [request.requested_by, *agreed]
         text = raw.decode()
-        return [shred(plan.namespace, now, keys=plan.going, request=text, basis=basis, approvers=people)]
+        return [shred(plan.namespace, now, keys=plan.going, request=text, basis=request.basis, approvers=people)]
 
     record.enter(lacking)
+
+
+def _refuse_lapsed(request: Request, now: dt.datetime, where: str) -> None:
+    """Raise `Refused` unless a request says by which rule it is done, and is good now."""
+    mend = "`skytrail erase request` writes a new one"
+    if not request.until or not request.basis:
+        raise Refused(
+            "erasing: the request does not say until when it is good, or by which rule", where=where, mend=mend
+        )
+    try:
+        asked, until = dt.datetime.fromisoformat(request.at), dt.datetime.fromisoformat(request.until)
+        lapsed = not asked - CLOCKS_DIFFER <= now < until
+    except (ValueError, TypeError) as exc:
+        raise Refused("erasing: a time in the request is none", where=where, mend=mend) from exc
+    if lapsed:
+        raise Refused(f"erasing: the request of {request.at} was good until {request.until}", where=where, mend=mend)

@@ -346,7 +346,7 @@ def test_a_token_of_another_key_is_not_taken_for_a_person(hidden: Scene) -> None
     token = hidden.shown(ANN)
     (hidden.root / "pseudonyms" / "keys.json").unlink()
     add_key(hidden.root / "pseudonyms" / "keys.json", hidden.root / "archive", START, new=True)
-    with pytest.raises(ConfigError, match="a token of a key or a namespace that is not here"):
+    with pytest.raises(ConfigError, match="a subject is a token of a key or a namespace that is not here"):
         hidden.run("erase", "plan", token, "-n", hidden.namespace)
 
 
@@ -374,7 +374,7 @@ def test_a_request_that_was_carried_out_is_good_for_nobody_else(scene: Scene) ->
     request = scene.request("bob")
     assert scene.run("erase", "apply", request, ANN, "-n", scene.namespace).exit_code == 0
     for subjects in ((BOB,), (ANN, BOB)):
-        with pytest.raises(Refused, match="none of these keys is of aws:bob"):
+        with pytest.raises(Refused, match="none of these keys is of one of the subjects"):
             scene.run("erase", "apply", request, *subjects, "-n", scene.namespace)
     assert asyncio.run(scene.documents())[BOB] == 6
 
@@ -397,3 +397,57 @@ def test_records_of_that_month_that_are_sealed_after_the_erasure_are_told_and_er
     ]
     assert scene.keys().of_subject(scene.namespace, ANN) == []
     assert scene.verified() == (0, {"ERASED"})
+
+
+def test_a_lost_request_is_written_anew_from_the_ledger_and_gone_on_with_in_a_later_epoch(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Path(scene.request("bob"))
+    original = request.read_bytes()
+
+    def dies(*_: object) -> None:
+        raise IndexUnavailable("the command was stopped here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("skytrail.erasing.Erasing.destroy", dies)
+        with pytest.raises(IndexUnavailable):
+            scene.run("erase", "apply", str(request), ANN, "-n", scene.namespace)
+    request.unlink()
+    told = msgspec.toml.decode(scene.file.read_bytes())
+    told["ledger"]["epoch"] = 2
+    scene.file.write_bytes(msgspec.toml.encode(told))
+    scene.settings = load(scene.file)
+    scene.seal(range(0))
+    with pytest.raises(Refused, match="no entry of the ledger erases all of them"):
+        scene.run("erase", "recover", ANN, BOB, "-n", scene.namespace, "--out", str(request))
+    (row,) = scene.rows("erase", "recover", ANN, "--out", str(request))
+    assert (row["keys"], row["left"], row["approvers"]) == (1, 1, "alice, bob")
+    assert request.read_bytes() == original
+    again = scene.run("erase", "apply", str(request), ANN, "-n", scene.namespace)
+    assert again.exit_code == 0, again.stderr
+    assert ANN not in asyncio.run(scene.documents())
+    assert scene.verified() == (0, {"ERASED"})
+    out = str(scene.root / "17.proof")
+    certified = scene.run("erase", "certificate", str(request), "-n", scene.namespace, "--out", out)
+    assert certified.exit_code == 0, certified.stderr
+
+
+def test_what_is_recorded_of_an_erasure_names_neither_person_nor_path(scene: Scene) -> None:
+    told = msgspec.toml.decode(scene.file.read_bytes())
+    away = {"bootstrap_servers": "127.0.0.1:1", "publish_deadline_s": 1.0}  # so records of actions wait on disk
+    scene.file.write_bytes(msgspec.toml.encode(told | {"kafka": away}))
+    request = Path(scene.request("bob"))
+    named = request.with_name("erasure-of-ann.request")
+    request.rename(named)
+    with pytest.raises(Refused, match="none of these keys is of one of the subjects"):
+        scene.run("erase", "apply", str(named), ANN, "aws:nobody", "-n", scene.namespace)
+    assert scene.run("erase", "apply", str(named), ANN, "-n", scene.namespace).exit_code == 0
+    out = str(scene.root / "ann.proof")
+    scene.run("erase", "certificate", str(named), "-n", scene.namespace, "--out", out)
+    kept = [path.read_bytes() for path in (scene.root / "actions").rglob("*") if path.is_file()]
+    of_erasure = [body for body in kept if b"erase.apply" in body or b"erase.certificate" in body or b"approve" in body]
+    assert len(of_erasure) >= 4
+    for body in of_erasure:
+        assert b"ann" not in body
+        assert b"nobody" not in body
+        assert b"keys_sha256" in body or b"subject" in body

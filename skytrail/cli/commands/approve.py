@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command()(approve)
 
 
-@recorded("approve", "change", target="request", details=("by",))
+@recorded("approve", "change", details=("by",))
 def approve(
     context: typer.Context,
     request: Annotated[Path, typer.Argument(help="The request; your signature is added to it.")],
@@ -42,6 +42,8 @@ def approve(
     except OSError as exc:
         raise ConfigError(f"reading a request: {exc.strerror}", where=str(request)) from exc
     _, asked = approval.read(raw, str(request))
+    # What it is about, and not the path: that may name somebody.
+    context_of(context).told |= {"action": asked.action, "namespace": asked.namespace, "subject": asked.subject}
     retaining = open_retaining(context_of(context).settings, lambda: dt.datetime.now(dt.UTC), allow_delete=True)
     if asked.namespace not in retaining.namespaces():
         raise ConfigError(f"approving: namespace {asked.namespace!r} has no ledger", where=str(request))

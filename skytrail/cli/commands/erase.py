@@ -47,6 +47,7 @@ def register(app: typer.Typer) -> None:
     group.command("plan")(erase_plan)
     group.command("request")(erase_request)
     group.command("apply")(erase_apply)
+    group.command("recover")(erase_recover)
     group.command("certificate")(erase_certificate)
     app.add_typer(group, name="erase")
 
@@ -92,7 +93,7 @@ def erase_plan(
         say("nothing of it can go now; `because` says why and until when")
 
 
-@recorded("erase.request", "change", details=("namespace", "reason", "by"))
+@recorded("erase.request", "change", details=("namespace", "reason", "by", "basis", "good_for_days"))
 def erase_request(
     context: typer.Context,
     subject: SubjectArgument,
@@ -101,11 +102,13 @@ def erase_request(
     by: Annotated[str, typer.Option(help="Your name in the policy's people.")],
     key: KeyFileOption,
     out: Annotated[Path, typer.Option(help="File to write, for those who are to agree.")],
+    basis: Annotated[str, typer.Option(help="The rule by which it is done; names nobody.")] = "GDPR Art. 17(1)",
+    good_for_days: Annotated[int, typer.Option(min=1, max=366, help="After this it can't be carried out.")] = 30,
 ) -> None:
     """Ask for an erasure: writes a request, signed by you, that others sign with `skytrail approve`.
 
     It names the keys that go by their digest, and nobody by name. The policy says how many must agree
-    (approvals.erasure, one at least).
+    (approvals.erasure, one at least). Basis and end are part of what everybody signs.
 
     Examples:  skytrail erase request aws:AIDAEXAMPLE -n acme --reason DPO-17 --by alice --key a.pem --out 17.request
     """
@@ -121,20 +124,21 @@ def erase_request(
         subject=subject_of_request(namespace, plan.going),
         reason=reason,
         requested_by=by,
-        at=instant(dt.datetime.now(dt.UTC)),
+        at=instant(erasing.now),
+        until=instant(erasing.now + dt.timedelta(days=good_for_days)),
+        basis=basis,
     )
     out.write_bytes(ask(request, signing(policy, by, key)))
     needed = needed_of(policy) if policy else 0
     say(f"{out}: {needed} others must agree: skytrail approve {out} --by NAME --key FILE")
 
 
-@recorded("erase.apply", "deletion", target="request", details=("namespace", "basis"))
+@recorded("erase.apply", "deletion", details=("namespace",))
 def erase_apply(
     context: typer.Context,
     request: Annotated[Path, typer.Argument(help="The request, signed by everybody who has to.")],
     subject: SubjectArgument,
     namespace: NamespaceOption,
-    basis: Annotated[str, typer.Option(help="The rule by which it is done.")] = "GDPR Art. 17(1)",
     output: OutputOption = None,
 ) -> None:
     """Erase: an entry in the ledger, then the keys, then the documents. Stopped anywhere, run it again.
@@ -143,8 +147,8 @@ def erase_apply(
 
     Examples:  skytrail erase apply 17.request aws:AIDAEXAMPLE -n acme
     """
+    raw = _read(context, request, namespace)
     erasing = _opened(context, namespace, subject)
-    raw = _read(request, namespace)
     before = entered(erasing.retaining.store, erasing.record, raw)
     plan, where = erasing.plan(before), str(request)
     agreed = list(before.keys) if before else plan.going
@@ -152,7 +156,7 @@ def erase_apply(
         raise Refused("erasing: nothing can go now", where=where, mend="`skytrail erase plan` says why")
     erasing.refuse_others(agreed, where)
     if before is None:
-        enter_erasure(erasing.retaining.store, erasing.record, plan, raw, erasing.now, basis=basis, where=where)
+        enter_erasure(erasing.retaining.store, erasing.record, plan, raw, erasing.now, where=where)
     erasing.close([each for each in plan.going if each in agreed])
     plan = erasing.plan(entered(erasing.retaining.store, erasing.record, raw))
     # What came in since it was agreed to, a hold or a record that must stay, keeps the key all the same; and what was
@@ -173,7 +177,42 @@ def erase_apply(
         raise typer.Exit(Exit.INCOMPLETE)
 
 
-@recorded("erase.certificate", target="request", details=("namespace", "out"))
+@recorded("erase.recover", details=("namespace",))
+def erase_recover(
+    context: typer.Context,
+    subject: SubjectArgument,
+    namespace: NamespaceOption,
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    output: OutputOption = None,
+) -> None:
+    """Write a request that was lost anew, as the ledger has it: to go on with `apply`, or for its certificate.
+
+    Of several erasures the first that is not finished, else the newest; those of earlier epochs of the ledger as well.
+
+    Examples:  skytrail erase recover aws:AIDAEXAMPLE -n acme --out 17.request
+    """
+    erasing = _opened(context, namespace, subject)
+    found = erasing.entries()
+    if not found:
+        raise Refused("recovering: no entry of the ledger erases all of them", mend="leave a subject out, or ask anew")
+    left = [sum(erasing.keys.has_subject_key(namespace, key) for key in each.keys) for each in found]
+    chosen = next((number for number, keys in enumerate(left) if keys), len(found) - 1)
+    out.write_bytes(found[chosen].request.encode())
+    rows = [
+        {
+            "at": each.at,
+            "keys": len(each.keys),
+            "left": keys,
+            "basis": each.basis,
+            "approvers": ", ".join(each.approvers),
+        }
+        for each, keys in zip(found, left, strict=True)
+    ]
+    emit_rows(rows, output, columns=("at", "keys", "left", "basis", "approvers"))
+    say(f"{out}: the request of {found[chosen].at}; next: skytrail erase apply {out}, same subjects")
+
+
+@recorded("erase.certificate", details=("namespace",))
 def erase_certificate(
     context: typer.Context,
     request: Annotated[Path, typer.Argument(help="The request that was carried out.")],
@@ -185,11 +224,11 @@ def erase_certificate(
     Examples:  skytrail erase certificate 17.request -n acme --out 17.proof  &&  skytrail check-certificate 17.proof
     """
     settings = context_of(context).settings
-    place, raw = opened(settings.archive_place), _read(request, namespace)
+    place, raw = opened(settings.archive_place), _read(context, request, namespace)
     try:
         made = make_erasure_certificate(place, namespace, settings.ledger.epoch, raw.decode())
     except Unprovable as exc:
-        mend = "`skytrail erase apply` carries a request out; an earlier epoch: --config with its ledger.epoch"
+        mend = "`skytrail erase apply` carries a request out"
         raise ConfigError(f"certifying: {exc}", where=str(place), mend=mend) from exc
     except (OSError, ValueError) as exc:
         raise IntegrityError(f"certifying: {exc}", where=str(place), mend="run `skytrail verify`") from exc
@@ -202,7 +241,8 @@ def _opened(context: typer.Context, namespace: str, subjects: list[str]) -> Eras
     return open_erasing(context_of(context).connected(kafka=False), namespace, subjects)
 
 
-def _read(request: Path, namespace: str) -> bytes:
+def _read(context: typer.Context, request: Path, namespace: str) -> bytes:
+    """A request for erasure; the record of the action names it by its digest, as its path may name somebody."""
     try:
         raw = request.read_bytes()
     except OSError as exc:
@@ -211,6 +251,7 @@ def _read(request: Path, namespace: str) -> bytes:
     if (asked.action, asked.namespace) != ("erasure", namespace):
         told = f"reading a request: it asks for {asked.action} in {asked.namespace}"
         raise ConfigError(told, where=str(request), mend="`skytrail erase request` writes those for erasure")
+    context_of(context).told |= {"keys_sha256": asked.subject, "requested_by": asked.requested_by}
     return raw
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -9,16 +10,19 @@ from storage.verify.ledger.notes import Signature, VerifierKey, parse_signature,
 from storage.verify.reading import canonical
 
 _HEADING = "skytrail request v1"
+_NEVER = "9999-12-31T00:00:00Z"
 _LEAST = {"release": 2, "expiry": 0, "erasure": 1}
 """People besides the one who asks, where a policy does not say."""
 
 
-def disapproved(policy: dict[str, Any] | None, request: Any, action: str, subject: str | None, namespace: str) -> str:
+def disapproved(
+    policy: dict[str, Any] | None, entry: dict[str, Any], action: str, subject: str | None, namespace: str
+) -> str:
     """Why the approvals that a policy asks for are not there, in words; empty if they are.
 
     Args:
         policy: In force; None: there is none.
-        request: The signed request.
+        entry: The entry with the signed request, its time and, of an erasure, the rule by which it was done.
         action: What must have been asked for.
         subject: What it must be about; None: nobody compares it.
         namespace: Where.
@@ -29,7 +33,7 @@ def disapproved(policy: dict[str, Any] | None, request: Any, action: str, subjec
         needed = policy["approvals"].get(action, _LEAST[action])
         if not needed:
             return ""
-        text, _, lines = request.rpartition("\n\n")
+        text, _, lines = entry["request"].rpartition("\n\n")
         asked = json.loads(text.removeprefix(f"{_HEADING}\n"))
         if f"{_HEADING}\n{canonical(asked).decode()}" != text:
             return "the request is not in its form"
@@ -38,6 +42,10 @@ def disapproved(policy: dict[str, Any] | None, request: Any, action: str, subjec
         about = asked["action"] == action and asked["namespace"] == namespace
         if not about or subject not in (None, asked["subject"]):
             return "the request is about something else"
+        if dt.datetime.fromisoformat(asked.get("until", _NEVER)) <= dt.datetime.fromisoformat(entry["at"]):
+            return "the request had lapsed"
+        if "basis" in asked and asked["basis"] != entry["basis"]:
+            return "it was done by another rule than was signed"
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         return f"the request can't be read: {exc!r}"
     if wrong:

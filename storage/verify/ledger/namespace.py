@@ -56,10 +56,11 @@ def check_logs(place: Place, namespace: str, scope: Scope, summary: Summary) -> 
         vouched.origins.add(log.head.origin)
         continued = log.told.continues
         told = [*log.told.retention, *told]
+        if log.sound:
+            vouched.lawful.shredded |= log.told.shredded
         if number == 0:
             vouched.sound = log.sound
             vouched.streams = log.told.streams
-            vouched.lawful.shredded = log.told.shredded
             vouched.last = max(log.told.times, default=0.0)
         else:
             yield from _same_chains(log, vouched)

@@ -260,7 +260,7 @@ class Lawful:
 
     def _disapproved(self, value: dict[str, Any], action: str, subject: str | None) -> str:
         policy = self._policies[-1]["policy"] if self._policies else None
-        return disapproved(policy, value.get("request"), action, subject, self.namespace)
+        return disapproved(policy, value, action, subject, self.namespace)
 
     def _wrong(self, index: int, detail: str) -> None:
         site = Site(namespace=self.namespace, key=f"{self.namespace}/log/")

@@ -29,7 +29,7 @@ def entries_of_erasure(
     Args:
         place: The archive.
         namespace: Whose.
-        epoch: Of the ledger that has the entry.
+        epoch: The newest of the ledger; earlier ones are looked into as well.
         request: The signed request that led to it.
 
     Raises:
@@ -37,6 +37,16 @@ def entries_of_erasure(
         OSError: The archive can't be read.
         ValueError: The ledger is damaged.
     """
+    epochs = [int(name[:-1]) for name in place.names(f"{namespace}/log") if name[:-1].isdecimal()]
+    for number in sorted((each for each in epochs if each < epoch), reverse=True):
+        try:
+            return _of_epoch(place, namespace, epoch, request)
+        except Unprovable:
+            epoch = number
+    return _of_epoch(place, namespace, epoch, request)
+
+
+def _of_epoch(place: Place, namespace: str, epoch: int, request: str) -> tuple[Checkpoint, Stamps, tuple[Entry, ...]]:
     root = f"{namespace}/log/{epoch}/"
     published = parse_checkpoint(place.read(f"{root}checkpoint") or b"")
     found = _found(Tiles(place, root, published.size), request)
@@ -57,7 +67,7 @@ def _found(tiles: Tiles, request: str) -> list[tuple[int, bytes]]:
             if policy is None:
                 raise Unprovable("no policy was in force when the keys went")
             return [policy, (index, entry)]
-    raise Unprovable("this ledger has no erasure by this request; an earlier epoch may have it")
+    raise Unprovable("this ledger has no erasure by this request")
 
 
 def contradictions(namespace: str, indices: Sequence[int], values: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -105,8 +105,13 @@ def test_a_forged_signature_under_a_name_counts_for_nothing_here_and_for_the_ver
     raw = forged(name, place)
     with pytest.raises(Refused, match=f"2 signatures of {name}"):
         check(raw, POLICY, RELEASE, 2, "test")
-    told = disapproved(as_entered(), raw.decode(), "release", "case-7", "acme")
+    told = disapproved(as_entered(), entry_with(raw), "release", "case-7", "acme")
     assert told == f"it has 2 signatures of {name}"
+
+
+def entry_with(raw: bytes) -> dict[str, Any]:
+    """An entry of a ledger with a request."""
+    return {"at": "2026-11-28T00:00:00.000000Z", "request": raw.decode()}
 
 
 def as_entered() -> dict[str, Any]:
@@ -133,4 +138,4 @@ def test_command_and_verifier_take_the_same_requests(signers: list[tuple[str, bo
     entered = as_entered()
     entered["approvals"]["release"] = needed
     if needed:  # where nobody has to agree, the verifier asks for no request at all
-        assert taken is (disapproved(entered, raw.decode(), "release", "case-7", "acme") == "")
+        assert taken is (disapproved(entered, entry_with(raw), "release", "case-7", "acme") == "")

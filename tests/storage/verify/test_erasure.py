@@ -29,6 +29,7 @@ from tests.storage.ledger.test_notary import chains_in, notary_in, sealed, store
 from tests.storage.retention.people import PEOPLE, SIGNERS
 from tests.storage.retention.samples import policy
 
+UNTIL = "2026-03-31T12:00:00Z"
 KEYS = [f"2026-0{month}-0badcafe-{'ab' * 12}-{month:08x}" for month in (1, 2)]
 
 
@@ -54,11 +55,18 @@ class Scene:
         holds = frozenset(each.id for each in state.open_holds())
         return ErasurePlan("acme", fates, {}, holds, len(state.policies))
 
-    def request(self, *signers: str, keys: list[str] = KEYS) -> bytes:
+    def request(self, *signers: str, keys: list[str] = KEYS, until: str = UNTIL, basis: str = "Art. 17") -> bytes:
         about = subject_of_request("acme", keys)
         at = "2026-03-01T12:00:00Z"
         told = Request(
-            action="erasure", namespace="acme", subject=about, reason="DPO-17", requested_by=signers[0], at=at
+            action="erasure",
+            namespace="acme",
+            subject=about,
+            reason="DPO-17",
+            requested_by=signers[0],
+            at=at,
+            until=until,
+            basis=basis,
         )
         raw = ask(told, SIGNERS[signers[0]])
         for name in signers[1:]:
@@ -68,7 +76,7 @@ class Scene:
     def erase(self, raw: bytes, plan: ErasurePlan | None = None) -> None:
         self.clock.pass_(60)
         store = store_in(self.root)
-        enter_erasure(store, self.record, plan or self.plan(), raw, self.clock(), basis="Art. 17", where="test")
+        enter_erasure(store, self.record, plan or self.plan(), raw, self.clock(), where="test")
 
     def found(self) -> list[tuple[Kind, str]]:
         return [(each.kind, each.detail) for each in check(self.root / "archive")]
@@ -113,6 +121,53 @@ def test_a_hold_that_came_in_after_the_plan_stops_it(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"until": "2026-03-01T12:01:30Z"}, "the request of 2026-03-01T12:00:00Z was good until 2026-03-01T12:01:30Z"),
+        ({"until": ""}, "does not say until when it is good"),
+        ({"basis": ""}, "or by which rule"),
+        ({"until": "soon"}, "a time in the request is none"),
+    ],
+    ids=["lapsed", "no-end", "no-basis", "no-time"],
+)
+def test_a_request_that_has_lapsed_or_says_too_little_enters_nothing(
+    scene: Scene, more: dict[str, str], why: str
+) -> None:
+    size = scene.record.log.state().edge.size
+    scene.clock.pass_(60)
+    with pytest.raises(Refused, match=why):
+        scene.erase(scene.request("alice", "bob", **more))
+    assert scene.record.log.state().edge.size == size
+
+
+def test_one_that_was_entered_in_time_is_gone_on_with_after_its_end(scene: Scene) -> None:
+    raw = scene.request("alice", "bob")
+    scene.erase(raw)
+    scene.clock.pass_(90 * 86_400)
+    scene.erase(raw)
+    assert entered(store_in(scene.root), scene.record, raw) is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "basis", "why"),
+    [
+        ({"until": "2026-03-01T11:59:59Z"}, "Art. 17", "the request had lapsed"),
+        ({"until": "soon"}, "Art. 17", "the request can't be read: ValueError"),
+        ({}, "Art. 6", "it was done by another rule than was signed"),
+    ],
+    ids=["lapsed", "no-time", "another-rule"],
+)
+def test_an_entry_of_a_lapsed_request_or_by_another_rule_is_found(
+    scene: Scene, more: dict[str, str], basis: str, why: str
+) -> None:
+    raw = scene.request("alice", "bob", **more).decode()
+    scene.enter(shred("acme", scene.clock(), keys=KEYS, request=raw, basis=basis, approvers=["alice", "bob"]))
+    ((kind, detail),) = scene.found()
+    assert kind is Kind.UNLAWFUL
+    assert why in detail
+
+
+@pytest.mark.parametrize(
     ("signers", "keys", "why"),
     [
         (("alice",), KEYS, "0 of 1 agreed"),
@@ -126,7 +181,7 @@ def test_whoever_writes_the_entry_past_the_command_is_found(
     scene: Scene, signers: tuple[str, ...], keys: list[str], why: str
 ) -> None:
     raw = scene.request(*signers, keys=keys).decode()
-    scene.enter(shred("acme", scene.clock(), keys=KEYS, request=raw, basis="none", approvers=["alice", "bob"]))
+    scene.enter(shred("acme", scene.clock(), keys=KEYS, request=raw, basis="Art. 17", approvers=["alice", "bob"]))
     assert scene.found() == [
         (Kind.UNLAWFUL, f"a person was to be erased without the approvals for it: {why}"),
     ]
@@ -137,7 +192,7 @@ def test_an_entry_without_a_request_or_under_a_hold_on_everything_is_found(scene
     hold = Hold(id="case-7", at="", reason="claim", placed_by="alice", selector=Selector())
     scene.enter(entry_of("acme", scene.clock(), hold))
     raw = scene.request("alice", "bob").decode()
-    scene.enter(shred("acme", scene.clock(), keys=KEYS, request=raw, basis="x", approvers=["alice", "bob"]))
+    scene.enter(shred("acme", scene.clock(), keys=KEYS, request=raw, basis="Art. 17", approvers=["alice", "bob"]))
     kinds, details = zip(*scene.found(), strict=True)
     assert kinds == (Kind.UNLAWFUL, Kind.UNLAWFUL)
     assert "the request can't be read" in details[0]

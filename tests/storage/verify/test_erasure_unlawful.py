@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
 
 from storage.retention.entries import Hold, Selector
 from storage.verify.findings import Finding, Kind
+from storage.verify.ledger.pins import Pins
 from tests.storage.archive.people import ANN, BOB
 from tests.storage.verify.ledger.samples import MadeArchive
 from tests.storage.verify.people import announced, clean, key_of, keys_of, made, opener
@@ -105,3 +107,16 @@ def test_what_is_still_there_is_judged_too_and_of_a_table_that_is_away_as_well(m
 def test_both_are_told_where_both_forbade_it(made: MadeArchive) -> None:
     details = [each.detail for each in unlawful(made, holds=[held(datasets=("aws.*",))], rules=[PCI])]
     assert len(details) == 2
+
+
+def test_an_erasure_of_an_earlier_epoch_is_lawful_in_the_next(made: MadeArchive) -> None:
+    key = key_of(made, ANN)
+    announced(made, key)
+    keys_of(made).destroy("acme", key)
+    pinned = made.pins().keys
+    shutil.rmtree(made.root.parent / "keys")
+    later = MadeArchive(made.root.parent, epoch=2)
+    later.clock.now = made.clock.now
+    later.enter("acme")
+    found = later.findings(Pins(keys=(*pinned, *later.pins().keys)), keys=opener(made))
+    assert [each.kind for each in found if each.kind is not Kind.GAP] == [Kind.ERASED]
