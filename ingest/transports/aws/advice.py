@@ -13,6 +13,7 @@ import re
 from http import HTTPStatus
 
 from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
 
 from ingest.schema.errors import SkytrailError, SourceRefused, SourceUnavailable
 
@@ -83,6 +84,7 @@ _AWAY = (
     sdk.IncompleteReadError,
     sdk.MetadataRetrievalError,
     sdk.ResponseStreamingError,
+    ResponseParserError,
     OSError,
 )
 _DENIED_ACTION = re.compile(r"to perform: (?P<action>[\w:*-]+)(?: on resource: (?P<resource>\S+))?")

@@ -24,6 +24,7 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
 )
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.parsers import ResponseParserError
 
 from ingest.transports.aws.advice import EXPIRED, code_of, explain
 from ingest.transports.aws.settings import AwsSettings
@@ -94,7 +95,7 @@ class AwsCalls:
                     raise
             self._forget()
             return self._once(service, operation, then, parameters)
-        except (BotoCoreError, ClientError, OSError, ValueError) as exc:
+        except (BotoCoreError, ClientError, ResponseParserError, OSError, ValueError) as exc:
             raise explain(exc, f"calling {service} {operation}", where) from exc
 
     def _once(self, service: str, operation: str, then: Callable[[Any], T] | None, parameters: dict[str, Any]) -> T:

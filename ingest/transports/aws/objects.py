@@ -7,17 +7,18 @@ the limit.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from ingest.parsing.body_shape import Shape, count_lines, shape_of, whole_lines
 from ingest.schema.envelope import Origin
-from ingest.schema.errors import SourceRefused
+from ingest.schema.errors import SourceRefused, SourceUnavailable
 from ingest.transports.aws.calls import AwsCalls
 
 PIECE_BYTES = 4 * 1024 * 1024
-_TOTAL = re.compile(r"/(\d+)$")
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,24 +133,31 @@ class ObjectReader:
         if etag := (same_as.etag if same_as else self.etag):
             parameters["IfMatch"] = f'"{etag}"'
         try:
-            return await self._calls("s3", "get_object", where=self.ref.locator, then=self._taken, **parameters)
+            taken = functools.partial(self._taken, start)
+            return await self._calls("s3", "get_object", where=self.ref.locator, then=taken, **parameters)
         except SourceRefused as exc:
             if "InvalidRange" in exc.what and not start:
                 return _Read(b"", 0, self.ref.etag, self.ref.version)  # a range of nothing: the object is empty
             raise
 
-    def _taken(self, answer: dict[str, Any]) -> _Read:
+    def _taken(self, start: int, answer: dict[str, Any]) -> _Read:
         """The bytes of an answer; in the thread of the call, where a broken connection is told."""
-        found = _TOTAL.search(answer.get("ContentRange", ""))
         body = answer["Body"]
         try:
             taken = body.read()
         finally:
             body.close()
+        found = _RANGE.fullmatch(answer.get("ContentRange", ""))
+        empty = not (start or taken or found) and bool(answer.get("ETag"))  # as some stores answer of an empty object
+        if not empty and (found is None or int(found[1]) != start or int(found[2]) != start + len(taken) - 1):
+            # Something between us and S3 answers 200 with a page of its own, which is no object.
+            what = f"reading object: the answer is not the range from byte {start} on, {len(taken)} bytes came"
+            mend = "find out what answers in the place of S3: a proxy, a portal, endpoint_url"
+            raise SourceUnavailable(what, where=self.ref.locator, mend=mend)
         version = answer.get("VersionId", "")
         return _Read(
             taken,
-            int(found[1]) if found else len(taken),
+            int(found[3]) if found else 0,
             answer.get("ETag", "").strip('"'),
             "" if version == "null" else version,
         )
@@ -161,3 +169,15 @@ class ObjectReader:
                 where=self.ref.locator,
                 mend="raise max_inflated_bytes of this collector if the machine has the memory",
             )
+
+
+def overwritten(reader: ObjectReader) -> SourceRefused | None:
+    """What is to be told of an object that was named with other content than was read of it."""
+    ref = reader.ref
+    if not ref.etag or not reader.etag or ref.version or ref.etag == reader.etag:
+        return None  # without versions only the latest content of a key can be read
+    return SourceRefused(
+        "reading object: it was overwritten before it was read, its first content is lost",
+        where=ref.locator,
+        mend=f"switch versioning of the bucket on (announced was {ref.etag}, read {reader.etag})",
+    )

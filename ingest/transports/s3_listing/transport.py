@@ -7,7 +7,8 @@ Again:    A run after a finished one lists everything and reads what was written
 Refused:  An object that is missing, forbidden or too large is told, and hides no other: it is noted, the run ends with
           an error, the next one tries it again. At 1,000 of them a run ends at once.
 Bounded:  `fetch_ahead` objects, about 64 MiB of them, lie ready; a thousand keys are listed when few are left.
-Order:    That of the keys' bytes. Of a key only the current version is read.
+Order:    That of the keys' bytes. Of a key only the current version is read; one that is overwritten before it is
+          read is told.
 Tests:    tests/ingest/transports/s3_listing/, on moto
 """
 
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 from ingest.schema.errors import SkytrailError, SourceRefused
 from ingest.transports.aws.bodies import ObjectBodies
 from ingest.transports.aws.calls import AwsCalls
-from ingest.transports.aws.objects import ObjectReader, ObjectRef
+from ingest.transports.aws.objects import ObjectReader, ObjectRef, overwritten
 from ingest.transports.aws.patience import Patience
 from ingest.transports.aws.saving import Saving
 from ingest.transports.contract import Place
@@ -174,6 +175,8 @@ class S3Listing:
     def _settle(self, reach: Reach[str] | None, reader: ObjectReader, error: SkytrailError | None) -> None:
         """An object is done, or could not be read."""
         key = reader.ref.key
+        if lost := overwritten(reader):
+            self._place.warn(lost)
         if error is not None:
             self._failures += 1
             self._place.warn(error)

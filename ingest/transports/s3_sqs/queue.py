@@ -194,6 +194,10 @@ class Queue:
                 mend = "nothing: the message comes again, its records count as duplicates; raise visibility_s if often"
                 what = f"{operation}: {each.get('Code')}: {each.get('Message', '')}"
                 self._warn(SourceUnavailable(what, where=self._settings.queue_url, mend=mend))
+        told = failed.keys() | {int(each["Id"]) for each in answer.get("Successful", ())}
+        if len(told) < len(entries):  # not what SQS answers: nothing may be taken for done
+            what = f"{operation}: the answer names {len(told)} of {len(entries)} messages; it is asked again"
+            raise SourceUnavailable(what, where=self._settings.queue_url)
         return failed
 
     async def _call(self, operation: str, **parameters: Any) -> Any:

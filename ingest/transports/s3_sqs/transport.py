@@ -20,10 +20,10 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ingest.schema.errors import MalformedBody, SkytrailError, SourceRefused
+from ingest.schema.errors import MalformedBody, SkytrailError
 from ingest.transports.aws.bodies import ObjectBodies
 from ingest.transports.aws.calls import AwsCalls
-from ingest.transports.aws.objects import ObjectReader, ObjectRef
+from ingest.transports.aws.objects import ObjectReader, ObjectRef, overwritten
 from ingest.transports.aws.patience import Patience
 from ingest.transports.contract import Place
 from ingest.transports.messages.delivery import MessageDelivery
@@ -134,17 +134,10 @@ class S3Sqs:
     def _reader(self, ref: ObjectRef) -> ObjectReader:
         return ObjectReader(self._calls, ref, transport=_NAME, limit=self._place.max_body_bytes)
 
-    def _compare(self, reader: ObjectReader) -> None:
-        """Without versions only the latest content of a key can be read."""
-        ref = reader.ref
-        if ref.etag and reader.etag and not ref.version and ref.etag != reader.etag:
-            what = "reading object: it was overwritten before it was read, its first content is lost"
-            mend = f"switch versioning of the bucket on (announced was {ref.etag}, read {reader.etag})"
-            self._place.warn(SourceRefused(what, where=ref.locator, mend=mend))
-
     def _settle(self, of: _Announcement, reader: ObjectReader, error: SkytrailError | None) -> None:
         """Note that an object is done; the last one of a message decides about the message."""
-        self._compare(reader)
+        if lost := overwritten(reader):
+            self._place.warn(lost)
         if error is not None:
             of.failed = True
             self._place.warn(type(error)(f"{error.what} ({_nth(of.message)})", where=error.where, mend=error.mend))

@@ -16,6 +16,7 @@ from tests.ingest.transports.aws.faulty import Fault, Faulty, faulty
 from tests.ingest.transports.contract import opened, pull
 from tests.ingest.transports.s3_listing.source import BUCKET, Source
 
+PORTAL = b"<html><body>Log in first<br></body></html>"
 DENIED = {"status": 403, "code": "AccessDenied", "message": "Access Denied"}
 ARCHIVED = {"status": 403, "code": "InvalidObjectState", "message": "not valid for the object's storage class"}
 
@@ -130,8 +131,10 @@ async def acknowledging(deliveries: AsyncIterator[Delivery]) -> AsyncIterator[De
         Fault("GET /trail/", 6, 503, "SlowDown"),
         Fault("GET /trail/", 1, kind="applied"),
         Fault("GET /trail/", 1, 400, "ExpiredToken"),
+        Fault("list-type=2", 2, 200, body=PORTAL),
+        Fault("GET /trail/", 2, 200, body=PORTAL),
     ],
-    ids=lambda fault: f"{fault.asks} {fault.code} {fault.kind}",
+    ids=lambda fault: f"{fault.asks} {fault.code} {fault.kind} {fault.body[:9].decode()}",
 )
 async def test_every_object_comes_once_whatever_the_cloud_answers_for_a_while(
     source: Source, proxy: Faulty, fault: Fault
@@ -143,6 +146,24 @@ async def test_every_object_comes_once_whatever_the_cloud_answers_for_a_while(
     await transport.close()
     assert keys(found) == ["1", "2", "3"]
     assert proxy.faults[0].times == 0
+
+
+async def test_an_object_that_is_overwritten_between_listing_and_reading_is_told(source: Source) -> None:
+    names = [str(number) for number in range(6)]
+    source.put(*names)
+    source.settings["fetch_ahead"] = 1
+    async with opened(source) as (_, iterator):
+        (first,) = await pull(iterator, 1)
+        source.put(names[-1], b"other")
+        found = [first, *await pull(iterator, 5)]
+        for each in found:
+            await each.acknowledge()
+        with pytest.raises(StopAsyncIteration):
+            await anext(iterator)
+    assert [each.body for each in found] == [*(name.encode() for name in names[:-1]), b"other"]
+    (told,) = source.told.warnings
+    assert "overwritten before it was read" in told.what
+    assert told.where == f"{BUCKET}/5"
 
 
 @pytest.mark.parametrize("refusal", [DENIED, ARCHIVED], ids=["denied", "archived"])

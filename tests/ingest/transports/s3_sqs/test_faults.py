@@ -17,6 +17,7 @@ from tests.ingest.transports.s3_sqs.source import Source, nothing_more_until_dea
 BODIES = [b"%d" % number for number in range(5)]
 PARTIAL = b'{"Successful":[],"Failed":[{"Id":"0","SenderFault":false,"Code":"InternalError","Message":"later"}]}'
 GONE = b'{"Successful":[],"Failed":[{"Id":"0","SenderFault":true,"Code":"ReceiptHandleIsInvalid","Message":"late"}]}'
+PORTAL = b"<html><body>Log in first<br></body></html>"
 KMS = (
     "User: arn:aws:sts::123456789012:assumed-role/trail-reader/skytrail is not authorized to perform: kms:Decrypt on "
     "resource: arn:aws:kms:eu-central-1:123456789012:key/1234 because no identity-based policy allows it"
@@ -53,8 +54,11 @@ EXPIRED = {"status": 400, "code": "ExpiredToken", "message": "The provided token
         Fault("ReceiveMessage", 1, **EXPIRED),
         Fault("GET /trail", 2, **EXPIRED),
         Fault("DeleteMessageBatch", 1, **EXPIRED),
+        Fault("ReceiveMessage", 2, 200, body=PORTAL),
+        Fault("GET /trail", 2, 200, body=PORTAL),
+        Fault("DeleteMessageBatch", 2, 200, body=PORTAL),
     ],
-    ids=lambda fault: f"{fault.asks} {fault.code} {fault.kind}{' partial' if fault.body else ''}",
+    ids=lambda fault: f"{fault.asks} {fault.code} {fault.kind} {fault.body[:9].decode()}",
 )
 async def test_every_body_comes_and_every_message_goes_whatever_the_cloud_answers_for_a_while(
     source: Source, proxy: Faulty, fault: Fault
