@@ -8,6 +8,8 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
+
 from skytrail.cli.places import opened
 from skytrail.data_keys import key_source
 from skytrail.own_keys import own_authorities, own_keys
@@ -49,7 +51,11 @@ async def gather(asked: Asked) -> Sequence[Section]:
         SkytrailError: It can't be opened.
     """
     found = await verified(asked)
-    return [_checked(found.summary, found.findings), _findings(found.findings), _keys(found.keys)]
+    checked, listed = _checked(found.summary, found.findings), findings_section(found.findings, asked.namespace)
+    if asked.namespace is not None:
+        wider = "The whole archive was verified: counts and verdict are those of all namespaces."
+        checked = msgspec.structs.replace(checked, text=f"{checked.text} {wider}")
+    return [checked, listed, _keys(found.keys)]
 
 
 async def verified(asked: Asked) -> Verified:
@@ -106,10 +112,14 @@ def _read(summary: Summary) -> str:
     return f"Every segment that can hold something of the period, and none of {summary.skipped:,} others,"
 
 
-def _findings(findings: Sequence[Finding]) -> Section:
+def findings_section(found: Sequence[Finding], namespace: str | None) -> Section:
+    """The findings; those of other namespaces than the one that is asked for are counted only."""
+    findings = [each for each in found if namespace in (None, each.namespace)]
     kinds = Counter(str(finding.kind) for finding in findings)
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none"
     more = f" The first {SHOWN_FINDINGS} are listed." if len(findings) > SHOWN_FINDINGS else ""
+    if beside := len(found) - len(findings):
+        more += f" {beside:,} others are about other namespaces, or about the archive."
     return Section(
         name="findings",
         title="Findings",

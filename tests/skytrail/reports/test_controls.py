@@ -81,6 +81,15 @@ def test_every_floor_that_a_control_names_is_that_of_a_shipped_regime() -> None:
     assert named <= {row.regime for row in shipped()}
 
 
+def test_a_policy_alone_satisfies_no_control() -> None:
+    promises = ("retention-floor", "retention-decided")
+    for framework in frameworks(all_facts()):
+        for control in framework.control:
+            kinds = {name.partition(":")[0] for name in control.facts}
+            if kinds & set(promises):
+                assert control.beyond or kinds & {"deletions-lawful", "archive-verified"}, (framework.id, control.id)
+
+
 def test_a_control_is_added_with_a_file_alone(tmp_path: Path) -> None:
     (tmp_path / "house.toml").write_text(FILE)
     found = frameworks(all_facts(), tmp_path)

@@ -102,6 +102,18 @@ def test_a_whole_encrypted_archive_is_verified_with_its_data_keys(whole: MadeArc
     assert [found(measure, asked(whole)).holds for measure in KNOWN] == [True] * 4
 
 
+def test_a_report_on_a_namespace_says_that_all_were_verified_and_lists_no_finding_of_another(made: MadeArchive) -> None:
+    for part in (made.root / "globex" / "seg").rglob("*"):
+        if part.is_file() and "manifest" not in part.name:
+            part.unlink()
+    sections = asyncio.run(gather(dataclasses.replace(asked(made), namespace="acme")))
+    assert "The whole archive was verified" in sections[0].text
+    assert {row[2] for row in sections[1].rows} <= {"acme"}
+    whole = asyncio.run(gather(asked(made)))[1]
+    assert ("others are about other namespaces" in sections[1].text) is any(row[2] != "acme" for row in whole.rows)
+    assert "globex" in {row[2] for row in whole.rows}
+
+
 def test_without_the_data_keys_nothing_is_said_to_hold(made: MadeArchive) -> None:
     shutil.rmtree(made.root.parent / "datakeys" / "keks")
     checked, *_ = asyncio.run(gather(asked(made)))
