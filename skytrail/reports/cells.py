@@ -21,6 +21,7 @@ LONG = 24
 _UNBROKEN = 32
 _MARKS = re.compile(r"(?<=[._/:@=,;|+-])(?=[^._/:@=,;|+-])")
 _WORDS = re.compile(r"(\s+)")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.0+(?=Z))?(\.\d+)?Z")
 _COMMAND = re.compile(r"`([^`]+)`")
 
 
@@ -30,7 +31,11 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int | float) else visible(str(value))
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    if time := _TIME.fullmatch(str(value)):  # the same moment, without noughts that say nothing
+        return f"{time[1]} {time[2]}{time[3] or ''} UTC"
+    return visible(str(value))
 
 
 def visible(text: str) -> str:

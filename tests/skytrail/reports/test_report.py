@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ingest.schema.errors import ConfigError
+from skytrail.reports.cells import shown
 from skytrail.reports.files import DOCUMENT, files_of, read, write
 from skytrail.reports.gathering import all_kinds, kind_named
 from skytrail.reports.page import bars_of, html, spoken, table
@@ -213,3 +214,19 @@ def test_rows_with_the_same_labels_are_one_bar_and_one_without_a_number_has_none
     section = Section(name="kept", title="", text="", columns=columns, rows=rows, chart="records", labels=("place",))
     assert list(bars_of(section)) == [("hot", 5, 1.0), ("cold", 4, 0.8), ("gone", 0, 0.0), ("new", 0, 0.0)]
     assert list(bars_of(Section(name="x", title="", text="", columns=columns, rows=rows[3:], chart="records"))) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("2027-11-29T00:00:00.000000Z", "2027-11-29 00:00:00 UTC"),
+        ("2027-11-29T01:02:03Z", "2027-11-29 01:02:03 UTC"),
+        ("2027-11-29T01:02:03.120Z", "2027-11-29 01:02:03.120 UTC"),
+        ("until 2027-11-29T01:02:03Z", "until 2027-11-29T01:02:03Z"),
+        (1234567, "1,234,567"),
+        (None, ""),
+        (False, "no"),
+    ],
+)
+def test_values_are_told_as_people_write_them(value: object, told: str) -> None:
+    assert shown(value) == told
