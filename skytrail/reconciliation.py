@@ -23,7 +23,7 @@ from storage.archive.reader import ArchiveReader
 from storage.archive.store import ArchiveStore
 from storage.index.client import connect
 from storage.index.product import product_mend
-from storage.index.scan import fetch, namespaces, reach, scan
+from storage.index.scan import fetch, namespaces, reach, scan, twins
 from storage.index.visibility import make_visible
 from storage.retention.stamping import open_stamps
 from storage.verify.findings import Finding, Kind, Progress, Summary
@@ -34,6 +34,7 @@ from streams.naming import namer, rotating
 from streams.preparing import Limits
 from streams.rebuilding import Rebuilder, Rebuilt
 from streams.reconciling import Reconciling, Restore, Sides
+from streams.rewritten import Rewritten
 from streams.topics import DEAD_LETTERS
 
 _TELL_EVERY = 1000
@@ -131,7 +132,11 @@ class IndexCheck:
                 yield each
 
         rebuilt = told(self._rebuilder().rebuild(records))
-        async for finding in comparison.compare(scan(client, namespace, since, until), rebuilt):
+        rewritten = Rewritten(namespace, functools.partial(twins, client, namespace))
+        stored = rewritten.watched(scan(client, namespace, since, until))
+        async for finding in comparison.compare(stored, rebuilt):
+            yield finding
+        for finding in rewritten.findings:
             yield finding
         counts = comparison.counts
         self.summary.documents = before + counts.documents

@@ -11,6 +11,7 @@ import datetime as dt
 import functools
 import os
 import pwd
+import re
 import socket
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,10 @@ from streams.topics import DEAD_LETTERS, raw_topic
 
 SEND_DEADLINE_S = 5.0
 """A command does not wait longer for brokers that are away; the record waits on disk."""
+_ADDRESSES = frozenset({"archive", "source", "paths"})
+"""Parameters that may be addresses; a search query is recorded as it is."""
+_LOGIN = re.compile(r"://[^/@\s]*@")
+_VALUE = re.compile(r"([?&;])([A-Za-z0-9_.-]+)=[^&;\s'\"]*")
 _DONE = (Exit.OK, Exit.FINDINGS, Exit.INCOMPLETE)
 
 Parameters = ParamSpec("Parameters")
@@ -56,9 +61,12 @@ def recorded(
             found = context_of(cast("typer.Context", kwargs["context"]))
             if not found.is_installed:
                 return command(*args, **kwargs)
-            asked = {key: _plain(kwargs[key]) for key in details if kwargs.get(key) not in (None, "", [], False)}
+            given = {key: kwargs[key] for key in details if kwargs.get(key) not in (None, "", [], False)}
+            asked = {
+                key: _address(_plain(value)) if key in _ADDRESSES else _plain(value) for key, value in given.items()
+            }
             journal = journal_of(found)
-            begun = journal.begin(_action(name, kind, _plain(kwargs.get(target)) if target else "", asked))
+            begun = journal.begin(_action(name, kind, _address(_plain(kwargs.get(target))) if target else "", asked))
             ended = msgspec.structs.replace(begun.action, outcome="failure", reason="interrupted")
             try:
                 result = command(*args, **kwargs)
@@ -67,7 +75,7 @@ def recorded(
                 ended = _exited(ended, exc.exit_code)
                 raise
             except SkytrailError as exc:
-                ended = msgspec.structs.replace(ended, reason=f"{exc.kind}: {exc.what}")
+                ended = msgspec.structs.replace(ended, reason=_address(f"{exc.kind}: {exc.what}"))
                 raise
             finally:
                 _finish(found, journal, begun, msgspec.structs.replace(ended, details={**asked, **found.told}))
@@ -130,6 +138,15 @@ async def _send(context: Context, journal: ActionJournal) -> None:
         await journal.send(publisher, dt.datetime.now(dt.UTC))
     finally:
         await publisher.close()
+
+
+def _address(value: Any) -> Any:
+    """Without what an address may carry that is nobody's business: who logs in, and values behind its question mark."""
+    if isinstance(value, list):
+        return [_address(each) for each in value]
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    return _VALUE.sub(r"\1\2=...", _LOGIN.sub("://", value))
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,8 @@ ALERT_DATASET: Final = "skytrail.alert"
 ALERT_STATE_INDEX: Final = "skytrail-alert-state"
 OWN_DATASETS: Final = "skytrail.*"
 """Data sets that we write about ourselves; a search for events leaves them out."""
+OWN_ACTIONS: Final = "skytrail.audit"
+"""That of them which is made of sealed records."""
 
 MAX_PART_CHARS: Final = 100
 _FORBIDDEN = re.compile(r'[-\\/*?"<>|,# :]')

@@ -13,7 +13,7 @@ from elasticsearch import ApiError, AsyncElasticsearch
 
 from ingest.document import utc_millis
 from storage.index.client import explain
-from storage.index.names import parse
+from storage.index.names import OWN_ACTIONS, parse, pattern
 from storage.index.pages import hits
 from storage.index.search import Hit, Query, indices
 
@@ -21,6 +21,8 @@ PAGE: Final = 500
 _PLACE: Final = ("topic", "partition", "offset", "index")
 _MOST_INDICES: Final = 10_000
 _MOST_PARTITIONS: Final = 10_000
+_MOST_HITS: Final = 10_000  # of one answer
+_TWINS: Final = 8  # documents of one id that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ async def scan(
     Raises:
         IndexUnavailable: Elasticsearch does not answer, or refuses.
     """
-    looked_into = indices(Query(namespace=namespace))
+    looked_into = _compared(namespace)
     found = hits(client, looked_into, _received(since, until), _order(), PAGE)
     try:
         async with contextlib.aclosing(found):
@@ -74,6 +76,28 @@ async def fetch(client: AsyncElasticsearch, wanted: Sequence[tuple[str, str]]) -
         Hit(each["_index"], each["_id"], each.get("_source", {})) if each.get("found") else None
         for each in answer["docs"]
     ]
+
+
+async def twins(client: AsyncElasticsearch, namespace: str, ids: Sequence[str]) -> list[Hit]:
+    """Documents of these ids in every index of a namespace; of each only its hash and place.
+
+    Raises:
+        IndexUnavailable: Elasticsearch does not answer, or refuses.
+    """
+    looked_into = _compared(namespace)
+    try:
+        answer = await client.search(
+            index=looked_into,
+            query={"ids": {"values": list(ids)}},
+            size=min(_TWINS * len(ids), _MOST_HITS),
+            source_includes=["event.hash"],
+            ignore_unavailable=True,
+            allow_no_indices=True,
+            allow_partial_search_results=False,
+        )
+    except (ApiError, TransportError) as exc:
+        raise explain(exc, "reading documents", ",".join(looked_into)) from exc
+    return [Hit(each["_index"], each["_id"], each.get("_source", {})) for each in answer["hits"]["hits"]]
 
 
 async def namespaces(client: AsyncElasticsearch) -> set[str]:
@@ -119,7 +143,7 @@ async def _aggregated(
 ) -> dict[str, Any]:
     try:
         answer = await client.search(
-            index=indices(Query(namespace=namespace)),
+            index=_compared(namespace),
             size=0,
             aggs=asked,
             ignore_unavailable=True,
@@ -129,6 +153,11 @@ async def _aggregated(
     except (ApiError, TransportError) as exc:
         raise explain(exc, "reading indices") from exc
     return dict(answer.get("aggregations") or {})
+
+
+def _compared(namespace: str | None) -> list[str]:
+    """The indices whose documents the archive makes: those of events, and of what people did with the product."""
+    return [*indices(Query(namespace=namespace)), pattern(OWN_ACTIONS, namespace)]
 
 
 def _received(since: dt.datetime | None, until: dt.datetime | None) -> dict[str, Any]:

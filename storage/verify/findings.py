@@ -32,6 +32,8 @@ class Kind(enum.StrEnum):
     """There, in another order."""
     DUPLICATE = "DUPLICATE"
     """There more often than sealed."""
+    REWRITTEN = "REWRITTEN"
+    """An event came again under its id with other bytes and another time."""
     GAP = "GAP"
     """A hole: nobody vouches for what should be there."""
     TRUNCATED = "TRUNCATED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import json
 import random
@@ -16,6 +17,9 @@ import pytest_asyncio
 from elasticsearch import AsyncElasticsearch, Elasticsearch
 from typer.testing import CliRunner, Result
 
+from ingest.schema.action import FORMAT_NAME as ACTIONS
+from ingest.schema.action import Action
+from ingest.schema.action import encode as encode_action
 from ingest.schema.envelope import Envelope, encode
 from skytrail.cli.main import build
 from skytrail.reconciliation import IndexCheck
@@ -195,6 +199,69 @@ def test_each_thing_that_an_administrator_does_is_one_finding_that_names_the_doc
         position.index,
     )
     assert summary.tampered
+
+
+def sealed_and_indexed(scene: Scene, topic: str, format_name: str, offset: int, records: list[bytes]) -> list[Rebuilt]:
+    """More records: sealed behind the others and written by the writer of the index role."""
+    one = PartitionSealer(open_store(scene.root), topic, 0, ArchiveSettings(), Clock(RECEIVED))
+    one.restore()
+    of = msgspec.structs.replace(header(scene.namespace, format_name), received_at=RECEIVED)
+    one.add(offset, encode(Envelope(header=of, records=tuple(records))))
+    one.seal()
+    rebuilder = Rebuilder(namer(scene.settings.elasticsearch), Limits.of(24, 3660), nothing)
+    archived = ArchiveReader(open_store(scene.root)).records(scene.namespace)
+    made = [
+        each for each in rebuilder.rebuild(archived) if (each.position.topic, each.position.offset) == (topic, offset)
+    ]
+
+    async def write() -> None:
+        client = connect(scene.settings.elasticsearch, "indexer")
+        outcome = await Writer(client, mend=product_mend()).write(
+            [BulkItem(each.index, each.id, serialise(each.document or {})) for each in made]
+        )
+        await client.close()
+        assert len(outcome.created) == len(records)
+
+    asyncio.run(write())
+    return made
+
+
+def test_an_event_that_came_again_with_another_time_is_found_though_its_index_had_no_such_id(scene: Scene):
+    old = scene.of(3)
+    event = json.loads((old.document or {})["event"]["original"])
+    event["eventTime"] = "2026-11-19T03:00:00Z"
+    event["sourceIPAddress"] = "198.51.100.1"
+    (new,) = sealed_and_indexed(scene, raw_topic(CLOUDTRAIL), CLOUDTRAIL, 9, [json.dumps(event).encode()])
+    assert (new.id, new.index == old.index) == (old.id, False)
+    found, summary = scene.found()
+    assert [(f.kind, f.document) for f in found] == [(Kind.REWRITTEN, f"{old.index}/{old.id}")]
+    assert new.index in found[0].detail
+    assert summary.tampered
+
+
+def test_what_people_did_is_compared_like_every_event(scene: Scene):
+    action = Action(
+        id=uuid.uuid4().hex,
+        at=RECEIVED,
+        actor="alice",
+        host="h",
+        program="cli",
+        name="search",
+        kind="access",
+        target="x",
+    )
+    (made,) = sealed_and_indexed(scene, raw_topic(ACTIONS), ACTIONS, 0, [encode_action(action)])
+    assert scene.found()[0] == []
+    forged = scene.admin.get(index=made.index, id=made.id)["_source"]
+    scene.admin.index(index=made.index, id="forged", document=forged)
+    scene.admin.update(index=made.index, id=made.id, doc={"user": {"name": "somebody.else"}})
+    assert {(f.kind, f.document) for f in scene.found()[0]} == {
+        (Kind.ALTERED, f"{made.index}/{made.id}"),
+        (Kind.INSERTED, f"{made.index}/forged"),
+    }
+    scene.admin.delete(index=made.index, id="forged")
+    scene.admin.delete(index=made.index, id=made.id)
+    assert [(f.kind, f.document) for f in scene.found()[0]] == [(Kind.MISSING, f"{made.index}/{made.id}")]
 
 
 def test_an_index_that_is_gone_misses_every_document(scene: Scene):

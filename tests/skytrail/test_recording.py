@@ -100,6 +100,8 @@ def ran(directory: Path, *words: str) -> list[dict[str, Any]]:
         context_of(context).told["result_count"] = 3
         if what == "denied":
             raise ConfigError("looking: no")
+        if what == "repeated":
+            raise ConfigError("looking: 'azure://a/c?sig=secret' is none")
         if what == "findings":
             raise typer.Exit(1)
         if what == "bad":
@@ -128,6 +130,27 @@ def test_the_record_says_how_it_ended(tmp_path: Path, what: str, outcome: str, r
     assert (record["outcome"], record["reason"]) == (outcome, reason)
     assert record["details"] == {"why": "case 1", "result_count": 3}
     assert record["actor"] == recording.account()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("s3://key:secret@bucket/prefix", "s3://bucket/prefix"),
+        ("azure://account/c?sig=secret%3D&se=2027", "azure://account/c?sig=...&se=..."),
+        ("denied s3://key:secret@bucket?token=secret", "denied s3://bucket?token=..."),
+        ("skytrail.raw.aws.cloudtrail.v1/0/7", "skytrail.raw.aws.cloudtrail.v1/0/7"),
+        ("a=secret is no address", "a=secret is no address"),
+    ],
+)
+def test_what_an_address_carries_beside_the_place_is_not_recorded(tmp_path: Path, given: str, kept: str) -> None:
+    (record,) = ran(tmp_path, "look", given, "--why", "url:https://x.example/?a=b")
+    assert record["target"] == kept
+    assert record["details"]["why"] == "url:https://x.example/?a=b", "it is what was asked for"
+
+
+def test_an_error_that_repeats_an_address_is_recorded_without_what_it_carries(tmp_path: Path) -> None:
+    (record,) = ran(tmp_path, "look", "repeated")
+    assert record["reason"] == "ConfigError: looking: 'azure://a/c?sig=...' is none"
 
 
 def test_a_machine_without_an_installation_keeps_no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

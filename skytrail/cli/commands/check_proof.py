@@ -91,4 +91,7 @@ def _told(proof: Proof, checked: Checked) -> dict[str, Any]:
 
 
 def _iso(seconds: float) -> str:
-    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    try:
+        return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):
+        return f"beyond all times ({seconds} s)"  # a witness may sign any number

@@ -64,7 +64,7 @@ def keys_init(
     say("Next: back that directory up, and give the verifier keys (skytrail keys list) to whoever is to verify")
 
 
-@recorded("keys.rotate", "change", target="namespace", details=("days",))
+@recorded("keys.rotate", "change", target="namespace", details=("days", "effective_in"))
 def keys_rotate(
     context: typer.Context,
     days: DaysOption = None,

@@ -52,6 +52,7 @@ class Compared:
         unindexed: Records that need no document of their own: of equal records, refused, filtered.
         gone: Documents that the archive does not make: nothing of it gives them.
         altered: Documents that are not as the archive makes them. A replay never overwrites them.
+        rewritten: Events of which there is another document under the same id, in another index.
         kept: Documents of which the record is erased.
         refused: Documents that Elasticsearch refuses.
         unchecked: Namespaces or documents that could not be compared.
@@ -62,6 +63,7 @@ class Compared:
     unindexed: int
     gone: int
     altered: int
+    rewritten: int
     kept: int
     refused: int
     unchecked: int
@@ -122,6 +124,7 @@ def replay_index(
         unindexed=summary.unindexed + replay.restoring.counts["duplicate"],
         gone=kinds[Kind.INSERTED],
         altered=kinds[Kind.ALTERED],
+        rewritten=kinds[Kind.REWRITTEN],
         kept=kinds[Kind.KEPT],
         refused=replay.restoring.counts["refused"],
         unchecked=kinds[Kind.UNCHECKED] - replay.restoring.counts["refused"],
@@ -158,7 +161,8 @@ def _emit(compared: Compared, shown: list[Finding], output: Output | None, *, dr
     say(
         f"{compared.new:,} {words}, {compared.same:,} the same, {compared.unindexed:,} need none of their own "
         f"(of equal records, refused, filtered); {compared.gone:,} not from the archive, {compared.altered:,} "
-        f"altered, {compared.kept:,} of erased records, {compared.refused:,} refused by Elasticsearch, "
+        f"altered, {compared.rewritten:,} rewritten with another time, {compared.kept:,} of erased records, "
+        f"{compared.refused:,} refused by Elasticsearch, "
         f"{compared.unchecked:,} not compared"
     )
     if compared.gone or compared.altered:

@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
 
 
-@recorded("verify", target="archive")
+@recorded("verify", target="archive", details=("start", "end", "index", "source"))
 def verify(
     context: typer.Context,
     archive: ArchiveOption = None,

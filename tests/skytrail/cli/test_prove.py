@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from ingest.schema.errors import ConfigError, IntegrityError
 from skytrail.cli.commands import prove as command
 from skytrail.cli.main import build
 from storage.index.search import Hit
+from storage.ledger.note import Note, parse
+from storage.verify.ledger.notes import parse_checkpoint
 from storage.verify.proof.document import parse_proof
 from tests.storage.archive.samples import TOPIC, expected_records, stream
-from tests.storage.verify.ledger.samples import MadeArchive, small
+from tests.storage.verify.ledger.samples import MadeArchive, small, witness
 
 RECORDS = expected_records(stream(14))
 
@@ -124,3 +127,14 @@ def test_what_is_not_there_is_told(made: MadeArchive, tmp_path: Path, monkeypatc
     found(monkeypatch)
     with pytest.raises(ConfigError, match="there is none"):
         run("prove", "x", "-o", tmp_path / "event.proof", "--archive", made.root)
+
+
+def test_a_witness_may_state_any_time(made: MadeArchive, tmp_path: Path) -> None:
+    proof, signer, file = parse_proof(_proof(made)), witness("w.example/1"), tmp_path / "event.proof"
+    note = parse(proof.ledger.checkpoint.raw)
+    cosigned = Note(note.text, (*note.signatures, signer.sign(note.text, 2**62))).encode()
+    ledger = replace(proof.ledger, checkpoint=parse_checkpoint(cosigned))
+    file.write_bytes(replace(proof, ledger=ledger).encode())
+    result = run("check-proof", file, "--key", made.vkeys()[0], "--witness", signer.key, "-o", "json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["cosigned"]["w.example/1"].startswith("beyond all times")
