@@ -61,6 +61,11 @@ def utc_millis(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
+def whole_millis(moment: dt.datetime | None) -> dt.datetime | None:
+    """Cut to milliseconds, as times stand in documents: a border between two is one on one side only."""
+    return None if moment is None else moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def complete(
     format_: Format, record: bytes, receipt: Receipt, now: dt.datetime, reading: Reading | None = None
 ) -> Identified:

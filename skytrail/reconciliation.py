@@ -12,6 +12,7 @@ from elasticsearch import AsyncElasticsearch
 
 from detectors.rulebook import load
 from detectors.sigma.engine import InterpretedEngine
+from ingest.document import whole_millis
 from ingest.pseudonyms.key_file import open_where_possible
 from ingest.pseudonyms.pseudonyms import Pseudonyms
 from ingest.schema import dead_letter
@@ -103,7 +104,7 @@ class IndexCheck:
     async def _namespace(
         self, client: AsyncElasticsearch, reader: ArchiveReader, namespace: str, lawful: Lawful
     ) -> AsyncGenerator[Finding, None]:
-        since, until = self.scope.since, self.scope.until
+        since, until = whole_millis(self.scope.since), whole_millis(self.scope.until)
         reached = await reach(client, namespace)
         comparison = Reconciling(
             namespace,

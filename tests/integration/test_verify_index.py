@@ -226,6 +226,11 @@ def sealed_and_indexed(scene: Scene, topic: str, format_name: str, offset: int, 
     return made
 
 
+@pytest.mark.parametrize("field", ["since", "until"])
+def test_a_border_between_two_milliseconds_accuses_nobody(scene: Scene, field: str):
+    assert scene.found(**{field: RECEIVED + dt.timedelta(microseconds=500)})[0] == []
+
+
 def test_an_event_that_came_again_with_another_time_is_found_though_its_index_had_no_such_id(scene: Scene):
     old = scene.of(3)
     event = json.loads((old.document or {})["event"]["original"])

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.document import whole_millis
 from skytrail.cli.commands.replay import group
 from skytrail.cli.commands.rules_backtest import emit_outcome, end_with, run_test
 from skytrail.cli.commands.scan import AUTO, JobsOption, SinceOption, UntilOption
@@ -56,7 +57,7 @@ def replay_alerts(
     settings = context_of(context).connected(kafka=False)
     chosen = chosen_rules(context, rule) if rule else rules_in_force(context)
     now = dt.datetime.now(dt.UTC)
-    since, until = stretch(start, end, now)
+    since, until = map(whole_millis, stretch(start, end, now))
     test = Backtest(chosen.telling, keeps_alerts=True)
     task = Task(chosen.rules, since, until, bases=chosen.bases, correlations=chosen.correlations)
     place = context_of(context).settings.archive_place
