@@ -14,7 +14,7 @@ from ingest.publisher import KafkaPublisher
 from ingest.schema.errors import ConfigError, SkytrailError
 from ingest.settings import CollectorSettings, collector_name
 from ingest.transports.contract import Place, Transport
-from ingest.transports.registry import as_collector, open_transport
+from ingest.transports.registry import as_collector, open_leftover, open_transport
 from skytrail.cli.output import progress, say
 from skytrail.data_keys import data_keys
 from skytrail.offboarding.closing import refuse_closed, running, until_closed
@@ -44,15 +44,50 @@ async def run_collector(
     checked_name(name)
     refuse_closed(found.state_dir, name)
     with running(found.state_dir, name):
-        return await _run(name, settings, found, opener)
+        return await _run(name, settings, found, opener or (lambda place: open_transport(settings, place)))
 
 
-async def _run(name: str, settings: CollectorSettings, found: Settings, opener: Opener | None) -> Counts:
+async def empty_spool(name: str, settings: CollectorSettings, found: Settings, timeout_s: float) -> int:
+    """Bring what a collector that has ended left in its spool to Kafka; how many bodies are left in it.
+
+    Args:
+        name: Of the collector.
+        settings: The collector.
+        found: Everything else that is configured.
+        timeout_s: Seconds after which what is left stays.
+
+    Raises:
+        ConfigError: Another process has the spool.
+    """
+    rest = open_leftover(settings, _place(name, settings, found))
+    if rest is None:
+        return 0
+    if not rest.left:
+        await rest.close()
+        return 0
+
+    async def opened(place: Place) -> Transport:
+        del place
+        return rest
+
+    say(f"{name}: {rest.left:,} bodies lie in its spool; they go to Kafka first")
+    await _run(name, settings, found, opened, stops_after_s=timeout_s)
+    return rest.left
+
+
+def _place(name: str, settings: CollectorSettings, found: Settings) -> Place:
+    return Place(name, found.state_dir, _warn, lambda: dt.datetime.now(dt.UTC), settings.max_inflated_bytes)
+
+
+async def _run(
+    name: str, settings: CollectorSettings, found: Settings, opener: Opener, *, stops_after_s: float | None = None
+) -> Counts:
+    """Run it; one that is not to stop after a time stops when it is closed."""
     store, keys = open_archive(found.archive, found.archive_dir), data_keys(found)
-    place = Place(name, found.state_dir, _warn, lambda: dt.datetime.now(dt.UTC), settings.max_inflated_bytes)
+    place = _place(name, settings, found)
     identity = Identity(name, settings.namespace, of_source(settings.format))
     publisher = KafkaPublisher(found.kafka, raw_topic=raw_topic, dead_letter_topic=DEAD_LETTERS)
-    transport = await (opener(place) if opener else open_transport(settings, place))
+    transport = await opener(place)
     with progress() as display:
         task = display.add_task(f"{name}: {settings.format}", total=None, note="")
 
@@ -73,12 +108,21 @@ async def _run(name: str, settings: CollectorSettings, found: Settings, opener: 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, collector.stop)
-        closing = asyncio.create_task(until_closed(found.state_dir, name, collector.stop))
+        closing = asyncio.create_task(
+            until_closed(found.state_dir, name, collector.stop)
+            if stops_after_s is None
+            else _after(stops_after_s, collector.stop)
+        )
         try:
             return await collector.run()
         finally:
             closing.cancel()
             await publisher.close()
+
+
+async def _after(seconds: float, stop: Callable[[], None]) -> None:
+    await asyncio.sleep(seconds)
+    stop()
 
 
 def checked_name(name: str) -> None:

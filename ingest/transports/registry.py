@@ -2,7 +2,8 @@
 
 A transport brings three modules: `settings.py` with `SETTINGS`, the type of its own settings (it imports no SDK, since
 every command reads the settings); `transport.py` with `open_transport(settings, place)`; and, where a look at the
-settings can tell more than their type, `inspection.py` with `inspect(settings)`.
+settings can tell more than their type, `inspection.py` with `inspect(settings)`. Where it keeps bodies in a spool, its
+`transport.py` has `open_leftover(settings, place)`, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import BaseModel, Field, create_model
 
 from ingest.settings import CollectorSettings
 from ingest.transports.contract import Finding, Place, Transport
+from ingest.transports.leftover import Leftover
 
 
 @functools.cache
@@ -68,6 +70,18 @@ async def open_transport(settings: CollectorSettings, place: Place) -> Transport
     module = importlib.import_module(f"{__package__}.{settings.transport}.transport")
     transport: Transport = await module.open_transport(settings.own, place)
     return transport
+
+
+def open_leftover(settings: CollectorSettings, place: Place) -> Leftover | None:
+    """What the spool of a collector that runs no more still holds; None of a transport or collector without one.
+
+    Raises:
+        ConfigError: Another process has the spool.
+    """
+    module = importlib.import_module(f"{__package__}.{settings.transport}.transport")
+    opener = getattr(module, "open_leftover", None)
+    found: Leftover | None = opener(settings.own, place) if opener else None
+    return found
 
 
 def inspect(settings: CollectorSettings) -> list[Finding]:

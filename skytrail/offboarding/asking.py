@@ -55,6 +55,7 @@ class Asking:
         now: Callable[[], dt.datetime],
         *,
         running: bool,
+        spooled: int,
         digests: Digests | None,
         timeout_s: float,
     ) -> Statement:
@@ -64,6 +65,7 @@ class Asking:
             closed_at: When the collector was closed.
             now: The present.
             running: A collector of this name still runs here.
+            spooled: Bodies in its spool that are not in Kafka.
             digests: What CloudTrail's digests say, where that was asked for.
             timeout_s: Seconds to wait for the roles.
 
@@ -91,7 +93,7 @@ class Asking:
             digests=digests,
             retention_from=closed_at,
             kept=self._kept(formats, last, dt.datetime.fromisoformat(closed_at), now),
-            missing=list(missing_of(handled.sources, handled.lag, digests, running=running)),
+            missing=list(missing_of(handled.sources, handled.lag, digests, running=running, spooled=spooled)),
             notes=self._notes,
         )
 

@@ -154,15 +154,23 @@ def row_of(source: SourceStatus) -> dict[str, str | int]:
 
 
 def missing_of(
-    sources: Sequence[SourceStatus], lag: Mapping[str, int], digests: Digests | None, *, running: bool
+    sources: Sequence[SourceStatus],
+    lag: Mapping[str, int],
+    digests: Digests | None,
+    *,
+    running: bool,
+    spooled: int = 0,
 ) -> Iterator[str]:
     """Why a statement made of this would not be complete.
 
     Args:
         running: A collector of this name still runs here.
+        spooled: Bodies in its spool that are not in Kafka.
     """
     if running:
         yield "a collector of this name still runs on this machine"
+    if spooled:
+        yield f"{spooled} bodies lie in its spool and are not in Kafka"
     for role, count in lag.items():
         if count:
             yield f"the role {role} has {count} messages to do that lay in Kafka when the collector had ended"

@@ -17,17 +17,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from aiohttp import web
 
 from ingest.schema.errors import StoreUnavailable
-from ingest.spool import Spool
+from ingest.spool import Spool, Ticket
 from ingest.transports.contract import Place
 from ingest.transports.endpoint.access import Tokens, refuse_unsafe
 from ingest.transports.endpoint.posted import PostedTo
 from ingest.transports.endpoint.server import Endpoint, closing_response
 from ingest.transports.kubernetes_webhook.delivery import Posted, WebhookDelivery
 from ingest.transports.kubernetes_webhook.settings import KubernetesWebhookSettings
+from ingest.transports.leftover import Leftover, leftover_in
 from ingest.transports.spooled import damage, decode, encode
 
 _PATH = "/k8s"
@@ -44,6 +46,24 @@ async def open_transport(settings: KubernetesWebhookSettings, place: Place) -> K
     webhook = KubernetesWebhook(settings, place)
     await webhook.start()
     return webhook
+
+
+def open_leftover(settings: KubernetesWebhookSettings, place: Place) -> Leftover | None:
+    """What its spool holds, without listening.
+
+    Raises:
+        ConfigError: Another process has the spool.
+    """
+
+    def delivery(payload: bytes, ticket: Ticket, spool: Spool) -> WebhookDelivery:
+        posted = decode(payload, Posted, ticket)
+        return WebhookDelivery(posted, spool, on_settled=lambda _delivery: None, warn=place.warn, ticket=ticket)
+
+    return leftover_in(_directory(settings, place), settings.spool_max_bytes, delivery)
+
+
+def _directory(settings: KubernetesWebhookSettings, place: Place) -> Path:
+    return settings.spool_dir or place.state_dir / "spool" / place.name
 
 
 class KubernetesWebhook(PostedTo):
@@ -67,7 +87,7 @@ class KubernetesWebhook(PostedTo):
         Raises:
             ConfigError: A port in use, a spool that another process has.
         """
-        directory = self._settings.spool_dir or self._place.state_dir / "spool" / self._place.name
+        directory = _directory(self._settings, self._place)
         self._spool = await asyncio.to_thread(Spool, directory, self._settings.spool_max_bytes)
         if broken := damage(self._spool, directory, torn=_SENT_AGAIN, damaged=_COMPARE):
             self._place.warn(broken)

@@ -18,11 +18,13 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 from ingest.backoff import Backoff
 from ingest.schema.errors import ConfigError, MalformedBody, SourceUnavailable
-from ingest.spool import Spool
+from ingest.spool import Spool, Ticket
 from ingest.transports.contract import Place
+from ingest.transports.leftover import Leftover, leftover_in
 from ingest.transports.messages.runs import cut_runs, joined
 from ingest.transports.spooled import damage, decode, encode
 from ingest.transports.syslog.access import context_of
@@ -50,6 +52,24 @@ async def open_transport(settings: SyslogSettings, place: Place) -> SyslogReceiv
     receiver = SyslogReceiver(settings, place)
     await receiver.start()
     return receiver
+
+
+def open_leftover(settings: SyslogSettings, place: Place) -> Leftover | None:
+    """What its spool holds, without listening.
+
+    Raises:
+        ConfigError: Another process has the spool.
+    """
+
+    def delivery(payload: bytes, ticket: Ticket, spool: Spool) -> SyslogDelivery:
+        received = decode(payload, Received, ticket)
+        return SyslogDelivery(received, ticket, spool, transport=_NAME, on_returned=lambda: None, warn=place.warn)
+
+    return leftover_in(_directory(settings, place), settings.spool_max_bytes, delivery)
+
+
+def _directory(settings: SyslogSettings, place: Place) -> Path:
+    return settings.spool_dir or place.state_dir / "spool" / place.name
 
 
 class SyslogReceiver:
@@ -84,7 +104,7 @@ class SyslogReceiver:
         Raises:
             ConfigError: A port in use, a spool that another process has.
         """
-        directory = self._settings.spool_dir or self._place.state_dir / "spool" / self._place.name
+        directory = _directory(self._settings, self._place)
         self._spool = await asyncio.to_thread(Spool, directory, self._settings.spool_max_bytes)
         if broken := damage(self._spool, directory, torn=_CHECK, damaged=_CHECK):
             self._place.warn(broken)

@@ -14,7 +14,7 @@ from skytrail.cli.commands.verify import SourceKeyOption, SourceOption, source_k
 from skytrail.cli.context import Context, context_of
 from skytrail.cli.exits import Exit
 from skytrail.cli.output import Output, OutputOption, chosen, emit_object, emit_rows, say
-from skytrail.collecting import checked_name
+from skytrail.collecting import checked_name, empty_spool
 from skytrail.offboarding.asking import Asking, digests_of
 from skytrail.offboarding.closing import close, ended
 from skytrail.offboarding.keeping import keep, kept, record_file, wrong_of
@@ -71,8 +71,11 @@ def offboard(
         stopped = await ended(found.state_dir, name, wait)
         if not stopped:
             say(f"`skytrail collect {name}` still runs: it ends by SIGTERM, as soon as what it holds is in Kafka")
+        left = await empty_spool(name, settings, found, wait) if stopped else 0
         asking = Asking(name, settings, found, lambda: own.connected(kafka=False))
-        made = await asking.statement(mark.closed_at, _now, running=not stopped, digests=digests, timeout_s=wait)
+        made = await asking.statement(
+            mark.closed_at, _now, running=not stopped, spooled=left, digests=digests, timeout_s=wait
+        )
         await tell_retired(found.kafka, name, dt.datetime.fromisoformat(mark.closed_at), say)
         return made
 
@@ -102,7 +105,9 @@ def _code(statement: Statement) -> Exit:
     """Unaccounted or tampered at rest is a finding; what can still change is incomplete."""
     if statement.complete:
         return Exit.OK
-    at_rest = not any(statement.lag.values()) and not any("still runs" in reason for reason in statement.missing)
+    at_rest = not any(statement.lag.values()) and not any(
+        "still runs" in reason or "in its spool" in reason for reason in statement.missing
+    )
     return Exit.FINDINGS if at_rest else Exit.INCOMPLETE
 
 

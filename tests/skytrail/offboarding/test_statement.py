@@ -93,13 +93,14 @@ def test_nothing_is_missing_when_all_is_counted_and_the_digests_are_clean() -> N
     [
         (missing_of([source()], {}, None, running=True), "still runs"),
         (missing_of([source()], {"seal": 3}, None, running=False), "seal has 3 messages"),
+        (missing_of([source()], {}, None, running=False, spooled=2), "2 bodies lie in its spool"),
         (missing_of([source(index=2)], {}, None, running=False), "residue 2 in the role index"),
         (
             missing_of([], {}, msgspec.structs.replace(CLEAN, verdict="tampered", findings=1), running=False),
             "is tampered: 1 findings",
         ),
     ],
-    ids=["running", "lag", "residue", "digests"],
+    ids=["running", "lag", "spool", "residue", "digests"],
 )
 def test_what_is_missing_is_said(missing: object, told: str) -> None:
     (reason,) = missing  # type: ignore[misc]
