@@ -6,8 +6,9 @@ Bodies:   The value of a message. Neighbours in a partition that are a line of J
           origin names first and last offset. Key and headers are not kept. A message without a value is an empty body.
 Rebalance: What is in flight has a third of the session to be acknowledged and is then committed; what comes later
           counts for nothing, and comes again to whoever has the partition.
-Loss:     If the group's offset no longer exists (the topic's retention overtook us, the topic was made anew), the
-          number of messages that are gone is told, and reading goes on with the first that is there.
+Loss:     If what the group's offset says no longer exists (the topic's retention overtook us), the number of messages
+          that are gone is told; so is that the brokers forgot the offset itself (the topic was made anew, the group's
+          offsets expired). Reading goes on with the first message that is there.
 Order:    Of each partition, as delivered.
 Tests:    tests/ingest/transports/kafka/
 """
@@ -34,7 +35,7 @@ from ingest.schema.envelope import Origin
 from ingest.schema.errors import SkytrailError, SourceRefused, SourceUnavailable
 from ingest.transports.contract import Place
 from ingest.transports.kafka.assignment import Assignment
-from ingest.transports.kafka.beginning import Beginnings, left_out
+from ingest.transports.kafka.beginning import Beginnings, forgotten, left_out
 from ingest.transports.kafka.client import diagnose, meaning, new_consumer, options_of
 from ingest.transports.kafka.settings import KafkaSourceSettings
 from ingest.transports.messages.delivery import MessageDelivery
@@ -85,7 +86,8 @@ class KafkaSource:
         self._assignment = Assignment(
             settings.session_timeout_s / 3, on_lost=self._lose, warn=place.warn, error_of=self._error
         )
-        self._beginnings = Beginnings()
+        file = place.state_dir / "checkpoints" / f"{place.name}.kafka.json"
+        self._beginnings = Beginnings(file, self._group_id, place.warn)
         self._consumer: AIOKafkaConsumer | None = None
         self._password_stamp: tuple[int, int] | None = None
         self._reading: asyncio.Task[list[Run]] | None = None
@@ -238,15 +240,16 @@ class KafkaSource:
             await self._assignment.commit()
 
     async def _begin(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
-        if self._settings.start_at == "earliest" or await self._beginnings.is_new(consumer, partition):
-            await consumer.seek_to_beginning(partition)
-            return
-        first = (await consumer.beginning_offsets([partition]))[partition]
-        end = (await consumer.end_offsets([partition]))[partition]
-        if end > first:
-            self._place.warn(left_out(partition, first, end))
-        consumer.seek(partition, end)
-        await self._assignment.begin(partition, end)
+        first = begin = (await consumer.beginning_offsets([partition]))[partition]
+        if self._beginnings.is_known(partition):
+            self._place.warn(forgotten(partition))
+        elif self._settings.start_at == "latest" and not await self._beginnings.is_new(consumer, partition):
+            begin = (await consumer.end_offsets([partition]))[partition]
+            if begin > first:
+                self._place.warn(left_out(partition, first, begin))
+        consumer.seek(partition, begin)
+        await self._assignment.begin(partition, begin)
+        self._beginnings.note(partition)
 
     async def _skip_lost(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
         first = (await consumer.beginning_offsets([partition]))[partition]

@@ -58,7 +58,7 @@ async def test_only_what_is_acknowledged_without_a_gap_is_committed(topic: Topic
         await second.acknowledge()
         await third.acknowledge()
         await asyncio.sleep(0.5)
-        assert await topic.committed() == {}
+        assert await topic.committed() == {0: 0}
         await first.acknowledge()
         await asyncio.sleep(0.5)
         assert await topic.committed() == {0: 6}
@@ -88,6 +88,44 @@ async def test_what_the_topic_forgot_before_it_was_read_is_told_and_the_rest_is_
     (warning,) = topic.told.warnings
     assert "2 messages were deleted before they were read" in str(warning)
     assert warning.where == f"{topic.name}/0/1"
+
+
+@pytest.mark.parametrize("start_at", ["earliest", "latest"])
+async def test_a_topic_that_was_made_anew_is_told_and_read_from_its_beginning(topic: Topic, start_at: str) -> None:
+    topic.options["start_at"] = start_at
+    await began(await topic.open(), topic, 1)
+    await topic.send(numbered(0, 5))
+    async with opened(topic) as (_, iterator):
+        for each in await pull(iterator, 1):
+            await each.acknowledge()
+    await topic.drop()
+    await asyncio.sleep(1)
+    await topic.create()
+    await topic.send(numbered(5, 2))
+    async with opened(topic) as (_, iterator):
+        assert [each.body for each in await pull(iterator, 1)] == [b"".join(each + b"\n" for each in numbered(5, 2))]
+    (warning,) = topic.told.warnings
+    assert "the brokers forgot how far it was read" in str(warning)
+    assert warning.where == f"{topic.name}/0"
+
+
+async def test_of_transactions_what_was_committed_comes_and_their_markers_hold_nothing_back(topic: Topic) -> None:
+    await topic.transact(numbered(0, 2), commit=True)
+    await topic.transact(numbered(2, 2), commit=False)
+    await topic.transact(numbered(4, 2), commit=True)
+    async with opened(topic) as (_, iterator):
+        found = await pull(iterator, 2)
+        for each in found:
+            await each.acknowledge()
+    assert [(each.body, each.origin.locator.removeprefix(topic.name)) for each in found] == [
+        (b'{"n":0}\n{"n":1}\n', "/0/0-1"),
+        (b'{"n":4}\n{"n":5}\n', "/0/6-7"),
+    ]
+    assert await topic.committed() == {0: 8}
+    await topic.send(numbered(6, 1))
+    async with opened(topic) as (_, iterator):
+        assert [each.body for each in await pull(iterator, 1)] == numbered(6, 1)
+    assert topic.told.warnings == []
 
 
 async def test_a_group_without_an_offset_may_begin_at_the_end(topic: Topic) -> None:
@@ -193,7 +231,7 @@ async def test_what_is_acknowledged_after_a_rebalance_counts_for_nothing_and_com
     for each in held:
         await each.acknowledge()
     await asyncio.sleep(0.5)
-    assert await topic.committed() == {}
+    assert await topic.committed() == {0: 0}
     done, _ = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
     assert [each.result().body for each in done] == BODIES[:1]
     await old.close()

@@ -63,6 +63,18 @@ class Topic(Harness):
         finally:
             await producer.stop()
 
+    async def transact(self, bodies: Sequence[bytes], *, commit: bool) -> None:
+        """Send in one transaction, which ends either way."""
+        producer = AIOKafkaProducer(transactional_id=self.name, **options_of(self.settings()))
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            for body in bodies:
+                await producer.send_and_wait(self.name, body, partition=0)
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+        finally:
+            await producer.stop()
+
     async def create(self) -> None:
         async with self.admin() as admin:
             options = {"max.message.bytes": str(_LARGEST)}
