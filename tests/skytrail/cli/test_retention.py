@@ -59,6 +59,8 @@ def test_a_sound_policy_is_shown_with_the_rows_of_its_classes(tmp_path: Path) ->
     first, second = json.loads(result.stdout)
     assert (first["class"], first["hot"], first["rows"]) == ("cards", "P6M", ["pci-dss-4.0.1-10.5.1"])
     assert (second["class"], second["cold"], second["rows"]) == ("rest", "P12M", [])
+    assert "note: to release a hold one asks and 2 agree; 0 people have keys in the policy" in result.stderr
+    assert "destroy what expired" not in result.stderr  # nobody has to agree to that
 
 
 def test_a_period_below_a_minimum_is_refused_with_both_named(tmp_path: Path) -> None:
