@@ -160,9 +160,9 @@ def erase_apply(
     erasing.close([each for each in plan.going if each in agreed])
     plan = erasing.plan(entered(erasing.retaining.store, erasing.record, raw))
     # What came in since it was agreed to, a hold or a record that must stay, keeps the key all the same; and what was
-    # sealed until the keys were closed is among the records.
+    # sealed until the keys were closed is among the records. Of what is gone a stop may have left something beside.
     going = [each for each in plan.going if each in agreed]
-    erasing.destroy(going)
+    erasing.destroy([*going, *(each.key for each in plan.keys if each.fate == "gone" and each.key in agreed)])
     hot = asyncio.run(erasing.hot(plan, going))
     places = [*hot.going, *(hot.alerts if alerts_may_go(plan, hot, going) else ())]
     deleted = asyncio.run(erasing.delete(places))
