@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import Any
 
 import pytest
 
-from storage.retention.entries import Hold, Selector
+from storage.retention.entries import Hold, Selector, policy_entry
 from storage.verify.findings import Finding, Kind
+from storage.verify.ledger.erasures import Erasure, Sealed
+from storage.verify.ledger.erasures import unlawful as unlawful_of
 from storage.verify.ledger.pins import Pins
 from tests.storage.archive.people import ANN, BOB
+from tests.storage.retention.samples import moment, policy
 from tests.storage.verify.ledger.samples import MadeArchive
 from tests.storage.verify.people import announced, clean, key_of, keys_of, made, opener
 
@@ -120,3 +124,16 @@ def test_an_erasure_of_an_earlier_epoch_is_lawful_in_the_next(made: MadeArchive)
     later.enter("acme")
     found = later.findings(Pins(keys=(*pinned, *later.pins().keys)), keys=opener(made))
     assert [each.kind for each in found if each.kind is not Kind.GAP] == [Kind.ERASED]
+
+
+@pytest.mark.parametrize(("last", "told"), [("2026-03-04", 1), ("2026-03-06", 0)], ids=["all-before", "some-after"])
+def test_a_minimum_that_ended_between_the_records_of_a_segment_is_not_said_of_one_that_may_have_come_later(
+    last: str, told: int
+) -> None:
+    entries = [
+        json.loads(policy_entry("acme", moment(day), policy(rule)))
+        for day, rule in (("2026-02-01", SOX), ("2026-03-05", {"name": "x"}))
+    ]
+    erasure = Erasure(7, "2026-06-01T00:00:00.000000Z", entries, [])
+    received = ("2026-03-01T00:00:00.000000Z", f"{last}T00:00:00.000000Z")
+    assert len(list(unlawful_of("acme", erasure, Sealed("aws.cloudtrail", received, received[1])))) == told
