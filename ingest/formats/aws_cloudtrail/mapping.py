@@ -90,6 +90,8 @@ def _event_document(opened: Opened, own_id: str) -> Document:
     if vendor:
         document["aws"] = {"cloudtrail": vendor}
     _source(event, document, related)
+    if "insightDetails" in event:
+        _unusual_callers(mapping_of(event["insightDetails"]), related)
     outcome = document["event"]["outcome"]
     targets = targets_of(event, related, succeeded=outcome == "success")
     user = {**actor.user, **targets.user}
@@ -112,6 +114,21 @@ def _event_document(opened: Opened, own_id: str) -> Document:
     if skytrail:
         document["skytrail"] = skytrail
     return document
+
+
+def _unusual_callers(insight: Mapping[str, Any], related: Related) -> None:
+    """Those whose calls an Insight tells of, now and in the usual time before."""
+    attributions = mapping_of(insight.get("insightContext")).get("attributions")
+    for one in attributions if isinstance(attributions, list) else ():
+        attribution = mapping_of(one)
+        if attribution.get("attribute") != "userIdentityArn":
+            continue
+        for period in ("insight", "baseline"):
+            callers = attribution.get(period)
+            for caller in callers if isinstance(callers, list) else ():
+                arn = optional_text(mapping_of(caller).get("value"))
+                if arn and arn.startswith("arn:"):
+                    related.principal_arn(arn)
 
 
 def _event(event: Mapping[str, Any], own_id: str, error_code: str | None) -> dict[str, Any]:
