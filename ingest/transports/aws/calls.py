@@ -26,6 +26,7 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 
+from ingest.schema.errors import SourceUnavailable
 from ingest.transports.aws.advice import EXPIRED, code_of, explain
 from ingest.transports.aws.settings import AwsSettings
 
@@ -59,6 +60,7 @@ class AwsCalls:
         *,
         where: str,
         then: Callable[[Any], T] | None = None,
+        needs: str = "",
         **parameters: Any,
     ) -> T:
         """Call an operation.
@@ -68,6 +70,7 @@ class AwsCalls:
             operation: As the SDK names it (`receive_message`).
             where: What it is about, for errors.
             then: Called in the thread with the answer, e.g. to read its body; None gives the answer itself.
+            needs: What every answer of the operation has; one without it is not of AWS, whatever its status.
             parameters: Of the operation.
 
         Raises:
@@ -75,7 +78,12 @@ class AwsCalls:
             SourceRefused: AWS says no.
         """
         blocking = functools.partial(self._call, service, operation, where, then, parameters)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, blocking)
+        answer: T = await asyncio.get_running_loop().run_in_executor(self._pool, blocking)
+        if needs and not (isinstance(answer, dict) and needs in answer):
+            what = f"calling {service} {operation}: the answer has no {needs}"
+            mend = "find out what answers in the place of AWS: a proxy, a portal, endpoint_url"
+            raise SourceUnavailable(what, where=where, mend=mend)
+        return answer
 
     async def close(self) -> None:
         """Let running calls end; no thread is left but one whose network hangs."""

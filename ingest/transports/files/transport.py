@@ -140,7 +140,7 @@ class FilesTransport:
         for problem in problems:
             self._note(problem)
         worth, there = await asyncio.to_thread(self._worth_reading, paths)
-        if not self._problems:
+        if not problems:
             self._tell_gone(there)
         for path in worth:
             async for delivery in self._look_at(path):

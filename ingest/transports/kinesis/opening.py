@@ -40,7 +40,11 @@ async def describe(calls: AwsCalls, settings: KinesisSettings) -> Opened:
     """
     named: dict[str, Any] = {"StreamARN" if settings.stream.startswith("arn:") else "StreamName": settings.stream}
     answer: Mapping[str, Any] = await calls(
-        "kinesis", "describe_stream_summary", where=f"stream {settings.stream}", **named
+        "kinesis",
+        "describe_stream_summary",
+        where=f"stream {settings.stream}",
+        needs="StreamDescriptionSummary",
+        **named,
     )
     found = answer["StreamDescriptionSummary"]
     created_at: dt.datetime = found["StreamCreationTimestamp"]

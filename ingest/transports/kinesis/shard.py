@@ -91,7 +91,7 @@ class ShardReader:
         iterator = self._iterator or await self._begin()
         try:
             answer: Mapping[str, Any] = await self._call(
-                "get_records", ShardIterator=iterator, Limit=_MOST_RECORDS, **self._arn
+                "get_records", needs="Records", ShardIterator=iterator, Limit=_MOST_RECORDS, **self._arn
             )
         except SourceRefused as exc:
             self._iterator = ""  # whatever is wrong with it, the next call begins with a new one
@@ -125,7 +125,9 @@ class ShardReader:
             place = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self._start_at}
         else:
             place = {"ShardIteratorType": "TRIM_HORIZON"}
-        answer: Mapping[str, Any] = await self._call("get_shard_iterator", ShardId=self._shard, **self._stream, **place)
+        answer: Mapping[str, Any] = await self._call(
+            "get_shard_iterator", needs="ShardIterator", ShardId=self._shard, **self._stream, **place
+        )
         return str(answer["ShardIterator"])
 
     async def _call(self, operation: str, **parameters: Any) -> Any:

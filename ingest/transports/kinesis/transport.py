@@ -176,7 +176,9 @@ class Kinesis:
         found: list[Shard] = []
         asked = self._opened.named
         while True:
-            answer: Mapping[str, Any] = await self._calls("kinesis", "list_shards", where=self._where(), **asked)
+            answer: Mapping[str, Any] = await self._calls(
+                "kinesis", "list_shards", where=self._where(), needs="Shards", **asked
+            )
             found += map(shard_of, answer["Shards"])
             if not (token := answer.get("NextToken")):
                 return found

@@ -200,7 +200,9 @@ class S3Listing:
         if after:
             parameters["StartAfter"] = after
         where = f"{self._settings.bucket}/{self._settings.prefix}"
-        answer: Mapping[str, Any] = await self._calls("s3", "list_objects_v2", where=where, **parameters)
+        answer: Mapping[str, Any] = await self._calls(
+            "s3", "list_objects_v2", where=where, needs="IsTruncated", **parameters
+        )
         found = [
             _Listed(
                 ObjectRef(self._settings.bucket, each["Key"], etag=each["ETag"].strip('"'), size=each["Size"]),

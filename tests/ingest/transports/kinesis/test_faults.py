@@ -18,6 +18,7 @@ BODIES = [b'{"n":%d}' % number for number in range(6)]
 BUSY = {"status": 400, "code": "ProvisionedThroughputExceededException", "message": "Rate exceeded for shard"}
 OLD = {"status": 400, "code": "ExpiredIteratorException", "message": "Iterator expired. The iterator was created at"}
 ENDED = {"status": 400, "code": "ExpiredTokenException", "message": "The security token is expired"}
+PORTAL = b"<html><body>Log in first<br></body></html>"
 KMS = (
     "User: arn:aws:sts::123456789012:assumed-role/reader/skytrail is not authorized to perform: kms:Decrypt on "
     "resource: arn:aws:kms:eu-central-1:123456789012:key/1234 because no identity-based policy allows it"
@@ -34,8 +35,11 @@ KMS = (
         Fault("GetRecords", 1, **ENDED),
         Fault("GetShardIterator", 4, **BUSY),
         Fault("ListShards", 4, 400, "LimitExceededException"),
+        Fault("GetRecords", 2, 200, body=PORTAL),
+        Fault("GetShardIterator", 2, 200, body=PORTAL),
+        Fault("ListShards", 2, 200, body=PORTAL),
     ],
-    ids=lambda fault: f"{fault.asks} {fault.code} {fault.kind}",
+    ids=lambda fault: f"{fault.asks} {fault.code} {fault.kind} {fault.body[:9].decode()}",
 )
 async def test_every_record_comes_once_and_in_order_whatever_the_cloud_answers_for_a_while(
     source: Source, proxy: Faulty, fault: Fault
