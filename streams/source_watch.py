@@ -152,9 +152,13 @@ class SourceWatch:
         sources = await self._memory()
         now = self._runtime.now()
         notices: list[Notice] = []
+        grew: dict[str, dict[str, int]] = {}
+        for state in sources.values():
+            grew.setdefault(state.sender, {})[state.source] = state.grew_at
         for source, count in received_by_source(accounts).items():
             state = sources.setdefault(source, SourceState(source=source))
-            notices += observe(state, count, now, self._limits)
+            beside = max((at for other, at in grew.get(state.sender, {}).items() if other != source), default=0)
+            notices += observe(state, count, now, self._limits, beside=beside)
         for state in self._awaited(sources):
             came = sum(other.count for other in sources.values() if state.sender in (other.sender, other.collector))
             notices += observe(state, came, now, self._limits)

@@ -67,12 +67,15 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     rested: bool = False
 
 
-def observe(state: SourceState, count: int, now: dt.datetime, limits: Limits) -> list[Notice]:
+def observe(state: SourceState, count: int, now: dt.datetime, limits: Limits, *, beside: int = 0) -> list[Notice]:
     """Take a look at a source's count; the state is changed in place.
 
     Args:
+        state: Of the source.
         count: Records received from it in all; a smaller one than before means that accounts were reset.
         now: Time of the look.
+        limits: When to speak.
+        beside: When another format of the same sender was last seen to grow, milliseconds since 1970; 0: none.
     """
     at = milliseconds(now)
     if at - state.looked_at > 4000 * limits.look_interval_s:
@@ -89,7 +92,7 @@ def observe(state: SourceState, count: int, now: dt.datetime, limits: Limits) ->
     if grown:
         notices += _grew(state, at)
     elif not state.retired_at:
-        notices += _silence(state, at, limits)
+        notices += _silence(state, at, limits, beside)
     return notices
 
 
@@ -153,9 +156,11 @@ def _grew(state: SourceState, at: int) -> list[Notice]:
     return [Notice(kind="recovered", about=state.source, since=since, seconds=(at - since) / 1000, grave=False)]
 
 
-def _silence(state: SourceState, at: int, limits: Limits) -> list[Notice]:
+def _silence(state: SourceState, at: int, limits: Limits, beside: int) -> list[Notice]:
     if state.silent_since or not (state.count or state.awaited):
         return []
+    if expected_s(state, limits) == 0 and at - beside <= 1000 * limits.unlearned_silence_s:
+        return []  # its sender is there, and how rare such records are is not known yet
     quiet, rested = _quiet_s(state, at, limits)
     if quiet <= tolerated_s(state, limits):
         return []

@@ -56,13 +56,15 @@ class Scene:
     def __post_init__(self) -> None:
         self.start()
 
-    def start(self) -> None:
+    def start(self, settings: WatchSettings = SETTINGS) -> None:
         runtime = runtime_on("detect", self.brokers)
         runtime.now = lambda: self.now
-        self.watch = SourceWatch(runtime, self.counts, self.brokers.read, [FORMAT], SETTINGS, lambda _: ["a-rule"])
+        self.watch = SourceWatch(runtime, self.counts, self.brokers.read, [FORMAT], settings, lambda _: ["a-rule"])
 
-    def minute(self, number: int, waiting: int = 0) -> None:
+    def minute(self, number: int, waiting: int = 0, settings: WatchSettings | None = None) -> None:
         """A minute passes and brings so many records; the look is repeated by a new process when one dies."""
+        if settings:
+            self.start(settings)
         self.now += dt.timedelta(minutes=1)
         self.counts.received += number
         self.counts.waiting = waiting
@@ -85,6 +87,25 @@ def story(scene: Scene) -> list[tuple[str, str]]:
     for number, waiting in [(5, 0)] * 5 + [(0, 100)] * 30 + [(5, 0)] * 3:
         scene.minute(number, waiting)
     return scene.told()
+
+
+@dataclass(slots=True)
+class TwoFormats(Counts):
+    """The same collector brought one record of another format once."""
+
+    async def look(self, topics: Sequence[str]) -> tuple[list[Account], dict[tuple[str, int], int]]:
+        (seal, index), ends = await super(TwoFormats, self).look(topics)
+        seal.sources["prod|aws.guardduty|trail"] = {RECEIVED: 1}
+        return [seal, index], ends
+
+
+def test_a_rare_format_is_not_silent_while_its_collector_brings_others() -> None:
+    unlearned = WatchSettings(look_interval_s=60, unlearned_silence_s=300, lag_minimum=10_000)
+    scene = Scene(counts=TwoFormats())
+    for brings, told in ((5, []), (0, ["skytrail-source-silent"] * 2)):
+        for _ in range(20):
+            scene.minute(brings, settings=unlearned)
+        assert [name for name, _ in scene.told()] == told
 
 
 def test_a_silence_and_a_backlog_are_told_and_so_are_their_ends() -> None:

@@ -93,6 +93,17 @@ def test_a_source_without_habit_gets_a_day() -> None:
     assert [n.kind for n in looks(state, [0], after(state))] == ["silent"]
 
 
+def test_a_rare_format_of_a_sender_that_brings_others_is_not_silent_before_its_habit_is_known() -> None:
+    rare, limits = SourceState(source="prod|azure.identity_protection|hub"), Limits(look_interval_s=3600)
+    told: list[Notice] = []
+    for hour in range(24 * 30):
+        now = BEGIN + dt.timedelta(hours=hour)
+        alive = hour < 24 * 28  # then the sender brings nothing at all
+        beside = int((now if alive else BEGIN + dt.timedelta(hours=24 * 28)).timestamp() * 1000)
+        told += observe(rare, 1 + min(hour, 24 * 28) // (24 * 7), now, limits, beside=beside)
+    assert [(n.kind, n.about) for n in told] == [("silent", rare.source)]
+
+
 def test_a_source_that_never_brought_anything_is_not_silent() -> None:
     assert looks(SourceState(source=SOURCE), [0] * 3000) == []
 
