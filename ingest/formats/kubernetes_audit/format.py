@@ -191,7 +191,9 @@ def _is_audit_event(opened: Opened) -> bool:
     api = text_of(event.get("apiVersion")) or ""
     if opened.channel == "gcp" or api.startswith("audit.k8s.io/") or {"auditID", "stage", "verb"} <= event.keys():
         return True
-    # one that was cut down: access logs of other programs have a verb, too, but not a user with this name
+    # one that was cut down: access logs of other programs have a verb, too, but not these beside it
+    if event.get("kind") == "Event" and "verb" in event and "resource" in mapping_of(event.get("objectRef")):
+        return True
     return "verb" in event and "username" in mapping_of(event.get("user")) and not _PLACES.isdisjoint(event)
 
 

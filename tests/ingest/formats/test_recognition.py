@@ -140,3 +140,15 @@ def test_a_record_that_two_formats_claim_belongs_to_neither() -> None:
 
 def _first(wanted: str) -> bytes:
     return next(record for name, record in KNOWN if name == wanted)
+
+
+@pytest.mark.parametrize(
+    ("record", "known"),
+    [
+        (b'{"kind":"Event","verb":"create","objectRef":{"resource":"pods"}}', ["kubernetes.audit"]),
+        (b'{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod"},"reason":"Killing"}', []),
+        (b'{"verb":"create","objectRef":{"resource":"pods"}}', []),
+    ],
+)
+def test_an_audit_event_that_was_cut_down_is_told_from_events_of_the_cluster(record: bytes, known: list[str]) -> None:
+    assert formats_of(record) == known
