@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -70,9 +71,24 @@ class Stream:
     ) -> None:
         loop = asyncio.get_running_loop()
         self._client = client
+        arrived: deque[Message] = deque()
+
+        def hand_over() -> None:
+            try:
+                while arrived:
+                    on_message(arrived.popleft())
+            finally:
+                if arrived:
+                    loop.call_soon(hand_over)
+
+        def arrive(message: Message) -> None:
+            arrived.append(message)
+            if len(arrived) == 1:  # else somebody is called already, and goes on until nothing is left
+                loop.call_soon_threadsafe(hand_over)
+
         self._future = client.subscribe(
             settings.path,
-            callback=lambda message: loop.call_soon_threadsafe(on_message, message),
+            callback=arrive,
             flow_control=types.FlowControl(
                 max_messages=settings.max_outstanding_messages,
                 max_bytes=settings.max_outstanding_bytes,

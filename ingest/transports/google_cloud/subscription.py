@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from google.api_core.exceptions import Forbidden, GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError
@@ -84,11 +85,14 @@ class Subscription:
             where: What they brought, for what is told if it does not: then they come again.
         """
         self._unsettled -= len(messages)
-        answers = [asyncio.wrap_future(message.ack_with_response()) for message in messages]
-        await asyncio.wait(answers, timeout=self._settings.acknowledge_timeout_s)
+        answers = [message.ack_with_response() for message in messages]
+        # Without exactly-once delivery every answer is there at once: to wait for it would wake the loop each time.
+        late = [asyncio.wrap_future(answer) for answer in answers if not answer.done()]
+        if late:
+            await asyncio.wait(late, timeout=self._settings.acknowledge_timeout_s)
         failed = [answer for answer in answers if not answer.done() or answer.exception()]
-        for answer in answers:
-            answer.cancel()
+        for waited in late:
+            waited.cancel()
         if failed:
             self._warn(_unacknowledged(len(failed), len(answers), failed[0], where))
 
@@ -220,7 +224,7 @@ class Subscription:
         return meaning(doing, exc, self._settings.path, role=_ROLE)
 
 
-def _unacknowledged(failed: int, of: int, first: asyncio.Future[object], where: str) -> SkytrailError:
+def _unacknowledged(failed: int, of: int, first: Future[object], where: str) -> SkytrailError:
     """The brokers have these messages: coming again they are duplicates. Often it means the lease ran out."""
     error = first.exception() if first.done() and not first.cancelled() else None
     why = error.error_code.name if isinstance(error, AcknowledgeError) else str(error or "no answer")
