@@ -45,6 +45,7 @@ def wanted_config(topic: Topic, kafka: KafkaSettings) -> dict[str, str]:
         "min.insync.replicas": str(kafka.min_insync_replicas),
         "max.message.bytes": str(kafka.max_message_bytes),
         "compression.type": "producer",
+        "message.timestamp.type": "LogAppendTime",  # clocks of senders decide neither what came when nor when it goes
     }
     if topic.compacted:
         config |= {
