@@ -6,22 +6,26 @@ import bisect
 import errno
 import importlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import BinaryIO, Protocol, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from storage.verify.guard import Guard
 
 _CHUNK = 1024 * 1024
+MOST_BYTES = 512 * 1024 * 1024
+"""Of an object that is read as a whole. Nothing that was sealed is as large, so what is cut there has another hash."""
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
 
 class Place(Protocol):
     """A tree of objects. A value that other processes can be given: it opens its connections where it is used."""
 
     def read(self, key: str) -> bytes | None:
-        """The bytes of an object; None where there is none.
+        """The bytes of an object, of one beyond `MOST_BYTES` the first; None where there is none.
 
         Raises:
             OSError: It can't be read.
@@ -78,18 +82,18 @@ class Directory:
 
     def read(self, key: str) -> bytes | None:
         """See `Place.read`."""
-        path = self.root / key
-        try:
-            return path.read_bytes() if path.is_file() else None
-        except (FileNotFoundError, NotADirectoryError):
+        file = _opened(self.root / key)
+        if file is None:
             return None
+        with file:
+            return file.read(min(os.fstat(file.fileno()).st_size, MOST_BYTES))
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """See `Place.chunks`."""
-        path = self.root / key
-        if not path.is_file():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        with path.open("rb") as file:
+        file = _opened(self.root / key)
+        if file is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.root / key))
+        with file:
             while chunk := file.read(_CHUNK):
                 yield chunk
 
@@ -118,6 +122,20 @@ class Directory:
         """See `Place.metadata`."""
         del key
         return {}
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    """A file to read; None where there is none. A pipe is not waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno in _NO_FILE:
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return os.fdopen(descriptor, "rb")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

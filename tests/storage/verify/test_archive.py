@@ -19,6 +19,7 @@ import pytest
 import zstandard
 
 import storage.verify
+from storage.verify import places as places_of_archives
 from storage.verify import workers
 from storage.verify.archive import check, examine
 from storage.verify.findings import Finding, Kind, Summary
@@ -176,6 +177,21 @@ def test_what_is_no_file_is_no_object_and_nobody_waits_for_it(
     findings = list(examine(Directory(root), Scope(pins=sealed.pins(), now=sealed.clock()), counts))
     assert findings or ending == "head.json"  # the hint may be missing
     assert counts.tampered or ending in ("head.json", "obj/*"), findings
+
+
+@pytest.mark.parametrize("ending", [".ndz", ".leaves", ".manifest.json", "checkpoint"])
+def test_a_file_without_end_is_read_to_a_bound_and_is_altered(
+    sealed: MadeArchive, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(places_of_archives, "MOST_BYTES", 1024 * 1024)
+    root = tmp_path / "spoiled"
+    shutil.copytree(sealed.root, root)
+    path = next(path for path in sorted(root.rglob(f"*{ending}")) if "acme" in path.parts)
+    os.truncate(path, 1 << 42)
+    counts = Summary()
+    findings = list(examine(Directory(root), Scope(pins=sealed.pins(), now=sealed.clock()), counts))
+    assert Kind.ALTERED in {each.kind for each in findings}
+    assert counts.tampered
 
 
 def test_where_there_is_no_archive_nothing_is_proven(tmp_path: Path):

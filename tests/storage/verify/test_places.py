@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from storage.verify import bucket
+from storage.verify import bucket, places
 from storage.verify.archive import examine
 from storage.verify.bucket import Bucket
 from storage.verify.places import Directory, Place, place_at
@@ -75,6 +75,12 @@ def test_a_listing_of_a_bucket_that_starts_in_the_middle_is_short(s3: Any) -> No
     assert len(pages) == 1
     assert len(place.names("many")) == 2500
     assert len(pages) == 4
+
+
+def test_of_an_object_beyond_all_bounds_the_beginning_is_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "MOST_BYTES", 1000)
+    assert place.read("c") == OBJECTS["c"][:1000]
+    assert place.read("a/b/two") == OBJECTS["a/b/two"]
 
 
 def test_only_a_bucket_keeps_metadata(place: Place) -> None:
