@@ -22,7 +22,7 @@ async def test_what_is_signed_anew_after_each_death_is_accepted_and_arrives(road
 
 async def test_batches_of_an_api_server_arrive_however_often_the_endpoint_dies(road: Road) -> None:
     async with kubernetes_webhook(road.directory) as way:
-        await delivers_every_record(road, way, spools=True)
+        await delivers_every_record(road, way, offboard=True, spools=True)
     assert way.answers[0] > 0
     assert {status for status in way.answers if 400 <= status < 429} == set()
 
