@@ -21,7 +21,7 @@ from ingest.schema.errors import SkytrailError
 from skytrail.cli import commands
 from skytrail.cli.context import Context
 from skytrail.cli.exits import Exit, exit_of
-from skytrail.cli.output import quiet_stdout, say
+from skytrail.cli.output import quiet_stdout, say, show_every_name
 
 EPILOG = (
     "Examples:  skytrail demo  |  skytrail up  |  skytrail ingest files ./logs --format aws.cloudtrail   "
@@ -77,6 +77,7 @@ def first_word(arguments: Sequence[str]) -> str:
 
 def main() -> None:
     """Run the command line; every error ends with what to do next."""
+    show_every_name()
     try:
         code = build(first_word(sys.argv[1:]))(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else Exit.OK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -131,6 +132,12 @@ def progress() -> Iterator[Progress]:
     )
     with Progress(*columns, console=stderr, transient=False, disable=not stderr.is_terminal) as display:
         yield display
+
+
+def show_every_name() -> None:
+    """Names of files and texts of JSON can have what UTF-8 has no form for: it is shown as JSON escapes it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def quiet_stdout() -> None:

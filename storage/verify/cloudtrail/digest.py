@@ -163,7 +163,7 @@ def metadata_of(place: Place, key: str) -> dict[str, str]:
         return found
     try:
         return {str(name).lower(): str(value) for name, value in json.loads(sidecar)["Metadata"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise WrongDigest(f"the sidecar is no answer of head-object: {exc!r}") from exc
 
 
@@ -200,6 +200,9 @@ def _digest(name: DigestName, value: dict[str, Any], sha256: str) -> Digest:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
+    value.encode()  # of JSON, it may have halves of characters
+    if "\0" in value:
+        raise ValueError(f"{value!r} is no text")
     return value
 
 

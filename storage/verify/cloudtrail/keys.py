@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_ListPublicKeys
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -89,7 +88,7 @@ def _of_file(path: Path) -> Iterator[PinnedKey]:
             yield PinnedKey(_rsa(content))
     except OSError as exc:
         raise ValueError(f"{path}: {exc.strerror}") from exc
-    except (ValueError, KeyError, TypeError, binascii.Error) as exc:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, UnsupportedAlgorithm) as exc:
         raise ValueError(f"{path} holds no public key and no answer of ListPublicKeys: {exc}") from exc
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from storage.verify.cloudtrail.chain import Chain
+from storage.verify.cloudtrail.chain import LATE, OVERLAP, Chain
 from storage.verify.cloudtrail.digest import (
     SIDECAR,
     Digest,
@@ -34,9 +34,6 @@ from storage.verify.findings import Finding, Kind, Progress, Site, Summary
 from storage.verify.places import Place
 from storage.verify.scope import Scope
 
-_HOUR = dt.timedelta(hours=1)
-_LATE = dt.timedelta(minutes=15)
-"""A file named by a minute may still be listed by the digest of the next hour."""
 _DIGESTS = "CloudTrail-Digest/"
 _LOG = re.compile(
     r"(?P<above>(?:.*/)?)CloudTrail/(?:(?P<region>[^/]+)/(?:.*/)?)?[^/]*?(?:_(?P<time>[0-9]{8}T[0-9]{4}Z)_[^/]*)?"
@@ -60,7 +57,7 @@ class _Spans:
         return bool(self.spans) and self.spans[-1][1] <= time
 
     def hold(self, time: dt.datetime) -> bool:
-        return any(start <= time < end - _LATE for start, end in self.spans)
+        return any(start <= time < end - LATE for start, end in self.spans)
 
 
 @dataclass(slots=True)
@@ -97,42 +94,46 @@ class Trail:
                     yield name
                 else:
                     chains.setdefault(name.chain, []).append(name)
-            if not chains:
-                yield Site(key=str(self.place)).finding(Kind.MISSING, "there is no digest of this time")
-            for _, names in sorted(chains.items()):
-                yield from self._chain(sorted(names))
+            found = [Chain(self.place, sorted(names), self.keys, self.scope) for _, names in sorted(chains.items())]
+            if not any(chain.asked for chain in found):
+                yield Site(key=_DIGESTS).finding(Kind.MISSING, "there is no digest of this time")
+            for chain, kind in zip(found, sorted(chains), strict=True):
+                yield from self._chain(chain, chains[kind][0])
             yield from self._others()
         except OSError as exc:
             yield Site(key=str(exc.filename or "")).finding(Kind.UNCHECKED, f"reading: {exc.strerror}")
 
     def _names(self) -> Iterator[DigestName | Finding]:
-        """The digests that were asked for; what else lies among digests was put there."""
-        since, until = self.scope.since, self.scope.until
+        """The digests; what else lies among digests was put there."""
         for key in self.place.walk(""):
-            if f"/{_DIGESTS}" not in f"/{key}" or key.endswith(SIDECAR):
+            if not _is_among_digests(key) or key.endswith(SIDECAR):
                 continue
             name = name_of(key)
             if name is None:
                 yield Site(key=key).finding(Kind.INSERTED, "no digest, among digests")
-            elif (since is None or name.end > since) and (until is None or name.end - _HOUR < until):
+            elif name.end > self.now + LATE:
+                yield Site(key=key).finding(Kind.INSERTED, "a digest whose name is of the future")
+            else:
                 yield name
 
-    def _chain(self, names: list[DigestName]) -> Iterator[Finding]:
-        chain = Chain(self.place, names, self.keys, since=self.scope.since)
+    def _chain(self, chain: Chain, one: DigestName) -> Iterator[Finding]:
         spans = _Spans()
-        if not names[0].backfill:
-            self._covered.setdefault((names[0].chain[0], names[0].chain[2]), []).append(spans)
+        if not one.backfill:
+            self._covered.setdefault((one.chain[0], one.chain[2]), []).append(spans)
         with ThreadPoolExecutor(self.scope.jobs) as pool:
             for step in chain.check():
                 if isinstance(step, Finding):
                     yield step
                     continue
                 digest = step.digest
-                self._listed.update(file.key.removeprefix(_lead(digest)) for file in digest.files)
+                if step.asked or step.believed:
+                    self._listed.update(file.key.removeprefix(_lead(digest)) for file in digest.files)
                 if not step.believed:
                     continue
-                self.summary.digests += 1
                 spans.add(digest.start, digest.end)
+                if not step.asked:
+                    continue
+                self.summary.digests += 1
                 # What hashes and inflates lets other threads run; what waits for S3 does, too.
                 for findings in pool.map(functools.partial(self._file, digest), digest.files):
                     yield from findings
@@ -144,6 +145,8 @@ class Trail:
         site = Site(key=file.key.removeprefix(_lead(digest)))
         if file.bucket != digest.bucket:
             return [site.finding(Kind.UNCHECKED, f"it lies in the bucket {file.bucket}")]
+        if site.key.startswith("/") or not {".", ".."}.isdisjoint(site.key.split("/")):
+            return [site.finding(Kind.ALTERED, f"no log file, listed by {digest.name.key}")]
         try:
             stored = self.place.read(site.key)
             if stored is None:
@@ -164,21 +167,22 @@ class Trail:
         unvouched: Counter[str] = Counter()
         for key in self.place.walk(""):
             match = _LOG.fullmatch(key)
-            if match is None or key in self._listed:
+            if match is None or key in self._listed or _is_among_digests(key):
                 continue
             time = _minute(match["time"])
             chains = self._covered.get((match["above"], match["region"]), [])
-            if chains and time is not None and time > self.now + _LATE:
+            if chains and time is not None and time > self.now + LATE:
                 yield Site(key=key).finding(Kind.INSERTED, "no digest lists this log file: its name is of the future")
                 continue
-            if time is not None and not self._in_scope(time):
+            held = time is not None and bool(chains) and all(spans.hold(time) for spans in chains)
+            if time is not None and not self._in_scope(time, held=held):
                 continue
             if match["region"] is None and any(above == match["above"] for above, _ in self._covered):
                 yield Site(key=key).finding(Kind.INSERTED, "no log file of a region, among log files")
                 continue
-            if chains and (time is None or all(spans.hold(time) for spans in chains)):
+            if held or (chains and time is None):
                 yield Site(key=key).finding(Kind.INSERTED, "no digest lists this log file")
-            elif chains and time is not None and all(spans.end_before(time + _LATE) for spans in chains):
+            elif chains and time is not None and all(spans.end_before(time + LATE) for spans in chains):
                 self.summary.pending += 1
             else:
                 region = f"{match['region']}/" if match["region"] else ""
@@ -187,10 +191,16 @@ class Trail:
             detail = f"{count} log files are of times that no believed digest is about"
             yield Site(key=folder).finding(Kind.UNCHECKED, detail)
 
-    def _in_scope(self, time: dt.datetime) -> bool:
-        return (self.scope.since is None or time >= self.scope.since) and (
-            self.scope.until is None or time < self.scope.until
-        )
+    def _in_scope(self, time: dt.datetime, *, held: bool) -> bool:
+        """Whether a log file was asked for. One that whoever asked before could not judge is, once it can be judged."""
+        since = self.scope.since
+        if since is not None and held:
+            since -= OVERLAP
+        return (since is None or time >= since) and (self.scope.until is None or time < self.scope.until)
+
+
+def _is_among_digests(key: str) -> bool:
+    return f"/{_DIGESTS}" in f"/{key}"
 
 
 def _lead(digest: Digest) -> str:

@@ -6,12 +6,13 @@ import csv
 import datetime as dt
 import io
 import json
+import sys
 
 import pytest
 
 from ingest.schema.errors import ConfigError, IntegrityError, MalformedBody, Refused, SourceRefused, TransientError
 from skytrail.cli.exits import Exit, exit_of
-from skytrail.cli.output import Output, emit_object, emit_rows, say, shown
+from skytrail.cli.output import Output, emit_object, emit_rows, say, show_every_name, shown
 from skytrail.cli.times import moment, stretch
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -120,3 +121,17 @@ def test_a_time_may_be_open_at_either_end() -> None:
     assert stretch("2h", "1h", NOW) == (NOW - dt.timedelta(hours=2), NOW - dt.timedelta(hours=1))
     assert stretch("2h", None, NOW) == (NOW - dt.timedelta(hours=2), None)
     assert stretch(None, "2h", NOW) == (None, NOW - dt.timedelta(hours=2))
+
+
+@pytest.mark.parametrize("output", list(Output))
+def test_a_name_that_utf_8_has_no_form_for_is_shown(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a file may be any bytes, a text of JSON may have half of a character."""
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="utf-8", errors="strict"))
+    show_every_name()
+    emit_rows([{"key": "a/\udcff.gz"}], output, columns=("key",))
+    sys.stdout.flush()
+    text = written.getvalue().decode()
+    assert "a/\\udcff.gz" in text
+    if output is Output.JSON:
+        assert json.loads(text) == [{"key": "a/\udcff.gz"}]
