@@ -10,6 +10,7 @@ some segment to the end. An archive that is being written to is fine: a batch th
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from storage.verify.findings import Checking, Finding, Kind, Progress, Site, Summary
+from storage.verify.kept import Kept
 from storage.verify.ledger.entries import StreamId
 from storage.verify.ledger.namespace import Vouched, check_logs
 from storage.verify.ledger.pins import NOTHING
@@ -124,24 +126,32 @@ class _Archive:
         """Every chain: ``seg/<topic>/<partition>/``, and those that the ledger has and are not here."""
         start = f"{site.namespace}/seg/"
         here: set[StreamId] = set()
+        kept = self._kept(vouched)
         for topic in self.place.names(start):
             for name in self.place.names(start + topic) if topic.endswith("/") else [""]:
                 if name.endswith("/"):
                     if name[:-1].isdecimal():
                         here.add((topic[:-1], int(name[:-1])))
                     try:
-                        yield from self._stream(start + topic + name, vouched)
+                        yield from self._stream(start + topic + name, vouched, kept)
                     except OSError as exc:
                         yield _unread(replace(site, key=start + topic + name), exc)
                 else:
                     yield site.finding(Kind.INSERTED, "not part of an archive", key=start + topic + name)
+        yield from kept.findings()
         if vouched is not None:
             yield from _lost(site, vouched, here)
 
-    def _stream(self, prefix: str, vouched: Vouched | None) -> Iterator[Finding]:
+    def _kept(self, vouched: Vouched | None) -> Kept:
+        """Keys that were to go are judged as of the end of what is checked: those of a copy as of when it was made."""
+        last = dt.datetime.fromtimestamp(vouched.last if vouched is not None else 0.0, dt.UTC)
+        lawful = vouched.lawful if vouched is not None and vouched.sound else None
+        return Kept(lawful, self.scope.until or self.scope.now or last)
+
+    def _stream(self, prefix: str, vouched: Vouched | None, kept: Kept) -> Iterator[Finding]:
         """The chain of one partition; its segments are read by the workers."""
-        stream = Stream(self.place, prefix, self.scope, self.summary, vouched)
-        people = Told(vouched.lawful if vouched is not None and vouched.sound else None)
+        stream = Stream(self.place, prefix, self.scope, self.summary, vouched, kept.skip)
+        people = Told(kept.lawful, kept.take)
         bodies = Bodies(self.place)
         for step in stream.check():
             if isinstance(step, Finding):

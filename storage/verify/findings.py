@@ -50,6 +50,8 @@ class Kind(enum.StrEnum):
     """Its data key was destroyed, and the ledger says that it was to be: lawful."""
     KEPT = "KEPT"
     """Still there, though the ledger says that it was to be destroyed."""
+    HELD = "HELD"
+    """Still there, though it was to be destroyed: the ledger has a hold or a minimum that keeps it, so lawful."""
     UNLAWFUL = "UNLAWFUL"
     """Destroyed, or to be destroyed, against the policy of the ledger, a hold, or without the approvals it asks for."""
     DRIFT = "DRIFT"
@@ -60,7 +62,7 @@ class Kind(enum.StrEnum):
     """Could not be read or is of a later version: nothing is known about it."""
 
 
-_LAWFUL = frozenset({Kind.ERASED})
+_LAWFUL = frozenset({Kind.ERASED, Kind.HELD})
 _INCOMPLETE = frozenset({Kind.UNCHECKED, Kind.UNANCHORED, Kind.LOCK_WEAK})
 
 

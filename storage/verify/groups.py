@@ -83,13 +83,25 @@ def tag_of(key_id: str) -> str:
 
 
 def names_by_tag(month_key: bytes, names: Iterable[str]) -> dict[str, set[str]]:
-    """The names of people by the tags that their keys under a month's key have."""
+    """The names of people by the tags that their keys under a month's key have, in each of their `spellings`."""
     made: dict[str, set[str]] = {}
     secret = derived(month_key, "subject tags")
     for name in names:
-        tag = hmac.new(secret, name.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:_TAG_DIGITS]
-        made.setdefault(tag, set()).add(name)
+        for spelling in spellings(name):
+            tag = hmac.new(secret, spelling.encode("utf-8", "surrogatepass"), "sha256").hexdigest()[:_TAG_DIGITS]
+            made.setdefault(tag, set()).add(name)
     return made
+
+
+def spellings(name: str) -> set[str]:
+    """How records may spell the key of somebody whom a hold names in other upper and lower case.
+
+    A tag is of one spelling and tells none, so not all can be tried. These are those of clouds: whose key it is, in
+    lower case, then an id as it was typed, or all in lower case (GUID, OCID, most e-mail addresses) or in upper (AWS).
+    """
+    start, colon, rest = name.partition(":")
+    made = {name, *(start.lower() + colon + each for each in (rest, rest.lower(), rest.upper()))}
+    return {each for each in made if each.casefold() == name.casefold()}
 
 
 def _is_group(value: Any) -> bool:

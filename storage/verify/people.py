@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from storage.verify.findings import Finding, Kind, Site
@@ -13,8 +13,6 @@ _WORDS = {
     "can't be read; stored bytes, leaves and root are as they were sealed",
     Kind.MISSING: "the key {key} of somebody is not in the table of subjects' keys, and no entry of the ledger says "
     "that it was to go: {records:,} records from here on can't be read",
-    Kind.KEPT: "the ledger says that the key {key} of somebody was to be destroyed, and it is still in the table of "
-    "subjects' keys: {records:,} records from here on can be read",
     Kind.UNCHECKED: "keys of single people, the first of them {key}, can't be opened, so {records:,} records from here "
     "on were not compared: {why}",
 }
@@ -53,19 +51,23 @@ class Told:
 
     Args:
         lawful: What a sound ledger says of retention; None: there is none.
+        kept: Is told of keys that are still there, though they were to go.
     """
 
-    lawful: Lawful | None = None
+    lawful: Lawful | None
+    kept: Callable[[Person], None]
     _first: dict[tuple[Kind, str], Person] = field(default_factory=dict)
     _records: dict[tuple[Kind, str], int] = field(default_factory=dict)
     _unlawful: dict[tuple[str, str], tuple[str, Person]] = field(default_factory=dict)
 
     def take(self, person: Person) -> None:
         """Take note of a key in the next segment."""
-        what = person.kind, person.why if person.kind is Kind.UNCHECKED else person.key
-        self._first.setdefault(what, person)
-        self._records[what] = self._records.get(what, 0) + person.records
-
+        if person.kind is Kind.KEPT:
+            self.kept(person)
+        else:
+            what = person.kind, person.why if person.kind is Kind.UNCHECKED else person.key
+            self._first.setdefault(what, person)
+            self._records[what] = self._records.get(what, 0) + person.records
         if self.lawful is not None and person.site.topic is not None:
             for forbade, told in self.lawful.judge_erased(person.key, person.site.topic, person.times, person.names):
                 self._unlawful.setdefault((person.key, forbade), (told, person))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,7 @@ class Stream:
         scope: Which segments are read, and up to when the ledger must know them.
         summary: Counts streams, segments and orphans.
         vouched: What the ledger says of the namespace, where there is one.
+        skipped: Is told the month's key of a segment with keys of people that lies outside of the scope.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Stream:
         scope: Scope,
         summary: Summary,
         vouched: Vouched | None = None,
+        skipped: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._place = place
         self._summary = summary
@@ -62,6 +64,7 @@ class Stream:
         )
         self._scope = scope
         self._vouched = vouched
+        self._skipped = skipped
         self._keys = StreamKeys(namespace, scope.keys, vouched)
         known = vouched.streams.get((topic, self._site.partition or 0)) if vouched else None
         self._known = known or StreamRecord()
@@ -146,9 +149,9 @@ class Stream:
         self._last, self._unread = manifest, None
         self._summary.segments += 1
         announced = yield from self._announced(manifest, site)
+        people = encryption["key"] if encryption is not None and scheme == GROUPED_SCHEME else None
         if self._asked(manifest["received"]):
             key = (yield from self._keys.of(encryption["key"], site)) if encryption is not None else None
-            people = encryption["key"] if encryption is not None and scheme == GROUPED_SCHEME else None
             yield Task(
                 self._place,
                 self._prefix,
@@ -163,6 +166,8 @@ class Stream:
             )
         else:
             self._summary.skipped += 1
+            if people is not None:
+                self._skipped(people)
 
     def _unchecked(self, site: Site) -> Finding:
         assert self._unread is not None

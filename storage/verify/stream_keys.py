@@ -11,6 +11,7 @@ from storage.verify.groups import is_subject_key
 from storage.verify.ledger.namespace import Vouched
 
 _SHREDDED = "the data key {} was destroyed, as the ledger says; stored bytes, leaves and root are as they were sealed"
+_HELD = "the data key {} was to be destroyed and stays: the hold {} is open in its namespace, as the ledger says"
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class StreamKeys:
     vouched: Vouched | None
     _known: dict[str, bytes | None] = field(init=False, default_factory=dict)
     _shredded: dict[str, frozenset[str]] = field(init=False, default_factory=dict)
+    _principals: frozenset[str] | None = field(init=False, default=None)
 
     @property
     def subjects(self) -> Path | None:
@@ -52,9 +54,11 @@ class StreamKeys:
 
     @property
     def principals(self) -> frozenset[str]:
-        """Whom holds name that were open when somebody was erased."""
-        sound = self.vouched is not None and self.vouched.sound
-        return frozenset(self.vouched.lawful.principals) if self.vouched is not None and sound else frozenset()
+        """Whom holds name that were open when somebody was to be erased, or are open since."""
+        if self._principals is None:
+            sound = self.vouched is not None and self.vouched.sound
+            self._principals = self.vouched.lawful.principals if self.vouched is not None and sound else frozenset()
+        return self._principals
 
     def _looked_for(self, key_id: str, site: Site) -> tuple[bytes | None, Finding | None]:
         shredded = self.vouched is not None and self.vouched.sound and key_id in self.vouched.lawful.shredded
@@ -65,6 +69,9 @@ class StreamKeys:
             return None, site.finding(Kind.UNCHECKED, detail)
         if shredded and key is None:
             return None, site.finding(Kind.ERASED, _SHREDDED.format(key_id))
+        holds = self.vouched.lawful.open_holds() if self.vouched is not None else []
+        if shredded and holds:
+            return key, site.finding(Kind.HELD, _HELD.format(key_id, holds[0]["id"]))
         if shredded:
             detail = f"the ledger says that the data key {key_id} was to be destroyed, and it is still in the key table"
             return key, site.finding(Kind.KEPT, detail)

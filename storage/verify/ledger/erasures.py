@@ -67,14 +67,14 @@ def unlawful(namespace: str, erasure: Erasure, sealed: Sealed) -> Iterator[tuple
     if sealed.sealed_at > erasure.at:
         return  # times of one form sort as texts: it came in after the entry
     for hold in erasure.holds:
-        if _covers(hold["selector"], sealed):
+        if covers(hold["selector"], sealed):
             yield f"hold {hold['id']}", f"while the hold {hold['id']} was open"
     if sealed.received is None:
         return
     first, last = map(dt.datetime.fromisoformat, sealed.received)
     at = dt.datetime.fromisoformat(erasure.at)
     try:
-        for row, until in _minimums(namespace, erasure.policies, sealed.dataset, first, last, at):
+        for row, until in minimums(namespace, erasure.policies, sealed.dataset, first, last, at):
             if at < until:
                 told = f"at {at:%Y-%m-%d}, although {row['id']} asks for {row['minimum']} until {until:%Y-%m-%d}"
                 yield row["id"], told
@@ -82,7 +82,7 @@ def unlawful(namespace: str, erasure: Erasure, sealed: Sealed) -> Iterator[tuple
         yield "policy", f"by a policy that can't be read: {exc!r}"
 
 
-def _covers(selector: dict[str, Any], sealed: Sealed) -> bool:
+def covers(selector: dict[str, Any], sealed: Sealed) -> bool:
     """Whether a hold was certainly about these records; one on everything is told at the entry itself."""
     if is_on_everything(selector) or selector["account"] or selector["resource"]:
         return False
@@ -102,7 +102,7 @@ def _is_before(one: str, other: str) -> bool:
     return dt.datetime.fromisoformat(one) < dt.datetime.fromisoformat(other)
 
 
-def _minimums(
+def minimums(
     namespace: str,
     policies: Sequence[dict[str, Any]],
     dataset: str,
@@ -110,18 +110,28 @@ def _minimums(
     last: dt.datetime,
     at: dt.datetime,
 ) -> Iterator[tuple[dict[str, Any], dt.datetime]]:
-    """Rows with a minimum that were in force for all records received from `first` to `last`, and its earliest end."""
+    """Rows with a minimum that were in force for all records received from `first` to `last`, and its earliest end.
+
+    Args:
+        namespace: Whose.
+        policies: The entries of all policies, oldest first.
+        dataset: Of the records.
+        first: When the first of them was received.
+        last: And the last.
+        at: When it is judged.
+    """
     for number, entry in enumerate(policies):
         if number + 1 < len(policies) and dt.datetime.fromisoformat(policies[number + 1]["at"]) <= last:
             continue
-        rule = _class(entry["policy"], namespace, dataset)
+        rule = class_of(entry["policy"], namespace, dataset)
         for row in entry["policy"]["regime"] if rule is not None else ():
             inside = row["valid_from"] <= f"{at:%Y-%m-%d}" and (row.get("valid_to") or "9999") > f"{last:%Y-%m-%d}"
             if rule is not None and row["regime"] in rule["regimes"] and inside and row.get("minimum"):
                 yield row, end_of(first, row["minimum"])
 
 
-def _class(policy: dict[str, Any], namespace: str, dataset: str) -> dict[str, Any] | None:
+def class_of(policy: dict[str, Any], namespace: str, dataset: str) -> dict[str, Any] | None:
+    """The class of a policy that decides about a data set of a namespace."""
     for rule in policy["class"]:
         names = any(fnmatch.fnmatchcase(namespace, each) for each in rule["namespaces"])
         if names and any(fnmatch.fnmatchcase(dataset, each) for each in rule["datasets"]):

@@ -16,6 +16,7 @@ from storage.verify.findings import Finding, Kind, Site
 from storage.verify.ledger.approvals import disapproved
 from storage.verify.ledger.calendar import end_of, span_of_index
 from storage.verify.ledger.erasures import Erasure, Sealed, is_on_everything, unlawful
+from storage.verify.ledger.keeping import Present, Reason, reasons
 from storage.verify.reading import canonical, sha256
 
 _TIMED = {
@@ -85,7 +86,6 @@ class Lawful:
         indices: Names of the indices that one did.
         shredded: Ids of the data keys, of months and of subjects, that are to be destroyed.
         findings: What is wrong with the entries themselves.
-        principals: Those whom holds name that were open when somebody was erased.
     """
 
     namespace: str
@@ -93,8 +93,8 @@ class Lawful:
     indices: set[str] = field(default_factory=set)
     shredded: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
-    principals: set[str] = field(default_factory=set)
     _erasures: dict[str, Erasure] = field(default_factory=dict)
+    _newest: dict[str, Erasure] = field(default_factory=dict)
     _policies: list[dict[str, Any]] = field(default_factory=list)
     _holds: dict[str, dict[str, Any]] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
@@ -150,6 +150,37 @@ class Lawful:
         for what, why in unlawful(self.namespace, erasure, sealed):
             yield what, f"was to be destroyed by entry {erasure.index}, {why}"
 
+    def keeping(
+        self, key: str, topic: str, manifest: Times, names: Collection[str], at: dt.datetime
+    ) -> Iterator[Reason]:
+        """Why a person's key may still be there, though an entry said that it was to go.
+
+        Args:
+            key: Its id.
+            topic: Of records that it opens.
+            manifest: When these were received and sealed.
+            names: Which of `principals` the person is.
+            at: When that is asked.
+        """
+        if key in self._newest:
+            sealed = Sealed(_dataset(topic), *manifest, names)
+            yield from reasons(
+                self.namespace, self._newest[key], sealed, Present(at, self._policies, self.open_holds())
+            )
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """Those whom holds name that were open when somebody was to be erased, or are open since."""
+        erasures = [*self._erasures.values(), *self._newest.values()]
+        held = [hold for each in erasures for hold in each.holds]
+        return frozenset(
+            each["selector"]["principal"] for each in [*held, *(self.open_holds() if erasures else ())]
+        ) - {""}
+
+    def open_holds(self) -> list[dict[str, Any]]:
+        """The holds that are open after the last entry that was read."""
+        return [hold for id_, hold in self._holds.items() if id_ not in self._closed]
+
     def holding(self, topic: str, manifest: dict[str, Any], settled: str | None) -> tuple[tuple[str, ...], bool]:
         """Open holds that cover a segment, and whether none can be about it.
 
@@ -158,8 +189,7 @@ class Lawful:
             manifest: Its own.
             settled: What was entered or sealed later is left out: the store may not know of it yet. None: nothing is.
         """
-        open_ = [hold for id_, hold in self._holds.items() if id_ not in self._closed]
-        about = [hold for hold in open_ if _speaks_of(hold["selector"], _dataset(topic))]
+        about = [hold for hold in self.open_holds() if _speaks_of(hold["selector"], _dataset(topic))]
         recent = [time for time in (manifest["sealed_at"], *self._closed.values()) if settled and time > settled]
         if manifest["sealed_at"] in recent:
             return (), False
@@ -172,7 +202,7 @@ class Lawful:
         if value["id"] in self._stones:
             return
         self._stones.add(value["id"])
-        holds = [hold for id_, hold in self._holds.items() if id_ not in self._closed]
+        holds = self.open_holds()
         stone = _Stone(index, value, self._policies, holds)
         # What the archive keeps when an index goes is not destroyed: nobody has to agree to it.
         kept = bool(value["index"]) and not value["dataset"].startswith("skytrail.")
@@ -249,14 +279,14 @@ class Lawful:
         about = sha256(canonical({"keys": sorted(value["keys"]), "namespace": self.namespace}))
         if why := self._disapproved(value, "erasure", about):
             self._wrong(index, f"a person was to be erased without the approvals for it: {why}")
-        holds = [hold for id_, hold in self._holds.items() if id_ not in self._closed]
+        holds = self.open_holds()
         for hold in holds:
             if is_on_everything(hold["selector"]):
                 self._wrong(index, f"a person was to be erased while the hold {hold['id']} was open")
         erasure = Erasure(index, value["at"], self._policies, holds)
         for key in value["keys"]:
             self._erasures.setdefault(key, erasure)
-        self.principals |= {hold["selector"]["principal"] for hold in holds} - {""}
+            self._newest[key] = erasure
 
     def _disapproved(self, value: dict[str, Any], action: str, subject: str | None) -> str:
         policy = self._policies[-1]["policy"] if self._policies else None

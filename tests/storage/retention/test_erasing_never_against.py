@@ -25,6 +25,7 @@ from storage.retention.policy import Policy
 from storage.retention.record import State
 from storage.retention.verdict import InForce
 from storage.verify.ledger.erasures import Erasure, Sealed, is_on_everything, unlawful
+from storage.verify.ledger.keeping import Present, reasons
 from tests.storage.archive.people import ANN, did, of_people
 from tests.storage.archive.samples import START, TOPIC, Clock, header, open_store, seal_in_batches
 from tests.storage.datakeys.samples import made_keys
@@ -167,6 +168,41 @@ def test_what_the_command_lets_go_the_verifier_never_calls_unlawful(
     told = Erasure(7, instant(now), [_policy(each.policy, each.since) for each in policies], list(map(_hold, held)))
     assert list(unlawful("acme", told, Sealed(DATASET, received, instant(now - sealed * DAY), {ANN}))) == []
     assert not any(is_on_everything(each["selector"]) for each in told.holds)
+
+
+@given(
+    found=st.lists(records(), min_size=1, max_size=4),
+    held=st.lists(holds(), max_size=2, unique_by=lambda each: each.id),
+    later=st.lists(holds(), max_size=2, unique_by=lambda each: each.id),
+    policies=in_force(),
+    adopted=st.none() | st.sampled_from(RULES),
+    days=st.tuples(st.integers(401, 900) | st.integers(401, 4000), st.sampled_from([0, 1, 40]) | st.integers(0, 900)),
+    carried=st.sampled_from(["events", "dead letters"]),
+)
+@settings(max_examples=1_000, deadline=None)
+def test_what_the_command_keeps_after_the_entry_the_verifier_never_calls_kept_against_it(
+    found: list[Did],
+    held: list[Hold],
+    later: list[Hold],
+    policies: list[InForce],
+    adopted: dict[str, Any] | None,
+    days: tuple[int, int],
+    carried: str,
+) -> None:
+    """`later` and `adopted` came after the entry; of dead letters a segment does not tell when they were received."""
+    entry = START + days[0] * DAY
+    now = entry + days[1] * DAY
+    if planned(found, held, policies, entry).fate != "erase":
+        return
+    since = [*policies, InForce(entry, policy(adopted, people=PEOPLE))] if adopted else policies
+    if planned(found, [*held, *later], since, now).fate == "erase":
+        return
+    received = instant(min(each.received for each in found)), instant(max(each.received for each in found))
+    sealed = Sealed(DATASET, received if carried == "events" else None, max(received[1], instant(entry - DAY)), {ANN})
+    before = [_policy(each.policy, each.since) for each in policies]
+    told = Erasure(7, instant(entry), before, list(map(_hold, held)))
+    present = Present(now, [_policy(each.policy, each.since) for each in since], list(map(_hold, [*held, *later])))
+    assert list(reasons("acme", told, sealed, present))
 
 
 def _policy(own: Policy, since: dt.datetime) -> dict[str, Any]:

@@ -47,8 +47,9 @@ def unlawful(made: MadeArchive, who: str = ANN, *, destroyed: bool = True, **mor
         {"datasets": ("gcp.*", "aws.cloudtrail"), "since": BEFORE, "until": AFTER},
         {"principal": ANN},
         {"principal": ANN, "since": BEFORE},
+        {"principal": "AWS:ANN"},
     ],
-    ids=["data-set", "since", "until", "all-three", "the-person", "the-person-since"],
+    ids=["data-set", "since", "until", "all-three", "the-person", "the-person-since", "the-person-in-other-case"],
 )
 def test_a_hold_that_was_about_it_is_named_once_with_the_key_and_its_first_record(
     made: MadeArchive, selector: dict[str, Any]
@@ -102,7 +103,7 @@ def test_a_minimum_of_other_data_sets_or_a_period_of_the_organisation_forbids_no
 def test_what_is_still_there_is_judged_too_and_of_a_table_that_is_away_as_well(made: MadeArchive) -> None:
     (finding,) = unlawful(made, destroyed=False, holds=[held(datasets=("aws.*",))])
     found = made.findings(keys=opener(made))
-    assert {each.kind for each in found} == {Kind.KEPT, Kind.UNLAWFUL}
+    assert {each.kind for each in found} == {Kind.HELD, Kind.UNLAWFUL}
     source = opener(made)
     source.subjects = None
     assert finding in made.findings(keys=source)
