@@ -18,6 +18,7 @@ from storage.archive.manifest import digest
 from storage.archive.opening import open_archive
 from storage.index.client import connect
 from storage.index.search import Query, search
+from storage.index.visibility import make_visible
 from storage.ledger.checkpoint import parse_head
 from storage.ledger.log import LogIdentity
 from storage.ledger.note import parse
@@ -132,6 +133,8 @@ class Asking:
         name = re.sub(r"(\W)", r"\\\1", self._name)  # in a Lucene query, any character may be escaped
         query = Query(f"skytrail.collector:({name} OR {name}\\/*)", self._settings.namespace)
         try:
+            if not await make_visible(client, self._settings.namespace):
+                self._notes.append("the login reader may not refresh indices: the newest events may not be seen yet")
             async with contextlib.aclosing(search(client, query, limit=1)) as hits:
                 async for hit in hits:
                     received = hit.source.get("event", {}).get("created")
