@@ -12,15 +12,18 @@ from storage.ledger.witness import Answer, Witness
 
 MAX_BODY_BYTES = 64 * 1024
 """A checkpoint with a few ML-DSA signatures and a proof has less than 16 KiB."""
+BODY_TIMEOUT_S = 30.0
+"""For a body to arrive: who sends none holds no connection for ever."""
 log = structlog.get_logger("skytrail.witness")
 
 
 class WitnessServer:
     """Serves one witness."""
 
-    def __init__(self, witness: Witness) -> None:
+    def __init__(self, witness: Witness, body_timeout_s: float = BODY_TIMEOUT_S) -> None:
         """Build; `start` listens."""
         self._witness = witness
+        self._body_timeout_s = body_timeout_s
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -43,9 +46,11 @@ class WitnessServer:
 
     async def _add_checkpoint(self, request: web.Request) -> web.Response:
         try:
-            body = await request.read()
+            body = await asyncio.wait_for(request.read(), self._body_timeout_s)
         except web.HTTPRequestEntityTooLarge:
             return web.Response(status=413)
+        except TimeoutError:
+            return web.Response(status=408, headers={"Connection": "close"})
         try:
             answer = await asyncio.to_thread(self._witness.add_checkpoint, body)
         except (StoreUnavailable, IntegrityError):

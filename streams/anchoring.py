@@ -89,7 +89,11 @@ class Anchorer:
                 identity = LogIdentity(self._ledger.organisation, self._ledger.epoch, namespace)
                 published = PublishedLog(self._store, identity)
                 self._logs[namespace] = LogAnchors(published, self._anchors, self._clock, self)
-        await asyncio.gather(*(each.look() for each in self._logs.values()))
+        found = await asyncio.gather(*(each.look() for each in self._logs.values()), return_exceptions=True)
+        # All have ended: the next look at a log must not meet this one.
+        for each in found:
+            if each is not None:
+                raise each
 
     def rest(self) -> None:
         """Another worker does it now."""

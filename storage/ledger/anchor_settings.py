@@ -25,6 +25,15 @@ def open_anchors(ledger: LedgerSettings, post: Post) -> Anchors:
             where="ledger.quorum",
             mend="name more witnesses in ledger.witnesses, or lower it",
         )
+    by_key: dict[bytes, str] = {}
+    for name, each in sorted(ledger.witnesses.items()):
+        other = by_key.setdefault(witness_key(name, each.vkey).public, name)
+        if other != name:
+            raise ConfigError(
+                f"opening the ledger: the witnesses {other} and {name} have the same key, so a quorum counts it twice",
+                where=f"ledger.witnesses.{name}.vkey",
+                mend="name each witness once; `skytrail witness init` prints its key",
+            )
     for name in ledger.authorities:
         if not is_key_part(name):
             raise ConfigError(

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from ingest.schema.errors import IntegrityError
 from storage.ledger.checkpoint import TreeHead, parse_head
 from storage.ledger.cosigning import Declined, Outcome, WitnessClient
 from storage.ledger.note import Note, Signature, parse
 from storage.ledger.published import PublishedLog
+from storage.ledger.signing import time_of
 from storage.ledger.stamping import AuthorityClient
 
 WITNESS, STAMP = "witness", "stamp"
 MAX_REST_S = 60
+MAX_CLOCK_S = 120
+"""By how many seconds the time of a cosignature or stamp may differ from ours; what is kept, is kept for ever."""
 PATIENCE_FOR_WITNESSES = dt.timedelta(seconds=10)
+
+
+T = TypeVar("T")
 
 
 class Observer(Protocol):
@@ -157,6 +163,8 @@ class LogAnchors:
 
         async def ask(witness: WitnessClient) -> None:
             answer = await witness.cosign(note.text, head, raw, prove)
+            if isinstance(answer, Signature):
+                answer = _in_time(answer, self._clock().timestamp())
             outcome, detail = (answer.outcome, answer.detail) if isinstance(answer, Declined) else (Outcome.GIVEN, "")
             if isinstance(answer, Signature):
                 self._given[witness.name] = answer
@@ -166,7 +174,7 @@ class LogAnchors:
         now = self._clock()
         missing = [each for each in self._anchors.witnesses if each.name not in self._given]
         try:
-            await asyncio.gather(*(ask(each) for each in missing if self._patience.may_ask(each.name, now)))
+            await _all(ask(each) for each in missing if self._patience.may_ask(each.name, now))
         except IntegrityError:
             if await asyncio.to_thread(self._log.checkpoint) == raw:
                 raise
@@ -207,7 +215,7 @@ class LogAnchors:
         if head.size <= cover.size or now < due:
             return
         kept = await asyncio.to_thread(self._log.keep, head.size, checkpoint)
-        given = await asyncio.gather(*(self._ask(each, head.size, kept) for each in self._anchors.authorities))
+        given = await _all(self._ask(each, head.size, kept) for each in self._anchors.authorities)
         if any(given):
             self._stamp_at = now + self._anchors.stamp_every
             self._observer.anchored(STAMP, self._namespace, cover.cover(head.size, self._clock()))
@@ -226,6 +234,23 @@ class LogAnchors:
         if isinstance(answer, bytes):
             await asyncio.to_thread(self._log.keep_stamp, size, authority.name, answer)
         return isinstance(answer, bytes)
+
+
+async def _all(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What all of them give, once all have ended: what an earlier look left behind must not answer a later one."""
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in found if not isinstance(each, BaseException)]
+
+
+def _in_time(signature: Signature, now: float) -> Signature | Declined:
+    """A cosignature by a clock that is wrong is no anchor: neither its time nor what came before it can be believed."""
+    ahead = time_of(signature) - now
+    if abs(ahead) <= MAX_CLOCK_S:
+        return signature
+    return Declined(Outcome.BROKEN, f"its clock and ours differ by {round(abs(ahead))} s: which one is wrong?")
 
 
 def _read(raw: bytes) -> tuple[Note, TreeHead]:

@@ -49,7 +49,7 @@ class HttpPost:
                     if len(found) > MAX_REPLY_BYTES:
                         raise OSError(f"the answer has more than {MAX_REPLY_BYTES} bytes")
                 return Reply(response.status, found)
-        except (aiohttp.ClientError, TimeoutError) as exc:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as exc:  # ValueError: a host that no name can be
             raise OSError(f"{type(exc).__name__}: {exc}") from exc
 
     async def close(self) -> None:

@@ -2,7 +2,8 @@
 
 For each log it keeps the newest checkpoint that it cosigned. That is replaced, by comparing and swapping, before a
 cosignature leaves the house: of two requests that go on from the same size only one is answered with one. Whoever asks
-for a size below it, or for another history, gets none. The first checkpoint of a log is taken on trust.
+for a size below it, or for another history, gets none. The first checkpoint of a log is taken on trust. Before the same
+checkpoint is cosigned again, it is written again: whoever wrote it may have failed before it was durable.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from ingest.schema.errors import IntegrityError
-from storage.archive.merkle import consistent
+from storage.archive.merkle import EMPTY_ROOT, consistent
 from storage.ledger.checkpoint import HASH_BYTES, TreeHead, parse_head
 from storage.ledger.note import Note, parse, strict_base64
 from storage.ledger.signing import NoteSigner, VerifierKey
@@ -144,11 +145,13 @@ class Witness:
             return _conflict("nothing known yet", None)
         if known is not None and asked.head.size == known.size and asked.head.root != known.root:
             return _conflict("ANOTHER HISTORY", known)
+        if not asked.head.size and asked.head.root != EMPTY_ROOT:
+            return Answer(422, "not the root of nothing")
         root = b"" if known is None else known.root
         if not consistent(asked.old, root, asked.head.size, asked.head.root, asked.proof):
             return Answer(422, "not consistent")
-        grown = known is None or asked.head.size > known.size
-        if grown and not self._store.swap(place, raw, asked.note.encode()):
+        kept = raw if raw is not None and known == asked.head else asked.note.encode()
+        if not self._store.swap(place, raw, kept):
             return _conflict("lost a race", _stored_head(self._store.get(place), place))
         line = self._signer.sign(asked.note.text, int(self._clock().timestamp())).line
         return Answer(200, "cosigned", line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -126,7 +127,19 @@ async def test_an_answer_without_an_end_and_a_redirect_are_no_answer() -> None:
         assert (await post(f"{url}/elsewhere", b"", "text/plain")).status == 307
     with pytest.raises(OSError, match="Client"):
         await post(f"{url}/gone", b"", "text/plain")
+    with pytest.raises(OSError, match="label"):
+        await post(f"http://{'a' * 300}.invalid/", b"", "text/plain")
     await post.close()
+
+
+async def test_who_asks_a_witness_and_sends_nothing_is_let_go(tmp_path: Path) -> None:
+    witness = Witness(SIGNER, [SIGNER.key], open_store(tmp_path), Clock())
+    server = WitnessServer(witness, body_timeout_s=0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
+    writer.write(b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 100\r\n\r\nold 0")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+    await server.close()
 
 
 @pytest.mark.parametrize(
@@ -134,6 +147,10 @@ async def test_an_answer_without_an_end_and_a_redirect_are_no_answer() -> None:
     [
         ({"quorum": 2}, "can't be reached"),
         ({"witnesses": {"w1": {"url": "http://w", "vkey": "nonsense"}}}, "verifier key of the witness w1"),
+        (
+            {"witnesses": {name: {"url": f"http://{name}", "vkey": str(SIGNER.key)} for name in ("w1", "w2")}},
+            "the witnesses w1 and w2 have the same key",
+        ),
         ({"authorities": {"a/b": {"url": "http://t", "ca_file": "ca.pem"}}}, "name of an authority"),
         ({"authorities": {"tsa": {"url": "http://t", "ca_file": "nowhere.pem"}}}, "certificates of the authority tsa"),
     ],

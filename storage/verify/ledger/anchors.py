@@ -97,10 +97,13 @@ class Anchors:
             witnessed: All checkpoints that agree with the log.
         """
         by_quorum: list[tuple[int, float]] = []
+        early = 0
         for each in witnessed:
             quorum = told.config_at(each.size - 1).get("quorum")
-            if isinstance(quorum, int) and 0 < quorum <= len(each.cosigned):
-                by_quorum.append((each.size, sorted(each.cosigned.values())[quorum - 1]))
+            times = sorted(time for time in each.cosigned.values() if not _is_early(told, each.size, time))
+            early += len(each.cosigned) - len(times)
+            if isinstance(quorum, int) and 0 < quorum <= len(times):
+                by_quorum.append((each.size, times[quorum - 1]))
         asked = next((index for index, settings in told.configs if settings.get("quorum")), None)
         yield from _late(told, asked, by_quorum, _IN_TIME_S, "cosignatures of a quorum of witnesses")
         for witness in map(as_witness, pins.witnesses):
@@ -108,6 +111,10 @@ class Anchors:
             start = min((size for size, _ in own), default=0)  # whoever became a witness later vouches for all before
             yield from _late(told, start, own, _IN_TIME_S, f"a cosignature of {witness.name}")
         stamped = yield from self._stamped(told, pins, {each.size for each in witnessed})
+        early += sum(_is_early(told, size, time) for size, time in stamped)
+        if early:
+            detail = f"{early} cosignatures and time stamps are older than what they are of: a clock was wrong"
+            yield told.site.finding(Kind.UNANCHORED, detail, key=self.root)
         asked = next((index for index, settings in told.configs if settings.get("authorities")), None)
         interval = _number(told.config_at(len(told.times)).get("stamp_interval_s"))
         yield from _late(told, asked, stamped, _IN_TIME_S + interval, "a time stamp")
@@ -148,7 +155,7 @@ def _late(
         return
     size, covered = len(told.times), start
     for end, time in sorted(anchored):
-        if end <= covered:
+        if end <= covered or _is_early(told, end, time):
             continue
         if time - told.times[covered] > limit and told.scope.holds(told.times[covered], time):
             seconds = round(time - told.times[covered])
@@ -159,6 +166,11 @@ def _late(
     if covered < size and newest - told.times[covered] > limit:
         detail = f"entries {covered} to {size - 1} have not {what}"
         yield told.site.finding(Kind.UNANCHORED, detail, entry=covered)
+
+
+def _is_early(told: Told, size: int, time: float) -> bool:
+    """Whether an anchor is older than the newest entry it covers: then one of both clocks told no true time."""
+    return 0 < size <= len(told.times) and told.times[size - 1] - time > _IN_TIME_S
 
 
 def _number(value: Any) -> float:

@@ -12,7 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.schema.errors import StoreUnavailable
 from storage.archive.merkle import root_of
+from storage.archive.stores.filesystem import FilesystemStore
 from storage.ledger.checkpoint import TreeHead
 from storage.ledger.note import parse_line
 from storage.ledger.proofs import TreeReader
@@ -174,6 +176,36 @@ def test_a_witness_that_dies_while_it_answers_never_goes_back(tmp_path: Path, at
     known = 9 if at == 1 and fault == "applied" else 5
     assert one.add_checkpoint(request(0, 12)).body == f"{known}\n"
     assert is_cosigned(one.add_checkpoint(request(known, 12)), 12)
+
+
+def test_a_log_without_entries_has_one_root(tmp_path: Path):
+    one = witness(tmp_path)
+    forged = signed(TreeHead(ORIGIN, 0, bytes(32)), [LOG_KEY], 0).encode()
+    assert one.add_checkpoint(encode_submission(0, [], forged)).status == 422
+    for _ in range(2):
+        assert is_cosigned(one.add_checkpoint(request(0, 0)), 0)
+    assert is_cosigned(one.add_checkpoint(request(0, 5)), 5)
+
+
+def test_a_checkpoint_is_not_cosigned_again_before_it_is_durable(tmp_path: Path):
+    """The disk fails when the new checkpoint has its name and is not durable; the log asks for the same again."""
+    witness(tmp_path).add_checkpoint(request(0, 5))
+    left = 1  # of the file itself; then it is renamed
+
+    def fails(_: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(5, "Input/output error")
+
+    store = FilesystemStore(tmp_path, fsync=lambda _: None)
+    store.swap("warm", None, b"")  # its directories are made
+    store._fsync = fails
+    one = witness(tmp_path, store)
+    for old in (5, 9, 9):
+        with pytest.raises(StoreUnavailable):
+            one.add_checkpoint(request(old, 9))
+    assert is_cosigned(witness(tmp_path).add_checkpoint(request(9, 9)), 9)
 
 
 def test_the_time_of_a_cosignature_is_signed(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import subprocess
 from pathlib import Path
@@ -112,7 +113,8 @@ async def test_a_foreign_witness_cosigns_our_log_as_it_grows(tmp_path: Path):
 
     def opened(url: str) -> LogAnchors:
         anchors = Anchors([WitnessClient("foreign", url, WITNESS.key, post)], 1)
-        return LogAnchors(PublishedLog(open_store(tmp_path / "archive"), identity), anchors, clock, told)
+        published = PublishedLog(open_store(tmp_path / "archive"), identity)
+        return LogAnchors(published, anchors, lambda: dt.datetime.now(dt.UTC), told)  # it has the real time
 
     with running_omniwitness(tmp_path, WITNESS.key.name, SEED, [key_of(tmp_path)]) as url:
         keeper = opened(url)

@@ -116,15 +116,21 @@ class MadeArchive:
         self.log(namespace).append(beat)
 
     def anchor(
-        self, witnesses: Iterable[str], namespace: str = "acme", passed: float = 1, *, stamp: bool = False
+        self,
+        witnesses: Iterable[str],
+        namespace: str = "acme",
+        passed: float = 1,
+        *,
+        stamp: bool = False,
+        seconds: int | None = None,
     ) -> Path:
-        """Time passes; then witnesses cosign the published checkpoint; gives the folder of the anchor."""
+        """Time passes; witnesses cosign the published checkpoint, by their own clocks if told; gives its folder."""
         self.clock.pass_(passed)
         log = PublishedLog(self.store, self.log(namespace).identity)
         published = log.checkpoint()
         assert published is not None
         note = parse(published)
-        seconds = int(self.clock().timestamp())
+        seconds = int(self.clock().timestamp()) if seconds is None else seconds
         signatures = [witness(name).sign(note.text, seconds) for name in witnesses]
         cosigned = Note(note.text, (*note.signatures, *signatures)).encode()
         size = parse_checkpoint(cosigned).size

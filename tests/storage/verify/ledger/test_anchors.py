@@ -63,6 +63,22 @@ def test_entries_that_nobody_cosigned_in_time_are_unanchored(tmp_path: Path):
     assert finding.detail == "entries 3 to 7 waited 241 s for cosignatures of a quorum of witnesses"
 
 
+@pytest.mark.parametrize("seconds", [0, 1_700_000_000])
+def test_a_cosignature_that_is_older_than_what_it_is_of_anchors_nothing(tmp_path: Path, seconds: int):
+    made = begun(tmp_path, WITNESSED)
+    made.anchor([ONE], seconds=seconds)
+    assert [(f.kind, f.grade, f.key) for f in made.findings()] == [
+        (Kind.UNANCHORED, Grade.INCOMPLETE, "acme/anchor/1/")
+    ]
+    for _ in range(3):
+        made.beat(passed=60)
+    assert [f.entry for f in made.findings()] == [1, None]
+    made.anchor([ONE])
+    details = [f.detail for f in made.findings()]
+    assert "waited 182 s for cosignatures" in details[0]
+    assert details[1] == "1 cosignatures and time stamps are older than what they are of: a clock was wrong"
+
+
 def test_fewer_cosignatures_than_the_quorum_are_no_anchor(tmp_path: Path):
     made = begun(tmp_path, WITNESSED | {"quorum": 2})
     made.anchor([ONE])
