@@ -27,7 +27,7 @@ from storage.verify.people import Told
 from storage.verify.places import Directory, Place
 from storage.verify.scope import Scope
 from storage.verify.stream import Stream
-from storage.verify.workers import Workers
+from storage.verify.workers import Result, Workers
 
 _OBJECT = re.compile(r"([0-9a-f]{64})(\.enc)?")
 
@@ -158,14 +158,17 @@ class _Archive:
                 yield step
                 continue
             for result in self.workers.put(step):
-                yield from result.counted(self.summary, people)
-                yield from bodies.missing(result.bodies)
-                self.progress(self.summary)
+                yield from self._taken(result, people, kept, bodies)
         for result in self.workers.rest():
-            yield from result.counted(self.summary, people)
-            yield from bodies.missing(result.bodies)
-            self.progress(self.summary)
+            yield from self._taken(result, people, kept, bodies)
         yield from people.findings()
+
+    def _taken(self, result: Result, people: Told, kept: Kept, bodies: Bodies) -> Iterator[Finding]:
+        yield from result.counted(self.summary, people)
+        yield from bodies.missing(result.bodies)
+        if result.unread:
+            kept.skip(result.unread)
+        self.progress(self.summary)
 
     def _objects(self, site: Site) -> Iterator[Finding]:
         """The name of a whole object is the hash of its bytes."""

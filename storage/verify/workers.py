@@ -51,7 +51,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What reading a segment gave."""
+    """What reading a segment gave.
+
+    Attributes:
+        unread: Id of the month's key of a segment with keys of people that could not be read.
+    """
 
     records: int
     bytes: int
@@ -60,6 +64,7 @@ class Result:
     destroyed: int = 0
     people: tuple[Person, ...] = ()
     bodies: tuple[Named, ...] = ()
+    unread: str = ""
 
     def counted(self, summary: Summary, told: Told) -> Iterator[Finding]:
         """The findings, after what was read is added to a summary, and to what is told of people at the end."""
@@ -92,8 +97,7 @@ def read(task: Task) -> Result:
         if task.owed and not task.announced:
             findings += compare(task.place, manifest, task.owed, task.site)
     except OSError as exc:
-        detail = f"reading: {exc.strerror}"
-        return Result(0, 0, [task.site.finding(Kind.UNCHECKED, detail, key=str(exc.filename or ""))])
+        return _unread(task, task.site.finding(Kind.UNCHECKED, f"reading: {exc.strerror}", key=str(exc.filename or "")))
     if segment.destroyed:
         return Result(0, 0, findings, destroyed=manifest["n"])
     if segment.closed:
@@ -149,7 +153,11 @@ class Workers:
 
 
 def _lost(task: Task) -> Result:
-    return Result(0, 0, [task.site.finding(Kind.UNCHECKED, "a process that read segments was killed: out of memory?")])
+    return _unread(task, task.site.finding(Kind.UNCHECKED, "a process that read segments was killed: out of memory?"))
+
+
+def _unread(task: Task, finding: Finding) -> Result:
+    return Result(0, 0, [finding], unread=task.manifest["encryption"]["key"] if task.subjects is not None else "")
 
 
 def _leave_interrupts() -> None:

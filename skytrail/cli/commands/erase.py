@@ -143,7 +143,8 @@ def erase_apply(
 ) -> None:
     """Erase: an entry in the ledger, then the keys, then the documents. Stopped anywhere, run it again.
 
-    Exit 5: something of the person stays, and the rows say why. `verify` then says ERASED and passes.
+    Exit 5: something of the person stays, and the rows say why. `verify` then says ERASED of what went, HELD of a key
+    that a hold or minimum keeps, and passes. When that is over, run it again, or with a new request.
 
     Examples:  skytrail erase apply 17.request aws:AIDAEXAMPLE -n acme
     """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import errno
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,7 +25,7 @@ from tests.storage.archive.samples import TOPIC
 from tests.storage.retention.people import PEOPLE, SIGNERS
 from tests.storage.retention.samples import policy
 from tests.storage.verify.ledger.samples import MadeArchive, writable
-from tests.storage.verify.people import announced, clean, erased, key_of, keys_of, made, month_of, opener
+from tests.storage.verify.people import announced, clean, erased, key_of, keys_of, made, month_of, opener, part
 
 __all__ = ["clean", "made"]  # fixtures
 
@@ -87,6 +89,18 @@ def release(made: MadeArchive, *signers: str) -> bytes:
     for name in signers[1:]:
         raw = approve(raw, SIGNERS[name], "test")
     return entry_of("acme", made.clock(), Release(id="case-9", at="", request=raw.decode()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Silent(Directory):
+    """An archive that does not answer for one object."""
+
+    name: str = ""
+
+    def read(self, key: str) -> bytes | None:
+        if key.endswith(self.name):
+            raise OSError(errno.EIO, "no answer", key)
+        return super().read(key)
 
 
 @pytest.fixture
@@ -223,6 +237,14 @@ def test_where_only_some_segments_are_read_nobody_is_accused(kept: MadeArchive) 
     assert "not all that it may have sealed was read" in finding.detail
     hold(kept)
     assert [each.kind for each in found(kept, since=last)] == [Kind.HELD]
+
+
+def test_where_a_segment_can_not_be_read_nobody_is_accused(kept: MadeArchive) -> None:
+    scope = Scope(pins=kept.pins(), now=kept.clock(), keys=opener(kept))
+    place = Silent(kept.root, part(kept, 1, ".ndz").name)
+    findings = [each for each in examine(place, scope) if each.kind is not Kind.GAP]
+    assert [(each.kind, each.seq) for each in findings] == [(Kind.UNCHECKED, 1), (Kind.UNCHECKED, 0)]
+    assert "not all that it may have sealed was read" in findings[1].detail
 
 
 def test_a_copy_is_judged_as_of_when_it_was_made(kept: MadeArchive) -> None:
