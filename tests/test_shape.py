@@ -27,6 +27,11 @@ PACKAGES = ("ingest", "detectors", "storage", "streams", "skytrail")
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+_ROOT_NAMES = """
+    .ci .dockerignore .gitignore .importlinter Dockerfile LICENSE docker-compose.yml docker-compose.production.yml docs
+    pyproject.toml tests ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md
+"""
+IN_THE_ROOT = {*_ROOT_NAMES.split(), *PACKAGES}
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 MOCKS = re.compile(r"^\s*(from unittest import mock|import unittest\.mock|from unittest\.mock import)", re.MULTILINE)
 RULES = sorted(OWN_RULES.rglob("*.yml"))
@@ -154,6 +159,11 @@ def test_only_the_settings_read_the_environment() -> None:
         if re.search(r"os\.(environ|getenv)", path.read_text("utf-8")) and path != ROOT / "skytrail" / "settings.py"
     ]
     assert readers == []
+
+
+def test_nothing_was_left_lying_in_the_root() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {path.partition("/")[0] for path in listed.splitlines()} == IN_THE_ROOT
 
 
 def test_the_layers_hold() -> None:
