@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.schema.errors import StoreUnavailable
+from ingest.schema.errors import IntegrityError, StoreUnavailable
 from storage.archive.merkle import root_of
 from storage.archive.stores.filesystem import FilesystemStore
 from storage.ledger.checkpoint import TreeHead
@@ -206,6 +206,19 @@ def test_a_checkpoint_is_not_cosigned_again_before_it_is_durable(tmp_path: Path)
         with pytest.raises(StoreUnavailable):
             one.add_checkpoint(request(old, 9))
     assert is_cosigned(witness(tmp_path).add_checkpoint(request(9, 9)), 9)
+
+
+def test_a_witness_whose_memory_is_cut_off_anywhere_cosigns_nothing(tmp_path: Path):
+    witness(tmp_path).add_checkpoint(request(0, 5))
+    (kept,) = tmp_path.glob("*.checkpoint")
+    whole = kept.read_bytes()
+    kept.chmod(0o600)
+    for length in range(len(whole)):
+        kept.write_bytes(whole[:length])
+        with pytest.raises(IntegrityError, match="what this witness cosigned"):
+            witness(tmp_path).add_checkpoint(request(5, 9))
+    kept.write_bytes(whole)
+    assert is_cosigned(witness(tmp_path).add_checkpoint(request(5, 9)), 9)
 
 
 def test_the_time_of_a_cosignature_is_signed(tmp_path: Path):

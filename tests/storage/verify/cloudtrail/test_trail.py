@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import gzip
 import hashlib
@@ -254,6 +255,24 @@ def test_a_key_that_was_not_valid_then_is_not_believed(stored: Any, tmp_path: Pa
     found = check(stored(a_trail(backfill=False)), pinned)
     assert {kind for kind, _ in found} == {Kind.SIG, Kind.UNCHECKED}
     assert len([kind for kind, _ in found if kind is Kind.SIG]) == 2  # the ends at +4 h and +5 h; one hour of slack
+
+
+def test_each_digest_is_believed_by_the_key_that_was_valid_when_keys_are_rotated(stored: Any, tmp_path: Path) -> None:
+    made, previous = MadeTrail(), None
+    for hour in range(5):
+        later: dict[str, Any] = {"signer": "second", "digestPublicKeyFingerprint": "cd" * 16} if hour > 2 else {}
+        log = made.add_log(START + hour * HOUR, hour)
+        previous = made.add_digest(START + (hour + 1) * HOUR, previous, [log], **later)
+    der = signing_key("second").public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    (first,), (second,) = (
+        key_list(**validity)["PublicKeyList"] for validity in ({"end": START + 3 * HOUR}, {"start": START + 3 * HOUR})
+    )
+    second |= {"Value": base64.b64encode(der).decode(), "Fingerprint": "cd" * 16}
+    pinned, place = tmp_path / "both.json", stored(made)
+    pinned.write_text(json.dumps({"PublicKeyList": [first, second]}))
+    assert check(place, pinned) == []
+    pinned.write_text(json.dumps({"PublicKeyList": [first]}))
+    assert check(place, pinned) == [(Kind.UNCHECKED, key) for key in made.digests[3:]]
 
 
 def test_a_moved_digest_is_not_believed(stored: Any, keys: Path) -> None:
