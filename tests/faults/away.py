@@ -11,15 +11,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from skytrail.local import engines as local
-from tests.faults.killing import BODIES, Collecting, Filled, Way, arrived, left_at_most
+from tests.faults.killing import BODIES, Collecting, Way, agrees, arrived, left_at_most
 from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road
 
 CASE = "_away"
+ENDED = "_ended"
 
 
-def spool_of(road: Road, way: Filled) -> Path:
-    """Where the collector of this case keeps what the brokers do not have."""
-    return road.directory / "spool" / Collecting(road, way, CASE).name
+def spool_of(road: Road, collecting: Collecting) -> Path:
+    """Where a collector keeps what the brokers do not have."""
+    return road.directory / "spool" / collecting.name
 
 
 async def delivers_what_it_took_without_brokers(road: Road, way: Way, taken: Callable[[], Awaitable[int]]) -> None:
@@ -35,6 +36,39 @@ async def delivers_what_it_took_without_brokers(road: Road, way: Way, taken: Cal
     """
     collecting = Collecting(road, way, CASE)
     rng = random.Random(17)
+    sent = await _dies_with_a_spool(collecting, way, rng, taken)
+    collector = collecting.start()
+    await collecting.put(rng, sent, 2)
+    await left_at_most(way, 0)
+    await drained(spool_of(road, collecting))
+    collector.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(collector.wait, STOP_TIMEOUT_S) == 0
+    await arrived(road, collecting.namespace, sent)
+
+
+async def states_what_it_took_without_brokers(road: Road, way: Way, taken: Callable[[], Awaitable[int]]) -> None:
+    """The same, and no collector comes after: whoever ends the source for good has what was taken in the statement.
+
+    Raises:
+        AssertionError: Something is lost or twice, or the statement does not tell what there is.
+    """
+    collecting = Collecting(road, way, ENDED)
+    sent = await _dies_with_a_spool(collecting, way, random.Random(19), taken)
+    stated = await collecting.offboarded()
+    assert not any(spool_of(road, collecting).glob("*.spool")), collecting.said()
+    agrees(stated, await arrived(road, collecting.namespace, sent), len(sent))
+    again = await collecting.offboarded()
+    assert (again["statement"], again["wrong"]) == (stated["statement"], [])
+    late = collecting.start()
+    assert await asyncio.to_thread(late.wait, START_TIMEOUT_S) != 0
+    assert "it was offboarded" in collecting.said()
+
+
+async def _dies_with_a_spool(
+    collecting: Collecting, way: Way, rng: random.Random, taken: Callable[[], Awaitable[int]]
+) -> set[str]:
+    """Let a collector take bodies while no broker is there, and kill it; the ids of the records."""
+    road = collecting.road
     sent: set[str] = set()
     collector = collecting.start()
     await collecting.put(rng, sent, 2)
@@ -48,14 +82,8 @@ async def delivers_what_it_took_without_brokers(road: Road, way: Way, taken: Cal
         collector.wait()
     finally:
         await asyncio.to_thread(local.start_one, road.state.home, "kafka")
-    assert any(spool_of(road, way).glob("*.spool"))
-    collector = collecting.start()
-    await collecting.put(rng, sent, 2)
-    await left_at_most(way, 0)
-    await drained(spool_of(road, way))
-    collector.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(collector.wait, STOP_TIMEOUT_S) == 0
-    await arrived(road, collecting.namespace, sent)
+    assert any(spool_of(road, collecting).glob("*.spool"))
+    return sent
 
 
 async def drained(spool: Path) -> None:

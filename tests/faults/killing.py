@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +14,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from skytrail.offboarding.statement import COUNTS
-from skytrail.settings import environment_without_settings
 from streams.accounts import read_compacted
 from streams.source_watch import remembered
 from streams.status import Status
 from streams.topics import SOURCE_WATCH
 from tests.faults.oracle import settled
-from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road, spawn
+from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road, spawn, told
 
 BODIES = 40  # put before each start
 FLOWING = 30  # put while it runs, until it is killed
@@ -113,18 +110,10 @@ class Collecting:
         Raises:
             AssertionError: It did not exit with 0.
         """
-        command = [sys.executable, "-m", "skytrail", "--config", str(self._config())]
-        ended = await asyncio.to_thread(
-            subprocess.run,
-            [*command, "offboard", self.name, "-o", "json"],
-            env=environment_without_settings(),
-            capture_output=True,
-            timeout=START_TIMEOUT_S,
-            check=False,
-        )
-        assert ended.returncode == 0, ended.stderr.decode()
-        found: dict[str, Any] = json.loads(ended.stdout)
-        return found
+        code, found, said = await asyncio.to_thread(told, self._config(), "offboard", self.name)
+        assert code == 0, said
+        stated: dict[str, Any] = found
+        return stated
 
     def _config(self, **changes: Mapping[str, Any]) -> Path:
         collector = {
@@ -250,13 +239,17 @@ async def delivers_every_record(road: Road, way: Way, *, offboard: bool = False,
     assert await asyncio.to_thread(collector.wait, STOP_TIMEOUT_S) == 0
     status = await arrived(road, collecting.namespace, sent)
     if offboard:
-        _agrees(stated, status, len(sent))
+        agrees(stated, status, len(sent))
         memory = remembered(await read_compacted(road.settings.kafka, SOURCE_WATCH))
         assert collecting.name in memory.retired  # so its silence is no alert
 
 
-def _agrees(stated: Mapping[str, Any], status: Status, events: int) -> None:
-    """Hold a final statement against the accounts and what was sent."""
+def agrees(stated: Mapping[str, Any], status: Status, events: int) -> None:
+    """Hold a final statement against the accounts and what was sent.
+
+    Raises:
+        AssertionError: It is not complete, or says something else.
+    """
     statement = stated["statement"]
     (source,) = statement["sources"]
     assert (stated["complete"], stated["kept"]) == (True, True)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import functools
+import json
 import random
 import signal
 import subprocess
@@ -204,6 +205,24 @@ def spawn(arguments: Sequence[str], log: Path, module: str = "skytrail") -> subp
 
     threading.Thread(target=copy, daemon=True).start()
     return process
+
+
+def told(config: Path, *arguments: str) -> tuple[int, Any, str]:
+    """Run a command of ours to its end: its exit code, the JSON that it wrote, and what it said beside that.
+
+    Raises:
+        AssertionError: It wrote no JSON.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "skytrail", "--config", str(config), *arguments, "-o", "json"],
+        env=environment_without_settings(),
+        capture_output=True,
+        timeout=START_TIMEOUT_S,
+        check=False,
+    )
+    said = done.stderr.decode("utf-8", "replace")
+    assert done.stdout, f"{arguments} ended with {done.returncode}: {said[-2000:]}"
+    return done.returncode, json.loads(done.stdout), said
 
 
 async def publish(road: Road, messages: Sequence[Envelope]) -> None:

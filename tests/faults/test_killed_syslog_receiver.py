@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.faults.away import delivers_what_it_took_without_brokers, drained
+from tests.faults.away import delivers_what_it_took_without_brokers, drained, states_what_it_took_without_brokers
 from tests.faults.killing import BODIES, FLOWING, Collecting, delivers_every_record, left_at_most
 from tests.faults.oracle import settled
 from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road
@@ -31,6 +31,13 @@ async def test_a_sender_that_writes_again_what_a_broken_connection_had_loses_not
 async def test_what_was_written_without_brokers_survives_the_death_of_the_receiver(road: Road) -> None:
     async with way_of(road, "_away", repeats=True).sending() as way:
         await delivers_what_it_took_without_brokers(road, way, taken=way.unkept)
+
+
+async def test_a_source_that_is_ended_after_its_receiver_died_states_what_was_written_without_brokers(
+    road: Road,
+) -> None:
+    async with way_of(road, "_ended", repeats=True).sending() as way:
+        await states_what_it_took_without_brokers(road, way, taken=way.unkept)
 
 
 async def test_what_a_sender_without_memory_loses_is_the_end_of_what_a_dead_connection_had(road: Road) -> None:
