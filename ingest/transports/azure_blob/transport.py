@@ -141,7 +141,8 @@ class AzureBlob:
         for blob in page:
             track = self._tracks.get(blob.locator)
             last = track.last if track else marks.get(blob.locator)
-            if blob.modified > now - _WATCHED_S or (last and last.unread):
+            # What is in flight counts as read in its track, and not yet in its mark.
+            if blob.modified > now - _WATCHED_S or track or (last and last.unread):
                 self._seen.add(blob.locator)
             if self._is_due(blob, last, now):
                 self._aside.pop(blob.locator, None)

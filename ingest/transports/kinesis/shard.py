@@ -43,11 +43,13 @@ class Batch:
     Attributes:
         behind_s: Age of the next record; 0 when there is none.
         last: The shard is closed and has no further record.
+        answered: The stream was read; else how far it is behind is not known.
     """
 
     records: Sequence[Record]
     behind_s: float
     last: bool
+    answered: bool = True
 
 
 class ShardReader:
@@ -97,7 +99,7 @@ class ShardReader:
             self._iterator = ""  # whatever is wrong with it, the next call begins with a new one
             if _EXPIRED not in exc.what:
                 raise
-            return Batch((), 1.0, last=False)
+            return Batch((), 1.0, last=False, answered=False)
         self._iterator = answer.get("NextShardIterator") or ""
         records = [record for each in answer["Records"] for record in self._taken(each)]
         return Batch(records, answer.get("MillisBehindLatest", 0) / 1000, last=not self._iterator)

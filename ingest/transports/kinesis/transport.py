@@ -47,6 +47,8 @@ _AHEAD_BYTES = 64 * 1024 * 1024
 _AHEAD_SHARD_BYTES = 8 * 1024 * 1024
 _READ_INTERVAL_S = 0.2  # AWS allows five reads a second and shard
 _NOTE_REST_EVERY = dt.timedelta(seconds=60)
+_PAUSE = dt.timedelta(seconds=60)
+"""Between two reads. Who reads on without one can be at the very edge of what is kept, as at a first start."""
 
 
 async def open_transport(settings: KinesisSettings, place: Place, patience: Patience | None = None) -> Kinesis:
@@ -80,6 +82,7 @@ class _Reading:
         ended: It is read to its end.
         told_behind: People know that it lags.
         reached_at: All that arrived before this time was read, or is told to be gone; None before the first read.
+        read_at: When that was.
     """
 
     shard: str
@@ -89,6 +92,7 @@ class _Reading:
     ended: bool = False
     told_behind: bool = False
     reached_at: dt.datetime | None = None
+    read_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,11 +252,15 @@ class Kinesis:
 
     def _tell_overtaken(self, reading: _Reading, batch: Batch) -> None:
         """Perhaps the shard was not read for so long (our brokers or AWS were away) that records expired meanwhile."""
+        if not batch.answered:
+            return
         now = self._place.clock()
         horizon = now - self._opened.retention
-        if reading.reached_at is not None and reading.reached_at < horizon:
-            self._place.warn(overtaken(reading.reached_at, horizon, self._where(reading.shard)))
-        reading.reached_at = now - dt.timedelta(seconds=batch.behind_s)
+        if reading.reached_at is not None and reading.read_at is not None:
+            paused = now - reading.read_at > _PAUSE
+            if paused and reading.reached_at < horizon:
+                self._place.warn(overtaken(reading.reached_at, horizon, self._where(reading.shard)))
+        reading.reached_at, reading.read_at = now - dt.timedelta(seconds=batch.behind_s), now
 
     def _tell_behind(self, reading: _Reading, behind: dt.timedelta) -> None:
         if behind > self._opened.retention / 2 and not reading.told_behind:

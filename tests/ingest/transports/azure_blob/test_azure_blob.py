@@ -141,6 +141,21 @@ async def test_a_log_that_was_deleted_while_the_collector_was_down_is_told_with_
     assert f"{6000 * len(record) - len(first.body)} bytes unread" in told.what
 
 
+async def test_an_old_blob_whose_end_waits_for_kafka_through_further_looks_did_not_vanish(there: Site) -> None:
+    record = b'{"text": "' + b"x" * 1000 + b'"}\n'
+    for _ in range(2):
+        await there.append(record * 3000)
+    there.ahead = dt.timedelta(days=3)
+    async with taking(there) as found:
+        first, second = await found.next(), await found.next()
+        await first.acknowledge()
+        assert await found.quiet()
+        await second.acknowledge()
+        assert await found.quiet()
+    assert there.warned == []
+    assert await taken(there) == []
+
+
 async def test_an_old_blob_that_a_lifecycle_rule_deletes_is_no_trouble(there: Site) -> None:
     await there.append(ONE)
     assert await taken(there) == [ONE]

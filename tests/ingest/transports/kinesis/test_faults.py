@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import time
 from dataclasses import replace
 
 import pytest
@@ -120,6 +121,37 @@ async def test_records_that_expired_while_the_cloud_could_not_be_read_are_told(s
     (told,) = source.told.warnings
     assert "2026-11-22T08:00:00Z to 2026-11-22T09:00:00Z is gone" in told.what
     assert told.where == f"stream {source.name} shardId-000000000000"
+
+
+async def test_a_first_start_at_the_very_edge_of_what_the_stream_keeps_loses_nothing_and_tells_nothing(
+    source: Source, proxy: Faulty
+) -> None:
+    begun = time.monotonic()
+    source.place = replace(source.told.place, clock=lambda: NOW + dt.timedelta(seconds=time.monotonic() - begun))
+    oldest = b'{"Records":[],"NextShardIterator":"AAAA","MillisBehindLatest":86400000}'
+    proxy.faults.append(Fault("GetRecords", 4, 200, body=oldest))
+    async with opened(source) as (_, iterator), asking(iterator):
+        await until(lambda: not proxy.faults[0].times)
+    assert [each.what for each in source.told.warnings if "is gone" in each.what] == []
+
+
+async def test_an_iterator_that_expired_hides_no_loss_before_the_next_answer(source: Source, proxy: Faulty) -> None:
+    now = NOW
+    source.place = replace(source.told.place, clock=lambda: now)
+    await source.send(BODIES[:1])
+    far_behind = b'{"Records":[],"NextShardIterator":"AAAA","MillisBehindLatest":82800000}'
+    async with opened(source) as (_, iterator):
+        await (await pull(iterator, 1))[0].acknowledge()
+        async with asking(iterator):
+            proxy.faults.append(Fault("GetRecords", 1, 200, body=far_behind))
+            proxy.faults.append(Fault("GetRecords", 1, **OLD))
+            proxy.faults.append(Fault("GetRecords", 1000))
+            await until(lambda: proxy.faults[2].times < 1000)
+            now += dt.timedelta(hours=2)
+            proxy.faults[2].times = 0
+            await until(lambda: any("is gone" in each.what for each in source.told.warnings))
+    (told,) = [each for each in source.told.warnings if "is gone" in each.what]
+    assert "2026-11-21T09:00:00Z to 2026-11-21T10:00:00Z" in told.what
 
 
 async def test_a_cloud_that_is_away_at_the_start_is_told(source: Source) -> None:
