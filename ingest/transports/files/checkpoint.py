@@ -72,6 +72,13 @@ class Checkpoint:
         """The mark of a file, if it has one."""
         return self._marks.get(_name(key))
 
+    def was_succeeded(self, key: tuple[int, int], mark: Mark) -> bool:
+        """Whether another file was read under this path since: what comes back there is new, whatever its inode."""
+        own = _name(key)
+        return any(
+            each.path == mark.path and each.seen_at >= mark.seen_at for name, each in self._marks.items() if name != own
+        )
+
     def put(self, key: tuple[int, int], mark: Mark) -> None:
         """Note how far a file was acknowledged; `save` makes it durable."""
         self._marks[_name(key)] = mark

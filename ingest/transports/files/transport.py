@@ -224,7 +224,8 @@ class FilesTransport:
             self._checkpoint.saw(found.key, self._place.clock().timestamp())
         before, track.path = track.path, path
         if track.last and track.seen != found and not await asyncio.to_thread(goes_on, track, found):
-            if before == path and not track.whole:
+            # A path that had another file since has a new one now, whose inode was free again: a log is rotated so.
+            if before == path and not track.whole and not self._checkpoint.was_succeeded(found.key, track.last):
                 self._place.warn(rewritten(track, found))
             track = Track(found.key, path)
         self._tracks[found.key] = track
