@@ -242,6 +242,7 @@ def test_an_event_that_came_again_with_another_time_is_found_though_its_index_ha
     assert [(f.kind, f.document) for f in found] == [(Kind.REWRITTEN, f"{old.index}/{old.id}")]
     assert new.index in found[0].detail
     assert summary.tampered
+    assert scene.replay().exit_code == 1
 
 
 def test_what_people_did_is_compared_like_every_event(scene: Scene):

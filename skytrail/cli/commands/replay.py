@@ -94,8 +94,8 @@ def replay_index(
     Nothing of somebody erased comes back.
 
     Exits 0 when everything is there and as the archive makes it, 1 when a document differs, does not come from the
-    archive or is of an erased record (with --dry-run also when something would be written), 5 when something could not
-    be compared or written.
+    archive, is of an erased record or of an event that came again rewritten (with --dry-run also when something would
+    be written), 5 when something could not be compared or written.
 
     Examples:  skytrail replay index --dry-run   |   skytrail replay index --from 2026-11-20 --to 2026-11-21
                skytrail replay index --namespace acme --from 7d -o json
@@ -130,10 +130,16 @@ def replay_index(
         unchecked=kinds[Kind.UNCHECKED] - replay.restoring.counts["refused"],
     )
     _emit(compared, shown, output, dry_run=dry_run)
-    if compared.gone or compared.altered or compared.kept or (dry_run and compared.new):
-        raise typer.Exit(Exit.FINDINGS)
-    if compared.refused or compared.unchecked:
-        raise typer.Exit(Exit.INCOMPLETE)
+    if code := exit_of(compared, dry_run=dry_run):
+        raise typer.Exit(code)
+
+
+def exit_of(compared: Compared, *, dry_run: bool) -> Exit:
+    """What a comparison ends with: 1 wherever `verify --index` does."""
+    differs = compared.gone or compared.altered or compared.rewritten or compared.kept
+    if differs or (dry_run and compared.new):
+        return Exit.FINDINGS
+    return Exit.INCOMPLETE if compared.refused or compared.unchecked else Exit.OK
 
 
 def _counted(findings: Iterator[Finding], kinds: Counter[Kind], limit: int) -> Iterator[Finding]:
