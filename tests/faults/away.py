@@ -10,9 +10,10 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from skytrail.cli.exits import Exit
 from skytrail.local import engines as local
 from tests.faults.killing import BODIES, Collecting, Way, agrees, arrived, left_at_most
-from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road
+from tests.faults.road import START_TIMEOUT_S, STOP_TIMEOUT_S, Road, ran
 
 CASE = "_away"
 ENDED = "_ended"
@@ -36,7 +37,7 @@ async def delivers_what_it_took_without_brokers(road: Road, way: Way, taken: Cal
     """
     collecting = Collecting(road, way, CASE)
     rng = random.Random(17)
-    sent = await _dies_with_a_spool(collecting, way, rng, taken)
+    sent = await _dies_with_a_spool(collecting, way, rng, taken, _nothing)
     collector = collecting.start()
     await collecting.put(rng, sent, 2)
     await left_at_most(way, 0)
@@ -49,11 +50,22 @@ async def delivers_what_it_took_without_brokers(road: Road, way: Way, taken: Cal
 async def states_what_it_took_without_brokers(road: Road, way: Way, taken: Callable[[], Awaitable[int]]) -> None:
     """The same, and no collector comes after: whoever ends the source for good has what was taken in the statement.
 
+    Tried while the brokers are away, too: that states nothing and loses nothing.
+
     Raises:
         AssertionError: Something is lost or twice, or the statement does not tell what there is.
     """
     collecting = Collecting(road, way, ENDED)
-    sent = await _dies_with_a_spool(collecting, way, random.Random(19), taken)
+
+    async def too_early() -> None:
+        words = ("offboard", collecting.name, "--wait", "2")
+        code, _, said = await asyncio.to_thread(ran, collecting.config(), *words)
+        assert code == Exit.CONFIG, said
+        assert "bodies lie in its spool" in said
+        assert "error: BrokerUnavailable" in said
+        assert any(spool_of(road, collecting).glob("*.spool"))
+
+    sent = await _dies_with_a_spool(collecting, way, random.Random(19), taken, too_early)
     stated = await collecting.offboarded()
     assert not any(spool_of(road, collecting).glob("*.spool")), collecting.said()
     agrees(stated, await arrived(road, collecting.namespace, sent), len(sent))
@@ -65,7 +77,11 @@ async def states_what_it_took_without_brokers(road: Road, way: Way, taken: Calla
 
 
 async def _dies_with_a_spool(
-    collecting: Collecting, way: Way, rng: random.Random, taken: Callable[[], Awaitable[int]]
+    collecting: Collecting,
+    way: Way,
+    rng: random.Random,
+    taken: Callable[[], Awaitable[int]],
+    meanwhile: Callable[[], Awaitable[None]],
 ) -> set[str]:
     """Let a collector take bodies while no broker is there, and kill it; the ids of the records."""
     road = collecting.road
@@ -80,6 +96,7 @@ async def _dies_with_a_spool(
         assert collector.poll() is None, collecting.said()
         collector.kill()
         collector.wait()
+        await meanwhile()
     finally:
         await asyncio.to_thread(local.start_one, road.state.home, "kafka")
     assert any(spool_of(road, collecting).glob("*.spool"))
@@ -90,6 +107,10 @@ async def drained(spool: Path) -> None:
     """Wait until nothing waits in a spool: its segments are gone."""
     with contextlib.suppress(FileNotFoundError):
         await _none(lambda: asyncio.to_thread(lambda: len(list(spool.glob("*.spool")))))
+
+
+async def _nothing() -> None:
+    """What is done while the brokers are away, where nothing is."""
 
 
 async def _none(left: Callable[[], Awaitable[int]]) -> None:

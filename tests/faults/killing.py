@@ -89,7 +89,7 @@ class Collecting:
         """Start the collector as an operator would, with changes of the settings per section."""
         name = f"collect-{self.way.transport}{self.case}-{self.started}"
         self.started += 1
-        config = str(self._config(**changes))
+        config = str(self.config(**changes))
         return spawn(["--config", config, "collect", self.name], self.road.directory / f"{name}.log")
 
     def said(self) -> str:
@@ -110,12 +110,13 @@ class Collecting:
         Raises:
             AssertionError: It did not exit with 0.
         """
-        code, found, said = await asyncio.to_thread(told, self._config(), "offboard", self.name)
+        code, found, said = await asyncio.to_thread(told, self.config(), "offboard", self.name)
         assert code == 0, said
         stated: dict[str, Any] = found
         return stated
 
-    def _config(self, **changes: Mapping[str, Any]) -> Path:
+    def config(self, **changes: Mapping[str, Any]) -> Path:
+        """The settings file of the next collector."""
         collector = {
             "transport": self.way.transport,
             "format": self.way.format,

@@ -207,22 +207,27 @@ def spawn(arguments: Sequence[str], log: Path, module: str = "skytrail") -> subp
     return process
 
 
-def told(config: Path, *arguments: str) -> tuple[int, Any, str]:
-    """Run a command of ours to its end: its exit code, the JSON that it wrote, and what it said beside that.
-
-    Raises:
-        AssertionError: It wrote no JSON.
-    """
+def ran(config: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run a command of ours to its end: its exit code, what it wrote, and what it said beside that."""
     done = subprocess.run(
-        [sys.executable, "-m", "skytrail", "--config", str(config), *arguments, "-o", "json"],
+        [sys.executable, "-m", "skytrail", "--config", str(config), *arguments],
         env=environment_without_settings(),
         capture_output=True,
         timeout=START_TIMEOUT_S,
         check=False,
     )
-    said = done.stderr.decode("utf-8", "replace")
-    assert done.stdout, f"{arguments} ended with {done.returncode}: {said[-2000:]}"
-    return done.returncode, json.loads(done.stdout), said
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+
+def told(config: Path, *arguments: str) -> tuple[int, Any, str]:
+    """The same, with what it wrote as JSON.
+
+    Raises:
+        AssertionError: It wrote none.
+    """
+    code, wrote, said = ran(config, *arguments, "-o", "json")
+    assert wrote, f"{arguments} ended with {code}: {said[-2000:]}"
+    return code, json.loads(wrote), said
 
 
 async def publish(road: Road, messages: Sequence[Envelope]) -> None:
