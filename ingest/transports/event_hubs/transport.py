@@ -65,17 +65,30 @@ async def open_transport(settings: EventHubsSettings, place: Place) -> EventHubs
 
 
 class _Run:
-    """One time that a partition is read, from the attach to the detach."""
+    """One time that a partition is read, from the attach to the detach.
 
-    def __init__(self, partition: Partition) -> None:
+    Args:
+        partition: Its progress, which outlives the run.
+        behind: What its checkpoint said when the run began; None: there was none.
+    """
+
+    def __init__(self, partition: Partition, behind: int | None) -> None:
         self.partition = partition
         self.open = True
         self.attached = False
+        self._behind = behind
+        self._given = False
 
     def is_of_another_hub(self, first: int) -> bool:
-        """Whether an event lies before the checkpoint though it is the first that is given behind it."""
+        """Whether an event lies before the place behind which it is the first to be given.
+
+        At first that is the checkpoint with which the run began, whatever was saved since; later what was given last,
+        which is no less than what is saved.
+        """
         attached, self.attached = self.attached, False
-        return attached and self.partition.saved is not None and first <= self.partition.saved
+        behind = self.partition.saved if self._given else self._behind
+        self._given = True
+        return attached and behind is not None and first <= behind
 
 
 class _Waiting(NamedTuple):
@@ -194,7 +207,7 @@ class EventHubs:
         partition = before.partition if before else Partition(name)
         if partition.last is None or (checkpoint is not None and checkpoint > partition.last):
             partition = Partition(name, last=checkpoint, saved=checkpoint)  # another process went on meanwhile
-        self._runs[name] = _Run(partition)
+        self._runs[name] = _Run(partition, checkpoint)
 
     async def _take(self, context: PartitionContext, events: list[EventData]) -> None:
         """Events of a partition; returns when there is room for more. Raises nothing: the SDK would repeat for ever."""

@@ -6,8 +6,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from azure.eventhub import EventData
+from azure.eventhub.aio import PartitionContext
 
 from ingest.formats.registry import format_named
 from ingest.schema.errors import SourceRefused, SourceUnavailable
@@ -160,6 +164,32 @@ async def test_a_hub_that_is_made_anew_while_it_is_read_ends_the_collector(there
     there.server.hub.put(b"after")
     with pytest.raises(SourceUnavailable, match="made anew"):
         await asyncio.wait_for(anext(iterator), 30)
+    await transport.close()
+
+
+@pytest.mark.parametrize(("first", "anew"), [(1, False), (0, True)])
+async def test_what_was_saved_after_a_lost_link_began_anew_does_not_make_another_hub_of_it(
+    there: Site, first: int, *, anew: bool
+) -> None:
+    for number in range(4):
+        there.server.hub.put(b"%d" % number)
+    transport = await there.open(batch_events=1)
+    iterator = transport.deliveries()
+    found = await pull(iterator, 4)
+    await found[0].acknowledge()
+    partition = transport._runs["0"].partition
+    await until(lambda: partition.saved == 0, "the checkpoint")
+    context = cast("PartitionContext", SimpleNamespace(partition_id="0"))
+    transport._hub.checkpoints.sequences = {"0": 0}  # the SDK read it, and begins behind it
+    await transport._on_open(context)
+    transport.attached("0")
+    for each in found[1:]:
+        await each.acknowledge()
+    await transport._save(partition)
+    assert partition.saved == 3
+    again = [SimpleNamespace(sequence_number=number) for number in range(first, 4)]
+    await transport._take(context, cast("list[EventData]", again))
+    assert (transport._broken is not None) is anew
     await transport.close()
 
 
