@@ -33,11 +33,11 @@ def spans(hold: Hold, dataset: str, start: dt.datetime | None, end: dt.datetime)
 
 def query_of(hold: Hold) -> dict[str, Any] | None:
     """The documents that a hold names beyond data set and time, in Elasticsearch's terms; None: all."""
-    filters = [
-        {"bool": {"should": [*(_is(name, value) for name in names), *hidden], "minimum_should_match": 1}}
-        for names, value in _asked(hold)
-        for hidden in ([{"exists": {"field": _HIDDEN}}] if names in _TELLING else [],)
-    ]
+    filters = []
+    for names, value in _asked(hold):
+        named = [_is(name, spelled) for name in names for spelled in _spellings(value)]
+        hidden = [{"exists": {"field": _HIDDEN}}] if names in _TELLING else []
+        filters.append({"bool": {"should": [*named, *hidden], "minimum_should_match": 1}})
     return {"bool": {"filter": filters}} if filters else None
 
 
@@ -57,6 +57,13 @@ def names_subject(hold: Hold, document: Mapping[str, Any]) -> bool:
 
 def _is(name: str, value: str) -> dict[str, Any]:
     return {"term": {name: {"value": value, "case_insensitive": True}}}
+
+
+def _spellings(value: str) -> list[str]:
+    """What to ask Elasticsearch for: it takes the letters of ASCII alone as the same in upper and lower case."""
+    if value.isascii():
+        return [value]
+    return sorted({value, value.lower(), value.upper(), value.title(), value.casefold()})
 
 
 def _has(document: Mapping[str, Any], name: str, value: str) -> bool:
