@@ -35,7 +35,7 @@ SEND_DEADLINE_S = 5.0
 """A command does not wait longer for brokers that are away; the record waits on disk."""
 _ADDRESSES = frozenset({"archive", "source", "paths"})
 """Parameters that may be addresses; a search query is recorded as it is."""
-_LOGIN = re.compile(r"://[^/@\s]*@")
+_LOGIN = re.compile(r"://[^/?#\s]*@")
 _VALUE = re.compile(r"([?&;])([A-Za-z0-9_.-]+)=[^&;\s'\"]*")
 _DONE = (Exit.OK, Exit.FINDINGS, Exit.INCOMPLETE)
 

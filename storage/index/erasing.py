@@ -16,6 +16,7 @@ from storage.index.client import explain
 from storage.index.names import ALERT_DATASET, pattern
 from storage.index.pages import hits
 from storage.index.search import Query, indices
+from storage.index.spelling import in_any_case
 
 _PAGE: Final = 1000
 MOST_NAMES: Final = 65_536
@@ -56,9 +57,10 @@ async def known_as(client: AsyncElasticsearch, namespace: str, spelled: Sequence
         IndexUnavailable: Elasticsearch does not answer, or refuses.
     """
     names = [
-        {"term": {field: {"value": name, "case_insensitive": True}}}
+        query
         for field in (*_NAMES, _WHO, "skytrail.principal.display")
         for name in spelled
+        for query in in_any_case(field, name)
     ]
     time = {"first": {"min": {"field": "@timestamp"}}, "last": {"max": {"field": "@timestamp"}}}
     display = {"display": {"terms": {"field": "skytrail.principal.display", "size": 1}}}

@@ -12,6 +12,7 @@ import fnmatch
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from storage.index.spelling import in_any_case
 from storage.retention.entries import Hold
 
 PRINCIPAL: Final = ("skytrail.principal.key", "user.id", "user.name", "user.email", "related.user")
@@ -35,7 +36,7 @@ def query_of(hold: Hold) -> dict[str, Any] | None:
     """The documents that a hold names beyond data set and time, in Elasticsearch's terms; None: all."""
     filters = []
     for names, value in _asked(hold):
-        named = [_is(name, spelled) for name in names for spelled in _spellings(value)]
+        named = [query for name in names for query in in_any_case(name, value)]
         hidden = [{"exists": {"field": _HIDDEN}}] if names in _TELLING else []
         filters.append({"bool": {"should": [*named, *hidden], "minimum_should_match": 1}})
     return {"bool": {"filter": filters}} if filters else None
@@ -53,17 +54,6 @@ def names_subject(hold: Hold, document: Mapping[str, Any]) -> bool:
         (hidden and names in _TELLING) or any(_has(document, name, value) for name in names)
         for names, value in _asked(hold)
     )
-
-
-def _is(name: str, value: str) -> dict[str, Any]:
-    return {"term": {name: {"value": value, "case_insensitive": True}}}
-
-
-def _spellings(value: str) -> list[str]:
-    """What to ask Elasticsearch for: it takes the letters of ASCII alone as the same in upper and lower case."""
-    if value.isascii():
-        return [value]
-    return sorted({value, value.lower(), value.upper(), value.title(), value.casefold()})
 
 
 def _has(document: Mapping[str, Any], name: str, value: str) -> bool:

@@ -136,6 +136,7 @@ def test_the_record_says_how_it_ended(tmp_path: Path, what: str, outcome: str, r
     ("given", "kept"),
     [
         ("s3://key:secret@bucket/prefix", "s3://bucket/prefix"),
+        ("s3://key:sec@ret@bucket/prefix", "s3://bucket/prefix"),
         ("azure://account/c?sig=secret%3D&se=2027", "azure://account/c?sig=...&se=..."),
         ("denied s3://key:secret@bucket?token=secret", "denied s3://bucket?token=..."),
         ("skytrail.raw.aws.cloudtrail.v1/0/7", "skytrail.raw.aws.cloudtrail.v1/0/7"),

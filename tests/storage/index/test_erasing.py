@@ -54,3 +54,16 @@ async def test_documents_that_name_a_person_by_any_of_many_names_are_counted_or_
 async def test_of_a_namespace_without_documents_nothing_is_found(bench: Bench) -> None:
     assert await known_as(bench.reader, bench.namespace, ["ann"]) == []
     assert await mentions(bench.reader, bench.namespace, ["aws:ann"]) == 0
+
+
+@pytest.mark.parametrize("asked", ["JÖRG ÅNGSTRÖM", "jörg ångström", "Jörg Ångström"])
+async def test_a_name_with_letters_beyond_ascii_is_found_however_it_is_written(bench: Bench, asked: str) -> None:
+    written = ["jörg ångström", "JÖRG ÅNGSTRÖM", "Jörg Ångström"]
+    items = [
+        bench.item(f"{number}", user={"name": name}, skytrail={"principal": {"key": f"aws:{number}"}})
+        for number, name in enumerate(written)
+    ]
+    await Writer(bench.indexer).write(items)
+    await bench.refresh()
+    found = await known_as(bench.reader, bench.namespace, [asked])
+    assert sorted(each.subject for each in found) == ["aws:0", "aws:1", "aws:2"]
