@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import functools
 import random
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ import pytest
 from detectors.detection import decode
 from ingest.formats.registry import all_formats
 from ingest.schema.envelope import Position
+from skytrail.cli.exits import Exit
 from streams.preparing import prepare
 from streams.status import wait_until_caught_up
-from streams.topics import DETECTIONS, raw_topic
-from tests.faults.material import CLOUDTRAIL
+from streams.topics import ACCOUNTING, DETECTIONS, EVALUATIONS, raw_topic
+from tests.faults.material import CLOUDTRAIL, cloudtrail, envelopes
 from tests.faults.oracle import LIMITS, advanced, messages_of
-from tests.faults.road import Road, feeding, told, wait_for
+from tests.faults.road import START_TIMEOUT_S, Road, feeding, publish, ran, spawn, told, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 NAMESPACE = "seen"
@@ -36,8 +38,8 @@ class Watch:
     def __init__(self, road: Road, directory: Path, begun: dt.datetime) -> None:
         self.road, self.directory, self.begun = road, directory, begun
 
-    def start(self, rule_id: str) -> None:
-        """Start a worker of the role with this rule alone."""
+    def rules(self, rule_id: str) -> Mapping[str, Any]:
+        """Settings of a worker with this rule alone."""
         directory = self.directory / rule_id
         directory.mkdir(exist_ok=True)
         (directory / "rule.yml").write_text(
@@ -45,8 +47,27 @@ class Watch:
             "detection: {s: {eventVersion: '*'}, condition: s}\n",
             "utf-8",
         )
-        worker = self.road.start("detect", detection={"rules": [str(directory)], "shipped_rules": False})
+        return {"rules": [str(directory)], "shipped_rules": False}
+
+    def start(self, rule_id: str) -> None:
+        """Start a worker of the role with this rule alone."""
+        worker = self.road.start("detect", detection=self.rules(rule_id))
         wait_for(functools.partial(worker.said, "worker started"), f"{worker.name} is up")
+
+    def dies(self, rule_id: str, topic: str) -> None:
+        """Let a worker with this rule run until it has sent something to a topic."""
+        config = self.road.config(rule_id, {"detection": self.rules(rule_id)})
+        words = [topic, "--config", str(config), "worker", "detect"]
+        worker = spawn(words, self.road.directory / f"{rule_id}.log", "tests.faults.dying_detect")
+        try:
+            assert worker.wait(START_TIMEOUT_S) == -signal.SIGKILL
+        finally:
+            worker.kill()
+            worker.wait()
+
+    def words(self, rule_id: str) -> tuple[str, ...]:
+        """The command about a rule, from the beginning of the test on."""
+        return ("rules", "seen", rule_id, "--from", self.begun.isoformat())
 
     async def answers(self, rule_id: str) -> tuple[str, Mapping[str, set[Place]]]:
         """What the command says: its verdict, and places by answer.
@@ -55,8 +76,7 @@ class Watch:
             AssertionError: A place has two answers, or one within a partition has none.
         """
         config = self.road.config("seen", {})
-        words = ("rules", "seen", rule_id, "--from", self.begun.isoformat())
-        code, said, words_said = await asyncio.to_thread(told, config, *words)
+        code, said, words_said = await asyncio.to_thread(told, config, *self.words(rule_id))
         assert code == CODES[said["verdict"]], words_said
         found: dict[str, set[Place]] = {answer: set() for answer in ("yes", "no", "unknown", "not yet")}
         for part in said["ranges"]:
@@ -150,3 +170,36 @@ async def test_what_another_rule_set_evaluated_after_a_kill_is_told_as_not_seen(
     assert before["yes"] | before["no"] == since(leaves, list(before.values()))
     _, after = await watch.answers(AFTER)
     assert (after["yes"], after["no"]) == (before["no"], before["yes"])
+
+
+async def test_wherever_a_worker_dies_within_a_batch_no_record_is_claimed_for_its_rules_that_it_did_not_count(
+    road: Road, tmp_path: Path
+) -> None:
+    road.end("detect", road.roles["detect"][0])
+    watch = Watch(road, tmp_path, dt.datetime.now(dt.UTC))
+    records = cloudtrail(random.Random(33), 100, watch.begun)
+    await publish(road, list(envelopes(NAMESPACE, CLOUDTRAIL, records, each=5)))
+    dying = {"test-every-told": DETECTIONS, "test-every-begun": EVALUATIONS, "test-every-counted": ACCOUNTING}
+    for rule_id, topic in dying.items():
+        await asyncio.to_thread(watch.dies, rule_id, topic)
+        assert await watch.evaluated(rule_id), "it died before it had evaluated anything"
+    watch.start("test-every-last")
+    await caught_up(road)
+    leaves = await watch.leaves()
+    claimed: dict[str, set[Place]] = {}
+    for rule_id in ("test-every-counted", "test-every-last"):
+        verdict, parts = await watch.answers(rule_id)
+        assert verdict == "partly"
+        assert parts["yes"]
+        assert of(leaves, parts["yes"]) <= await watch.evaluated(rule_id)
+        assert parts["yes"] | parts["no"] == since(leaves, list(parts.values()))
+        claimed[rule_id] = parts["yes"]
+    first, last = claimed.values()
+    assert first | last == since(leaves, [first, last])
+    assert not first & last
+    code, _, said = await asyncio.to_thread(ran, road.config("seen", {}), *watch.words("test-every-told"))
+    assert code == Exit.CONFIG
+    assert "no rule set that was ever evaluated has it" in said
+    _, parts = await watch.answers("test-every-begun")
+    assert parts["yes"] == set()
+    assert parts["no"] == first | last
