@@ -132,7 +132,7 @@ class GcsListing:
                     for again in self._looks.handed_back():
                         yield again
             if not page.next:
-                self._tell_gone(gone)
+                self._tell_gone(gone - self._objects.keys())  # of those in flight all may have been read
                 self._notes.looked()
                 return
             page = await self._page(page.next)
@@ -162,7 +162,7 @@ class GcsListing:
         for each in listed:
             mark = marks.get(each.ref.locator)
             if mark and mark.generation != each.ref.generation:
-                if not mark.done:
+                if not mark.done and each.ref.locator not in self._objects:
                     self._looks.tell(lost("was replaced", mark))
                 mark = None
             if self._is_due(each, mark, now):

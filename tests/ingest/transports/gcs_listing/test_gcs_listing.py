@@ -119,6 +119,37 @@ async def test_a_replaced_object_is_read_again_from_its_start(harness: Listed) -
         assert second.body == BODIES[1]
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_an_object_that_goes_while_its_end_waits_for_kafka_was_read(harness: Listed, *, replaced: bool) -> None:
+    await harness.bucket.write("large.json", LINES)
+    found: list[Delivery] = []
+    async with opened(harness) as (transport, iterator):
+
+        async def take() -> None:
+            async for each in iterator:
+                found[len(found) :] = [each]
+
+        taking = asyncio.create_task(take())
+        await until(lambda: len(found) == 2)
+        await found[0].acknowledge()
+        transport._save()
+        if replaced:
+            await harness.bucket.write("large.json", BODIES[0])
+        else:
+            await harness.bucket.delete("large.json")
+        await asyncio.sleep(1)  # some looks
+        assert len(found) == 2
+        await found[1].acknowledge()
+        if replaced:
+            await until(lambda: len(found) > 2)
+            assert found[2].body == BODIES[0]
+        else:
+            await asyncio.sleep(2)  # until all is noted, and some looks
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+    assert harness.told.warnings == []
+
+
 @pytest.mark.parametrize("how", ["was replaced", "vanished"])
 async def test_an_object_that_goes_before_its_end_was_read_is_told(harness: Listed, how: str) -> None:
     await harness.bucket.write("large.json", LINES)
