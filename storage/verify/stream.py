@@ -32,6 +32,8 @@ _HOLDING = dt.timedelta(hours=2)
 """And a store holds what the ledger holds within this: the role rotate looks each hour."""
 _LATE_S = 900.0
 """And in any case within this: another worker took over its partition."""
+_EXACT_GAPS = 3
+"""Of a manifest: where it lists more, the first range holds all older ones, and what was sealed between them."""
 
 
 class Stream:
@@ -225,9 +227,11 @@ class Stream:
             yield site.finding(Kind.ALTERED, f"totals are {manifest['totals']}, by the segments they are {added}")
         if last is not None and manifest["partition"]["start"] != last["partition"]["start"]:
             yield site.finding(Kind.ALTERED, "the partition starts elsewhere than in the manifest before")
-        for low, high in manifest["partition"]["gaps"]:
+        gaps = manifest["partition"]["gaps"]
+        for number, (low, high) in enumerate(gaps):
             if low <= covers["last_offset"] and high >= covers["first_offset"]:
-                detail = f"Kafka never delivered offsets {low} to {high}"
+                several = number == 0 and len(gaps) > _EXACT_GAPS
+                detail = f"Kafka never delivered {'some of the ' if several else ''}offsets {low} to {high}"
                 yield site.finding(Kind.GAP, detail, offset=low, declared=True)
 
     def _end(self, head: dict[str, Any] | None) -> Iterator[Finding]:

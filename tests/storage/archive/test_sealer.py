@@ -153,6 +153,18 @@ def test_offsets_that_kafka_never_delivered_are_stated_and_found(tmp_path: Path)
     }
 
 
+def test_what_was_sealed_between_old_gaps_is_not_called_undelivered(tmp_path: Path):
+    store = open_store(tmp_path)
+    feed(sealer(store), {0: message("globex", b"a"), 1: message("acme", b"b")})
+    for offset in range(3, 15, 2):
+        feed(sealer(store), {offset: message("acme", b"r%d" % offset)})
+    feed(sealer(store), {15: message("globex", b"z")})
+    told = [each.detail for each in check(tmp_path) if each.namespace == "globex"]
+    some, *exact = told
+    assert some == "Kafka never delivered some of the offsets 2 to 8"
+    assert exact == [f"Kafka never delivered offsets {offset} to {offset}" for offset in (10, 12, 14)]
+
+
 def test_many_gaps_stay_bounded_without_hiding_one():
     gaps = bounded([(10 * i, 10 * i + 1) for i in range(MAX_GAPS + 5)])
     assert len(gaps) == MAX_GAPS
