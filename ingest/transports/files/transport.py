@@ -140,7 +140,7 @@ class FilesTransport:
         for problem in problems:
             self._note(problem)
         worth, there = await asyncio.to_thread(self._worth_reading, paths)
-        if not problems:
+        if there is not None and not problems:
             self._tell_gone(there)
         for path in worth:
             async for delivery in self._look_at(path):
@@ -153,19 +153,26 @@ class FilesTransport:
             async for delivery in self._stream(self._streams.pop()):
                 yield delivery
 
-    def _worth_reading(self, paths: list[Path]) -> tuple[list[Path], set[Key]]:
-        """Leave out what did not change since it was read to its end: most of a large tree, at each look."""
+    def _worth_reading(self, paths: list[Path]) -> tuple[list[Path], set[Key] | None]:
+        """Leave out what did not change since it was read to its end: most of a large tree, at each look.
+
+        Returns:
+            The others, and which files there are; None where that is not known of all.
+        """
         worth: list[Path] = []
         there: set[Key] = set()
+        known = True
         for path in paths:
-            with contextlib.suppress(OSError):  # told where it is read
+            try:
                 found = look(path)
                 there.add(found.key)
                 track = self._tracks.get(found.key)
                 if track and track.seen == found and track.path == path and found in (track.refused, track.ended):
                     continue
+            except OSError as exc:  # told where it is read
+                known = known and isinstance(exc, FileNotFoundError)
             worth.append(path)
-        return worth, there
+        return worth, there if known else None
 
     def _tell_gone(self, there: set[Key]) -> None:
         """Tell of files that are not there any longer and of which we know that more was to be read."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ingest.schema.errors import SourceRefused
+from ingest.transports.files import transport
+from ingest.transports.files.reading import Look
 from ingest.transports.files.transport import FilesTransport
-from tests.ingest.fakes import NOW, Told
-from tests.ingest.transports.contract import pull
+from tests.ingest.fakes import NOW, Told, until
+from tests.ingest.transports.contract import asking, pull
 
 POLL_S = 0.02
 
@@ -92,4 +96,26 @@ async def test_a_log_that_is_cut_in_place_is_told_also_after_it_was_rotated_once
     assert await there.read() == b'{"day": 3}\n'
     (told,) = there.told.warnings
     assert "do not go on from the 38 that were read" in str(told)
+    await there._transport.close()
+
+
+async def test_a_log_that_can_not_be_looked_at_for_a_while_did_not_vanish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Rotated(tmp_path)
+    there.log.write_bytes(b'{"n": 1}\n{"n": ')
+    assert await there.read() == b'{"n": 1}\n'
+    refused: list[Path] = []
+
+    def refuse(path: Path) -> Look:
+        refused.append(path)
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(transport, "look", refuse)
+        async with asking(there._deliveries):
+            await until(lambda: len(refused) > 4)
+    assert refused[0] == there.log
+    (told,) = there.told.warnings
+    assert isinstance(told, SourceRefused)
     await there._transport.close()
