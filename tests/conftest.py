@@ -1,5 +1,7 @@
 """Fixtures of the whole suite: the real engines, started once, when a test first asks for them."""
 
+from multiprocessing import forkserver, resource_tracker
+
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
@@ -22,3 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_teardown() -> None:
     """A command that ran in the process of a test logs to a stream of that test, which is closed by the next one."""
     structlog.reset_defaults()
+
+
+def pytest_unconfigure() -> None:
+    """End what multiprocessing started for the tests; by itself it ends a moment after them, and is found running.
+
+    Python has these for its own tests and tells nobody of them.
+    """
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
