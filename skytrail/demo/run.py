@@ -29,8 +29,9 @@ from skytrail.data_keys import key_source
 from skytrail.demo.day import SEED, Day, generate, write_files
 from skytrail.demo.delivery import AUDIT, CLOUDTRAIL
 from skytrail.demo.processes import Processes
-from skytrail.demo.webhook_client import Endpoint, make_certificate, post_batches
+from skytrail.demo.webhook_client import Endpoint, post_batches
 from skytrail.local import engines, ports
+from skytrail.loopback_certificate import write_certificate
 from skytrail.own_keys import own_keys
 from skytrail.settings import Settings, engine_cache, environment_without_settings
 from storage.verify.archive import examine
@@ -118,7 +119,7 @@ def start_engines(user: Settings, tell: Tell, seed: int) -> tuple[Demo, Day]:
 def start_roles(demo: Demo, processes: Processes) -> Endpoint:
     """Start the roles and the collectors; returns where audit batches are posted."""
     port = ports.any_free()
-    certificate, key = make_certificate(demo.directory, dt.datetime.now(dt.UTC))
+    certificate, key = write_certificate(demo.directory, dt.datetime.now(dt.UTC))
     token = secrets.token_urlsafe(24)
     token_file = demo.directory / "webhook.tokens"
     token_file.touch(mode=0o600)

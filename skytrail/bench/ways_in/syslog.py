@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import ssl
 import sys
 import tempfile
@@ -18,8 +19,8 @@ from ingest.schema.errors import EngineError
 from ingest.transports.contract import Place, Transport
 from ingest.transports.syslog.settings import SyslogSettings
 from ingest.transports.syslog.transport import open_transport
-from skytrail.bench.certificate import write_certificate
 from skytrail.bench.collecting import Load
+from skytrail.loopback_certificate import write_certificate
 
 _HEADER = b"<134>1 2026-11-22T00:00:00Z bench audit - - - "
 _PARTS = 8  # of a message of RFC 5424 without structured data
@@ -43,7 +44,7 @@ class Sent:
     sdk = "asyncio streams"
 
     def __init__(self, directory: Path, load: Load) -> None:
-        self._certificate_file, self._key_file = write_certificate(directory)
+        self._certificate_file, self._key_file = write_certificate(directory, dt.datetime.now(dt.UTC))
         self._messages = directory / "messages"
         self._messages.write_bytes(b"".join(b"%d %b%b" % (len(_HEADER) + len(m), _HEADER, m) for m in load.lines))
         self.size = load.size

@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1 that signs itself: for servers that live as long as a measurement."""
+"""A certificate for 127.0.0.1 that signs itself: for servers that live as long as a demo or a measurement."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from cryptography.x509.oid import NameOID
 _LIFE = dt.timedelta(days=1)
 
 
-def write_certificate(directory: Path) -> tuple[Path, Path]:
-    """Files of a new certificate and its key, as PEM."""
+def write_certificate(directory: Path, now: dt.datetime) -> tuple[Path, Path]:
+    """Files of a new certificate and its key, as PEM; valid for a day before and after `now`.
+
+    It names the identifiers that newer versions of Python ask of whoever signs.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
-    now = dt.datetime.now(dt.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "skytrail on this machine")])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -35,5 +37,6 @@ def write_certificate(directory: Path) -> tuple[Path, Path]:
     certificate_file, key_file = directory / "certificate.pem", directory / "key.pem"
     certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     plain = serialization.NoEncryption()
+    key_file.touch(mode=0o600)
     key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
     return certificate_file, key_file
